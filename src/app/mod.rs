@@ -1,0 +1,72 @@
+//! One straight-line method per use case. This layer owns transactions, the clock, ids, authorization, repeated
+//! requests and retries; what is decided is decided in `domain`, what is stored is stored by `store`.
+
+pub mod access;
+pub mod clock;
+pub mod error;
+pub mod ids;
+pub mod page;
+mod write;
+
+mod aftercare;
+mod appointment;
+mod catalog;
+mod clinic;
+mod history;
+mod patient;
+mod practice;
+mod resource;
+mod series;
+
+pub mod commands;
+mod facts;
+
+use std::sync::Arc;
+
+use crate::domain::access::Caller;
+use crate::domain::ids::PracticeId;
+use crate::store::{PgPool, Postgres, Transaction};
+
+pub use error::{Error, FieldViolation};
+pub use write::{Command, Scoped};
+
+use clock::Clock;
+use ids::IdSource;
+
+/// The use cases, with all that they need from outside.
+#[derive(Clone)]
+pub struct App {
+    pool: PgPool,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn IdSource>,
+}
+
+impl App {
+    /// The use cases on a database.
+    pub fn new(pool: PgPool, clock: Arc<dyn Clock>, ids: Arc<dyn IdSource>) -> Self {
+        Self { pool, clock, ids }
+    }
+
+    /// A transaction for reading: all its statements see the same state.
+    async fn read(&self) -> Result<Transaction<'static, Postgres>, Error> {
+        Ok(self.pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await.map_err(crate::store::StoreError::from)?)
+    }
+
+    /// The practice that a request is about: the one it names, or else the caller's own.
+    fn practice(caller: &Caller, named: Option<PracticeId>) -> Result<PracticeId, Error> {
+        let bound = caller.practice != PracticeId::DEPLOYMENT;
+        match named {
+            Some(practice) if bound && practice != caller.practice => Err(Error::PracticeNotAllowed),
+            Some(practice) => Ok(practice),
+            None => Ok(caller.practice),
+        }
+    }
+
+    /// The same, where the deployment itself will not do: an operator must name a practice.
+    fn tenant(caller: &Caller, named: Option<PracticeId>) -> Result<PracticeId, Error> {
+        match Self::practice(caller, named)? {
+            PracticeId::DEPLOYMENT => Err(Error::field("practice_id", "an operator must name the practice")),
+            practice => Ok(practice),
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! How every write goes: take the practice's next revision, look whether the request was carried out before, decide,
+//! append to the history, write, commit.
+
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::{App, Error};
+use crate::domain::access::Caller;
+use crate::domain::history::{Change, ChangeKind};
+use crate::domain::ids::{AppointmentId, PatientId, PracticeId, RequestId};
+use crate::domain::interval::Instant;
+use crate::store::{PgConnection, Postgres, StoreError, Transaction, history, practice};
+
+/// How often a write that met contention is tried.
+const MAX_TRIES: u32 = 5;
+/// The longest pause before the second try; doubled for each one after.
+const FIRST_PAUSE_MICROS: u64 = 4_000;
+
+/// A request that reads, with the practice that it names.
+#[derive(Debug, Clone)]
+pub struct Scoped<T> {
+    /// The practice, if the request names one.
+    pub practice: Option<PracticeId>,
+    /// What is asked.
+    pub query: T,
+}
+
+/// A request that changes something.
+#[derive(Debug, Clone)]
+pub struct Command<T> {
+    /// The practice, if the request names one.
+    pub practice: Option<PracticeId>,
+    /// The caller's id for it.
+    pub request: RequestId,
+    /// SHA-256 of its method and payload.
+    pub digest: [u8; 32],
+    /// Whether to undo everything at the end.
+    pub validate_only: bool,
+    /// What is asked.
+    pub body: T,
+}
+
+/// How a write begins.
+pub(super) enum Begun {
+    /// The request is new.
+    Fresh(Box<Write>),
+    /// The request was carried out before; this is what it made or changed.
+    Repeat(Uuid),
+}
+
+/// A write under way: it holds the practice.
+pub(super) struct Write {
+    db: Transaction<'static, Postgres>,
+    /// The practice.
+    pub practice: PracticeId,
+    /// The revision that this write will be.
+    pub revision: i64,
+    /// The time of the write.
+    pub now: Instant,
+    change: ChangeHead,
+    validate_only: bool,
+    recorded: bool,
+}
+
+/// What is known of a change before it is decided.
+struct ChangeHead {
+    caller: Caller,
+    request: RequestId,
+    digest: [u8; 32],
+}
+
+impl App {
+    /// Begins a write to a practice.
+    pub(super) async fn begin<T>(
+        &self,
+        caller: &Caller,
+        practice_id: PracticeId,
+        command: &Command<T>,
+    ) -> Result<Begun, Error> {
+        let mut db = self.pool.begin().await.map_err(StoreError::from)?;
+        let Some(revision) = practice::next_revision(&mut db, practice_id).await? else {
+            return Err(Error::not_found("practice_id"));
+        };
+        if let Some(earlier) = history::find_request(&mut db, practice_id, command.request).await? {
+            return if earlier.digest == command.digest {
+                Ok(Begun::Repeat(earlier.subject))
+            } else {
+                Err(Error::RequestIdReused)
+            };
+        }
+        Ok(Begun::Fresh(Box::new(Write {
+            db,
+            practice: practice_id,
+            revision,
+            // Read under the lock, so that the history's times follow its order as far as the clock allows.
+            now: self.clock.now(),
+            change: ChangeHead { caller: *caller, request: command.request, digest: command.digest },
+            validate_only: command.validate_only,
+            recorded: false,
+        })))
+    }
+
+    /// Tries a write again while it meets contention, a bounded number of times, with jitter.
+    pub(super) async fn retry<T, F>(&self, mut attempt: impl FnMut() -> F) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
+        let mut tries = 1;
+        loop {
+            match attempt().await {
+                Err(error) if error.is_contention() && tries < MAX_TRIES => {
+                    let random = self.ids.random();
+                    let ceiling = FIRST_PAUSE_MICROS << tries;
+                    let pause = u64::from(u16::from_le_bytes([random[0], random[1]])) * ceiling / u64::from(u16::MAX);
+                    tokio::time::sleep(Duration::from_micros(pause)).await;
+                    tries += 1;
+                }
+                done => return done,
+            }
+        }
+    }
+}
+
+impl Write {
+    /// The connection that holds the practice.
+    pub fn db(&mut self) -> &mut PgConnection {
+        &mut self.db
+    }
+
+    /// Appends this write to the practice's history. Comes before the rows that it writes, which refer to it.
+    pub async fn record(
+        &mut self,
+        kind: ChangeKind,
+        subject: impl Into<Uuid>,
+        patient: Option<PatientId>,
+        appointments: Vec<AppointmentId>,
+    ) -> Result<(), Error> {
+        let change = Change {
+            revision: self.revision,
+            recorded_at: self.now,
+            kind,
+            subject: subject.into(),
+            patient,
+            appointments,
+            token: self.change.caller.token,
+            role: self.change.caller.role,
+            request: self.change.request,
+        };
+        history::append(&mut self.db, self.practice, &change, &self.change.digest).await?;
+        self.recorded = true;
+        Ok(())
+    }
+
+    /// Commits, or undoes everything if the caller only wanted to know.
+    pub async fn finish(self) -> Result<(), Error> {
+        debug_assert!(self.recorded, "a write leaves an entry in the history");
+        let done = if self.validate_only { self.db.rollback().await } else { self.db.commit().await };
+        Ok(done.map_err(StoreError::from)?)
+    }
+}

@@ -1,0 +1,118 @@
+//! Booked visits.
+
+use super::booking::PlannedVisit;
+use super::catalog::{BodyArea, ResourceKind};
+use super::ids::{AppointmentId, ClinicId, PatientId, ResourceId, SeriesId, TreatmentId};
+use super::interval::{Instant, Interval};
+use super::refusal::{Refusal, Rule, Violation};
+use super::text::{Label, Personal, Prose};
+use super::zone::Zone;
+
+/// Where an appointment stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AppointmentState {
+    /// It will take place.
+    Booked,
+    /// It will not take place.
+    Cancelled {
+        /// Since when.
+        at: Instant,
+        /// Why.
+        reason: Personal<Prose<2000>>,
+    },
+}
+
+/// Which session of which series an appointment is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SessionOf {
+    /// The series.
+    pub series: SeriesId,
+    /// Which session, from 1.
+    pub number: i32,
+}
+
+/// One phase of a booked visit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BookedPhase {
+    /// Its name.
+    pub name: Label,
+    /// When.
+    pub during: Interval,
+    /// Whether the patient is there.
+    pub patient_present: bool,
+    /// What it occupies.
+    pub resources: Vec<(ResourceId, ResourceKind)>,
+}
+
+/// A booked visit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Appointment {
+    /// Its id.
+    pub id: AppointmentId,
+    /// Where.
+    pub clinic: ClinicId,
+    /// The clinic's zone.
+    pub zone: Zone,
+    /// Who is treated.
+    pub patient: PatientId,
+    /// The treatment.
+    pub treatment: TreatmentId,
+    /// Its version.
+    pub treatment_version: i32,
+    /// The session that it is; none for any other visit.
+    pub session: Option<SessionOf>,
+    /// The area treated.
+    pub area: Option<BodyArea>,
+    /// Where it stands.
+    pub state: AppointmentState,
+    /// When the patient is there.
+    pub visit: Interval,
+    /// Its phases in order.
+    pub phases: Vec<BookedPhase>,
+    /// Revision that last changed it.
+    pub changed_revision: i64,
+}
+
+impl Appointment {
+    /// A visit that is booked as planned.
+    pub fn book(id: AppointmentId, patient: PatientId, session: Option<SessionOf>, plan: &PlannedVisit, revision: i64) -> Self {
+        Self {
+            id,
+            clinic: plan.clinic,
+            zone: plan.zone,
+            patient,
+            treatment: plan.treatment,
+            treatment_version: plan.treatment_version,
+            session,
+            area: plan.area,
+            state: AppointmentState::Booked,
+            visit: plan.visit,
+            phases: plan.phases.clone(),
+            changed_revision: revision,
+        }
+    }
+
+    /// The appointment, cancelled; refused if it has begun or is cancelled already.
+    pub fn cancel(self, now: Instant, reason: Personal<Prose<2000>>, revision: i64) -> Result<Self, Refusal> {
+        let refuse = |rule, text: &str| Err(vec![Violation::new(rule, text)]);
+        match self.state {
+            AppointmentState::Cancelled { .. } => {
+                refuse(Rule::AppointmentNotBooked, "the appointment is cancelled already")
+            }
+            AppointmentState::Booked if self.visit.start() <= now => {
+                refuse(Rule::AppointmentStarted, "the appointment has begun; what happened cannot be cancelled")
+            }
+            AppointmentState::Booked => {
+                Ok(Self { state: AppointmentState::Cancelled { at: now, reason }, changed_revision: revision, ..self })
+            }
+        }
+    }
+
+    /// Whether it still takes up time.
+    pub const fn is_live(&self) -> bool {
+        match self.state {
+            AppointmentState::Booked => true,
+            AppointmentState::Cancelled { .. } => false,
+        }
+    }
+}

@@ -1,0 +1,385 @@
+//! The rules of booking. Each is a function from a start to what is in the way of it, so that the same function that
+//! refuses a start also finds the earliest one that would do.
+
+use std::collections::BTreeSet;
+
+use chrono::{NaiveDate, TimeDelta};
+
+use super::assign::assign;
+use super::facts::{ClinicFacts, Facts, ResourceFacts};
+use super::timing::{ActivityWindow, PlannedVisit, Timing, WindowRole};
+use super::{EARLIEST_SEARCH_DAYS, Neighbour, VisitRequest, on_grid};
+use crate::domain::calendar::Calendar;
+use crate::domain::catalog::{GRID_MINUTES, Treatment};
+use crate::domain::ids::ResourceId;
+use crate::domain::interval::{Instant, Interval};
+use crate::domain::refusal::{Earliest, Gap, Other, Refusal, Rule, Violation};
+
+/// What is in the way of a start.
+#[derive(Debug, Default)]
+struct Obstacle {
+    other: Option<Other>,
+    gap: Option<Gap>,
+    description: String,
+}
+
+impl Obstacle {
+    fn new(other: Option<Other>, description: impl Into<String>) -> Self {
+        Self { other, gap: None, description: description.into() }
+    }
+}
+
+/// A rule, as it applies to one request.
+struct Check<'a> {
+    rule: Rule,
+    resource: Option<ResourceId>,
+    obstacles: Box<dyn Fn(Instant) -> Vec<Obstacle> + 'a>,
+}
+
+/// What the checks of one request share.
+struct Desk<'a> {
+    facts: &'a Facts,
+    clinic: &'a ClinicFacts,
+    timing: &'a Timing<'a>,
+    request: &'a VisitRequest,
+    span: Interval,
+    /// For each resource, the time in which it could serve; empty for those that never could.
+    available: Vec<Calendar>,
+}
+
+/// Decides one visit: the plan, or every rule that is broken.
+pub fn decide(
+    facts: &Facts,
+    treatment: &Treatment,
+    timing: &Timing<'_>,
+    request: &VisitRequest,
+) -> Result<PlannedVisit, Refusal> {
+    let (Some(clinic), Some(span)) = (
+        facts.clinics.get(&request.clinic),
+        facts.spans.iter().copied().find(|span| span.contains(timing.whole(request.start))),
+    ) else {
+        unreachable!("facts are loaded for the clinic and the time of every visit in question");
+    };
+    let available = facts.resources.iter().map(|resource| {
+        if resource.active && timing.needs.iter().any(|need| resource.is_qualified(need)) {
+            resource.available(request.clinic, clinic, span)
+        } else {
+            Calendar::default()
+        }
+    });
+    let desk = Desk { facts, clinic, timing, request, span, available: available.collect() };
+
+    let mut checks = desk.time_checks();
+    checks.extend(desk.series_checks());
+    checks.extend(desk.patient_checks());
+    let mut refusal: Refusal = desk.body_area(treatment).into_iter().collect();
+    refusal.extend(checks.iter().flat_map(|check| desk.violations(check)));
+
+    match desk.serving(request.start) {
+        Some(serving) if refusal.is_empty() => Ok(timing.plan(clinic.zone, request, &serving)),
+        Some(_) => Err(refusal),
+        None => {
+            refusal.extend(desk.resource_checks().iter().flat_map(|check| desk.violations(check)));
+            Err(refusal)
+        }
+    }
+}
+
+impl<'a> Desk<'a> {
+    /// What a check has against the requested start, with the earliest start that it has nothing against.
+    fn violations(&self, check: &Check<'_>) -> Vec<Violation> {
+        let obstacles = (check.obstacles)(self.request.start);
+        if obstacles.is_empty() {
+            return Vec::new();
+        }
+        let earliest = self.earliest(check);
+        let violations = obstacles.into_iter().map(|obstacle| Violation {
+            rule: check.rule,
+            session: None,
+            other: obstacle.other,
+            resource: check.resource,
+            gap: obstacle.gap,
+            earliest,
+            description: obstacle.description,
+        });
+        violations.collect()
+    }
+
+    fn earliest(&self, check: &Check<'_>) -> Option<Earliest> {
+        if !self.facts.look_for_earliest {
+            return None;
+        }
+        let from = on_grid(self.request.start);
+        let last = self.request.start + TimeDelta::days(EARLIEST_SEARCH_DAYS);
+        let steps = (0..).map(|step| from + TimeDelta::minutes(step * i64::from(GRID_MINUTES)));
+        steps
+            .take_while(|start| *start <= last && self.span.contains(self.timing.whole(*start)))
+            .find(|start| (check.obstacles)(*start).is_empty())
+            .map(|start| Earliest { start, day: self.clinic.zone.day(start) })
+    }
+
+    /// A resource for each need, if there is a choice that uses every named one.
+    fn serving(&self, start: Instant) -> Option<Vec<ResourceId>> {
+        let resources = &self.facts.resources;
+        let named: Vec<usize> =
+            self.request.named.iter().filter_map(|id| resources.iter().position(|resource| resource.id == *id)).collect();
+        let options: Vec<Vec<usize>> = (0..self.timing.needs.len())
+            .map(|need| {
+                let mut able: Vec<usize> =
+                    (0..resources.len()).filter(|resource| self.is_able(*resource, need, start)).collect();
+                // Who the patient knows first, then who has least to do.
+                able.sort_by_key(|resource| {
+                    let facts = &resources[*resource];
+                    let unknown = !self.request.preferred.contains(&facts.id);
+                    (unknown, facts.busy.iter().filter(|busy| busy.during.overlaps(self.span)).count())
+                });
+                able
+            })
+            .collect();
+        let serving = assign(&options, &named)?;
+        Some(serving.into_iter().map(|resource| resources[resource].id).collect())
+    }
+
+    fn is_able(&self, resource: usize, need: usize, start: Instant) -> bool {
+        let (Some(facts), Some(available), Some(wanted)) =
+            (self.facts.resources.get(resource), self.available.get(resource), self.timing.needs.get(need))
+        else {
+            return false;
+        };
+        facts.is_qualified(wanted) && self.timing.needed(need, start).all(|during| available.covers(during))
+    }
+
+    fn body_area(&self, treatment: &Treatment) -> Option<Violation> {
+        let needles = treatment.content.spacing_days.is_some();
+        match (needles, self.request.area) {
+            (true, None) => Some("the treatment needles: name the body area"),
+            (false, Some(_)) => Some("the treatment does not needle: leave the body area out"),
+            (true, Some(_)) | (false, None) => None,
+        }
+        .map(|text| Violation::new(Rule::BodyAreaMismatch, text))
+    }
+
+    fn check(rule: Rule, obstacles: impl Fn(Instant) -> Vec<Obstacle> + 'a) -> Check<'a> {
+        Check { rule, resource: None, obstacles: Box::new(obstacles) }
+    }
+
+    /// Past, horizon, opening hours, closures.
+    fn time_checks(&'a self) -> Vec<Check<'a>> {
+        let opening = self.clinic.opening_hours.calendar(self.clinic.zone, &[self.span]);
+        let obstacle = |blocked: bool, text: &str| if blocked { vec![Obstacle::new(None, text)] } else { Vec::new() };
+        vec![
+            Self::check(Rule::StartInPast, move |start| {
+                obstacle(start < self.facts.now, "the visit would begin in the past")
+            }),
+            Self::check(Rule::BeyondHorizon, move |start| {
+                obstacle(start > self.facts.horizon_end, "the visit would begin further ahead than the practice books")
+            }),
+            Self::check(Rule::OutsideOpeningHours, move |start| {
+                let open = opening.covers(self.timing.whole(start));
+                obstacle(!open, "the visit, turnover included, does not lie within the clinic's opening hours")
+            }),
+            Self::check(Rule::ClinicClosed, move |start| {
+                let whole = self.timing.whole(start);
+                let closed = self.clinic.closures.iter().any(|closure| closure.overlaps(whole));
+                obstacle(closed, "the clinic is closed for part of the visit")
+            }),
+        ]
+    }
+
+    /// The session's place among the other sessions of its series.
+    fn series_checks(&'a self) -> Vec<Check<'a>> {
+        let Some(neighbours) = self.request.neighbours else { return Vec::new() };
+        let day_of = move |start| self.clinic.zone.day(start);
+        let too_far = move |earlier: NaiveDate, later: NaiveDate, neighbour: Neighbour, latest: Option<NaiveDate>| {
+            let days = (later - earlier).num_days();
+            (neighbour.distance == 1 && days > neighbours.maximum_gap).then(|| Obstacle {
+                other: Some(neighbour.other),
+                gap: Some(Gap { days, required: neighbours.maximum_gap, latest }),
+                description: format!(
+                    "{days} days lie between the two sessions; the protocol allows at most {}",
+                    neighbours.maximum_gap
+                ),
+            })
+        };
+        vec![
+            Self::check(Rule::SessionTooLate, move |start| {
+                let day = day_of(start);
+                let before = neighbours.previous.and_then(|previous| {
+                    let latest = previous.day.checked_add_signed(TimeDelta::days(neighbours.maximum_gap));
+                    too_far(previous.day, day, previous, latest)
+                });
+                let after = neighbours.next.and_then(|next| too_far(day, next.day, next, None));
+                before.into_iter().chain(after).collect()
+            }),
+            Self::check(Rule::SessionOutOfOrder, move |start| {
+                let day = day_of(start);
+                let obstacle = |neighbour: Neighbour, side: &str| {
+                    Obstacle::new(Some(neighbour.other), format!("the session must lie {side} this one of its series"))
+                };
+                let before = neighbours.previous.filter(|previous| day <= previous.day).map(|n| obstacle(n, "after"));
+                let after = neighbours.next.filter(|next| day >= next.day).map(|n| obstacle(n, "before"));
+                before.into_iter().chain(after).collect()
+            }),
+        ]
+    }
+
+    /// The patient's other visits, gaps and aftercare.
+    fn patient_checks(&'a self) -> Vec<Check<'a>> {
+        let patient = &self.facts.patient;
+        vec![
+            Self::check(Rule::PatientBusy, move |start| {
+                let visit = self.timing.visit(start);
+                let there = patient.visits.iter().filter(|other| other.during.overlaps(visit));
+                there.map(|other| Obstacle::new(Some(other.other), "the patient has another visit at that time")).collect()
+            }),
+            Self::check(Rule::SessionTooSoon, move |start| self.gaps_broken(start)),
+            Self::check(Rule::ActivityForbidden, move |start| {
+                self.windows_hit(start, WindowRole::Exposes, "is forbidden by an aftercare window at that time")
+            }),
+            Self::check(Rule::ForbidsBookedActivity, move |start| {
+                self.windows_hit(start, WindowRole::Restricts, "is booked at a time in which this visit would forbid it")
+            }),
+        ]
+    }
+
+    fn gaps_broken(&self, start: Instant) -> Vec<Obstacle> {
+        let asked = VisitRequest { start, ..self.request.clone() };
+        let (Some(area), Some((day, until))) = (asked.area, self.timing.spacing(self.clinic.zone, &asked)) else {
+            return Vec::new();
+        };
+        let near = self.facts.patient.spacing.iter().filter(|window| window.area == area);
+        near.filter(|window| window.day < until && day < window.until)
+            .map(|window| {
+                // The gap is the one that follows the earlier of the two.
+                let (days, required) = if window.day <= day {
+                    ((day - window.day).num_days(), (window.until - window.day).num_days())
+                } else {
+                    ((window.day - day).num_days(), (until - day).num_days())
+                };
+                Obstacle {
+                    other: Some(window.other),
+                    gap: Some(Gap { days, required, latest: None }),
+                    description: format!(
+                        "{days} days lie between two sessions on the same area; at least {required} must"
+                    ),
+                }
+            })
+            .collect()
+    }
+
+    /// The patient's windows that collide with this visit's own of the given role.
+    fn windows_hit(&self, start: Instant, own: WindowRole, text: &str) -> Vec<Obstacle> {
+        let windows = self.timing.windows(self.clinic.zone, start);
+        let collides = |mine: &ActivityWindow, theirs: &ActivityWindow| {
+            mine.activity == theirs.activity && mine.role != theirs.role && mine.during.overlaps(theirs.during)
+        };
+        let mut obstacles = Vec::new();
+        for mine in windows.iter().filter(|window| window.role == own) {
+            for (theirs, other) in &self.facts.patient.windows {
+                if collides(mine, theirs) {
+                    let activity = mine.activity.as_str().replace('_', " ");
+                    obstacles.push(Obstacle::new(Some(*other), format!("{activity} {text}")));
+                }
+            }
+        }
+        obstacles
+    }
+
+    /// Why no choice of resources will do: what is against each named one, and which needs nothing can serve.
+    fn resource_checks(&'a self) -> Vec<Check<'a>> {
+        let mut checks = Vec::new();
+        let mut met = BTreeSet::new();
+        for id in &self.request.named {
+            let Some(resource) = self.facts.resources.iter().find(|resource| resource.id == *id) else { continue };
+            let free_need = (0..self.timing.needs.len())
+                .find(|need| !met.contains(need) && self.timing.needs.get(*need).is_some_and(|n| resource.is_qualified(n)));
+            if let Some(need) = free_need {
+                met.insert(need);
+            }
+            checks.extend(self.named_checks(resource, free_need));
+        }
+        for need in (0..self.timing.needs.len()).filter(|need| !met.contains(need)) {
+            checks.push(self.need_check(need));
+        }
+        // Each need by itself could be served, but not all of them at once.
+        let start = self.request.start;
+        if checks.iter().all(|check: &Check<'_>| (check.obstacles)(start).is_empty()) {
+            checks.push(Self::check(Rule::NoResourceFree, move |start| match self.serving(start) {
+                Some(_) => Vec::new(),
+                None => vec![Obstacle::new(None, "too few qualified resources are free to serve every need at once")],
+            }));
+        }
+        checks
+    }
+
+    fn named_checks(&'a self, resource: &'a ResourceFacts, need: Option<usize>) -> Vec<Check<'a>> {
+        let check = |rule, obstacles: Box<dyn Fn(Instant) -> Vec<Obstacle> + 'a>| Check {
+            rule,
+            resource: Some(resource.id),
+            obstacles,
+        };
+        let always = |text: &'static str| Box::new(move |_| vec![Obstacle::new(None, text)]);
+        if !resource.active {
+            return vec![check(Rule::ResourceInactive, always("the resource has been put out of use"))];
+        }
+        let Some(need) = need else {
+            let text = "the resource is not qualified for any need of the treatment that another named one does not serve";
+            return vec![check(Rule::ResourceNotQualified, always(text))];
+        };
+        let on_duty = resource.on_duty(self.request.clinic, self.clinic, self.span);
+        let needed = move |start| self.timing.needed(need, start).collect::<Vec<_>>();
+        vec![
+            check(
+                Rule::OutsideWorkingHours,
+                Box::new(move |start| match needed(start).iter().all(|during| on_duty.covers(*during)) {
+                    true => Vec::new(),
+                    false => vec![Obstacle::new(None, "the resource does not work at that clinic at that time")],
+                }),
+            ),
+            check(
+                Rule::ResourceAway,
+                Box::new(move |start| {
+                    let needed = needed(start);
+                    let away = resource.time_off.iter().any(|off| needed.iter().any(|during| off.overlaps(*during)));
+                    if away { vec![Obstacle::new(None, "the resource has time off then")] } else { Vec::new() }
+                }),
+            ),
+            check(
+                Rule::ResourceBusy,
+                Box::new(move |start| {
+                    let needed = needed(start);
+                    let taken =
+                        resource.busy.iter().filter(|busy| needed.iter().any(|during| busy.during.overlaps(*during)));
+                    taken.map(|busy| Obstacle::new(Some(busy.other), "the resource is taken at that time")).collect()
+                }),
+            ),
+        ]
+    }
+
+    fn need_check(&'a self, need: usize) -> Check<'a> {
+        let candidates: Vec<usize> = (0..self.facts.resources.len())
+            .filter(|index| {
+                let (resource, wanted) = (&self.facts.resources[*index], self.timing.needs[need]);
+                resource.active && resource.is_qualified(wanted) && resource.serves(self.request.clinic)
+            })
+            .collect();
+        let (kind, qualification) = (self.timing.needs[need].kind.as_str(), self.timing.needs[need].qualification.as_str());
+        if candidates.is_empty() {
+            let text = format!("no {kind} at the clinic is qualified for {qualification}");
+            return Self::check(Rule::NoQualifiedResource, move |_| vec![Obstacle::new(None, text.clone())]);
+        }
+        Self::check(Rule::NoResourceFree, move |start| {
+            if candidates.iter().any(|resource| self.is_able(*resource, need, start)) {
+                return Vec::new();
+            }
+            let needed: Vec<Interval> = self.timing.needed(need, start).collect();
+            let taken_by = candidates
+                .iter()
+                .flat_map(|resource| &self.facts.resources[*resource].busy)
+                .find(|busy| needed.iter().any(|during| busy.during.overlaps(*during)))
+                .map(|busy| busy.other);
+            let text = format!("every {kind} qualified for {qualification} is taken, away or off duty at that time");
+            vec![Obstacle::new(taken_by, text)]
+        })
+    }
+}

@@ -1,0 +1,215 @@
+//! What a treatment means in time: when the patient is there, what is occupied, which windows it opens.
+
+use chrono::{Days, NaiveDate, TimeDelta};
+
+use super::VisitRequest;
+use crate::domain::appointment::BookedPhase;
+use crate::domain::catalog::{Activity, BodyArea, Need, Treatment};
+use crate::domain::ids::{ClinicId, ResourceId, TreatmentId};
+use crate::domain::interval::{Instant, Interval};
+use crate::domain::named_enum;
+use crate::domain::zone::Zone;
+
+named_enum! {
+    /// Which side of a rule an activity window is on; only different sides collide.
+    pub enum WindowRole {
+        /// It forbids the activity.
+        Restricts = "restricts",
+        /// It is the activity.
+        Exposes = "exposes",
+    }
+}
+
+/// A stretch in which a visit forbids an activity, or is one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ActivityWindow {
+    /// The activity.
+    pub activity: Activity,
+    /// Which side.
+    pub role: WindowRole,
+    /// When.
+    pub during: Interval,
+}
+
+/// A resource taken for an unbroken stretch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Occupied {
+    /// The resource.
+    pub resource: ResourceId,
+    /// The need that it serves: its place in the treatment's list of needs.
+    pub need: usize,
+    /// When.
+    pub during: Interval,
+}
+
+/// A visit that may be booked, with all that it takes up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlannedVisit {
+    /// Where.
+    pub clinic: ClinicId,
+    /// The clinic's zone.
+    pub zone: Zone,
+    /// The treatment.
+    pub treatment: TreatmentId,
+    /// Its version.
+    pub treatment_version: i32,
+    /// The area treated.
+    pub area: Option<BodyArea>,
+    /// When the patient is there.
+    pub visit: Interval,
+    /// What happens.
+    pub phases: Vec<BookedPhase>,
+    /// What is taken.
+    pub occupied: Vec<Occupied>,
+    /// The session's day, and the first day on which the area may be needled again.
+    pub spacing: Option<(NaiveDate, NaiveDate)>,
+    /// What it forbids and what it is.
+    pub windows: Vec<ActivityWindow>,
+}
+
+/// A treatment laid out from minute 0.
+#[derive(Debug)]
+pub struct Timing<'a> {
+    treatment: &'a Treatment,
+    /// The distinct needs of the treatment.
+    pub needs: Vec<&'a Need>,
+    /// For each need, the unbroken stretches in which it is needed.
+    stretches: Vec<Vec<Offsets>>,
+    present: Offsets,
+    whole: Offsets,
+    exposing: Option<Offsets>,
+}
+
+/// A stretch in minutes from the start of the visit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Offsets {
+    from: i64,
+    to: i64,
+}
+
+impl Offsets {
+    fn at(self, start: Instant) -> Interval {
+        let (from, to) = (start + TimeDelta::minutes(self.from), start + TimeDelta::minutes(self.to));
+        // Phases are at least five minutes long, so the stretch is never empty.
+        Interval::new(from, to).unwrap_or_else(|| unreachable!("a stretch of a visit is not empty"))
+    }
+
+    /// Adds a stretch to a list, joined to the last one if they touch.
+    fn join(list: &mut Vec<Self>, next: Self) {
+        match list.last_mut() {
+            Some(last) if last.to == next.from => last.to = next.to,
+            Some(_) | None => list.push(next),
+        }
+    }
+}
+
+impl<'a> Timing<'a> {
+    pub fn new(treatment: &'a Treatment) -> Self {
+        let needs = treatment.content.needs();
+        let mut stretches = vec![Vec::new(); needs.len()];
+        let (mut present, mut exposing) = (Vec::new(), Vec::new());
+        let mut at = 0;
+        for phase in &treatment.content.phases {
+            let during = Offsets { from: at, to: at + i64::from(phase.minutes) };
+            at = during.to;
+            if phase.patient_present {
+                Offsets::join(&mut present, during);
+            }
+            if phase.exposing {
+                Offsets::join(&mut exposing, during);
+            }
+            for (need, list) in needs.iter().zip(&mut stretches) {
+                if phase.needs.contains(need) {
+                    Offsets::join(list, during);
+                }
+            }
+        }
+        let whole = Offsets { from: 0, to: at };
+        Self {
+            treatment,
+            needs,
+            stretches,
+            present: present.first().copied().unwrap_or(whole),
+            whole,
+            exposing: exposing.first().copied(),
+        }
+    }
+
+    /// When the patient is there.
+    pub fn visit(&self, start: Instant) -> Interval {
+        self.present.at(start)
+    }
+
+    /// The visit with turnover.
+    pub fn whole(&self, start: Instant) -> Interval {
+        self.whole.at(start)
+    }
+
+    /// When a need is needed.
+    pub fn needed(&self, need: usize, start: Instant) -> impl Iterator<Item = Interval> {
+        self.stretches.get(need).into_iter().flatten().map(move |stretch| stretch.at(start))
+    }
+
+    /// The session's day, and the first day on which the area may be needled again.
+    pub fn spacing(&self, zone: Zone, request: &VisitRequest) -> Option<(NaiveDate, NaiveDate)> {
+        let day = zone.day(request.start);
+        let days = u64::try_from(request.spacing_days?).ok()?;
+        Some((day, day.checked_add_days(Days::new(days))?))
+    }
+
+    /// What a visit exposes to and forbids.
+    pub fn windows(&self, zone: Zone, start: Instant) -> Vec<ActivityWindow> {
+        let Some(exposing) = self.exposing.map(|stretch| stretch.at(start)) else { return Vec::new() };
+        let content = &self.treatment.content;
+        let exposes = content.exposures.iter().map(|activity| ActivityWindow {
+            activity: *activity,
+            role: WindowRole::Exposes,
+            during: exposing,
+        });
+        let restricts = content.restrictions.iter().filter_map(|restriction| {
+            let from = restriction.before.map_or(exposing.start(), |span| span.before(zone, exposing.start()));
+            let to = restriction.after.map_or(exposing.end(), |span| span.after(zone, exposing.end()));
+            let during = Interval::new(from, to)?;
+            Some(ActivityWindow { activity: restriction.activity, role: WindowRole::Restricts, during })
+        });
+        exposes.chain(restricts).collect()
+    }
+
+    /// The plan of a visit whose needs are served by these resources, in the order of the needs.
+    pub fn plan(&self, zone: Zone, request: &VisitRequest, serving: &[ResourceId]) -> PlannedVisit {
+        let start = request.start;
+        let occupied = serving.iter().enumerate().flat_map(|(need, resource)| {
+            self.needed(need, start).map(move |during| Occupied { resource: *resource, need, during })
+        });
+        PlannedVisit {
+            clinic: request.clinic,
+            zone,
+            treatment: self.treatment.id,
+            treatment_version: self.treatment.version,
+            area: request.area,
+            visit: self.visit(start),
+            phases: booked_phases(self.treatment, start, serving),
+            occupied: occupied.collect(),
+            spacing: self.spacing(zone, request),
+            windows: self.windows(zone, start),
+        }
+    }
+}
+
+/// The phases of a visit whose needs are served by these resources, in the order of the needs.
+pub fn booked_phases(treatment: &Treatment, start: Instant, serving: &[ResourceId]) -> Vec<BookedPhase> {
+    let needs = treatment.content.needs();
+    let timeline = treatment.content.timeline(start);
+    let phases = timeline.into_iter().map(|(phase, during)| BookedPhase {
+        name: phase.name.clone(),
+        during,
+        patient_present: phase.patient_present,
+        resources: needs
+            .iter()
+            .zip(serving)
+            .filter(|(need, _)| phase.needs.contains(need))
+            .map(|(need, resource)| (*resource, need.kind))
+            .collect(),
+    });
+    phases.collect()
+}

@@ -1,0 +1,76 @@
+//! The numbered history of a practice.
+
+use super::access::Role;
+use super::ids::{AppointmentId, PatientId, RequestId, TokenId};
+use super::interval::Instant;
+use super::named_enum;
+use uuid::Uuid;
+
+named_enum! {
+    /// What happened, as noun.verb.
+    pub enum ChangeKind {
+        /// A practice was created.
+        PracticeCreated = "practice.created",
+        /// Its settings were replaced.
+        PracticeUpdated = "practice.updated",
+        /// A clinic was created.
+        ClinicCreated = "clinic.created",
+        /// Its name and hours were replaced.
+        ClinicUpdated = "clinic.updated",
+        /// A clinic was closed for a while.
+        ClosureCreated = "closure.created",
+        /// A closure was taken back.
+        ClosureDeleted = "closure.deleted",
+        /// A resource was created.
+        ResourceCreated = "resource.created",
+        /// What may change of it was replaced.
+        ResourceUpdated = "resource.updated",
+        /// A resource was taken away for a while.
+        TimeOffCreated = "time_off.created",
+        /// Time off was taken back.
+        TimeOffDeleted = "time_off.deleted",
+        /// A version of a treatment was published.
+        TreatmentPublished = "treatment.published",
+        /// A version of a protocol was published.
+        ProtocolPublished = "protocol.published",
+        /// A patient was registered.
+        PatientCreated = "patient.created",
+        /// A patient's record was replaced.
+        PatientUpdated = "patient.updated",
+        /// A series was booked.
+        SeriesBooked = "series.booked",
+        /// A series was cancelled.
+        SeriesCancelled = "series.cancelled",
+        /// An appointment was booked.
+        AppointmentBooked = "appointment.booked",
+        /// An appointment was cancelled.
+        AppointmentCancelled = "appointment.cancelled",
+        /// A token was made.
+        TokenCreated = "token.created",
+        /// A token was revoked.
+        TokenRevoked = "token.revoked",
+    }
+}
+
+/// One entry of a practice's history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// Its place: 1, 2, 3, ...
+    pub revision: i64,
+    /// When it was recorded.
+    pub recorded_at: Instant,
+    /// What happened.
+    pub kind: ChangeKind,
+    /// Id of what changed.
+    pub subject: Uuid,
+    /// The patient concerned.
+    pub patient: Option<PatientId>,
+    /// The appointments that it wrote.
+    pub appointments: Vec<AppointmentId>,
+    /// The token that asked.
+    pub token: Option<TokenId>,
+    /// The role in which it was asked.
+    pub role: Role,
+    /// The caller's id for the request.
+    pub request: RequestId,
+}

@@ -1,0 +1,123 @@
+//! Refusals: requests that are understood and not allowed.
+
+use chrono::NaiveDate;
+
+use super::ids::{AppointmentId, ResourceId};
+use super::interval::Instant;
+
+/// A rule that a request can violate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Rule {
+    /// A visit begins in the future.
+    StartInPast,
+    /// A visit begins within the practice's horizon.
+    BeyondHorizon,
+    /// A visit lies in the clinic's opening hours.
+    OutsideOpeningHours,
+    /// A visit lies in no closure of the clinic.
+    ClinicClosed,
+    /// A patient is in one place at a time.
+    PatientBusy,
+    /// Something is qualified for each need.
+    NoQualifiedResource,
+    /// Something qualified is free for each need.
+    NoResourceFree,
+    /// A named resource is in one place at a time.
+    ResourceBusy,
+    /// A named resource works, at that clinic, at that time.
+    OutsideWorkingHours,
+    /// A named resource has no time off.
+    ResourceAway,
+    /// A named resource is qualified for a need of its own.
+    ResourceNotQualified,
+    /// A named resource is in use.
+    ResourceInactive,
+    /// Sessions on one area keep the gap that follows the earlier one.
+    SessionTooSoon,
+    /// Sessions of a series are at most the maximum gap apart.
+    SessionTooLate,
+    /// Sessions of a series are in the order of their numbers.
+    SessionOutOfOrder,
+    /// A series has as many sessions as its protocol allows.
+    SessionCountNotAllowed,
+    /// A visit lies outside the aftercare windows that forbid it.
+    ActivityForbidden,
+    /// A visit's aftercare windows cover no booked visit that they forbid.
+    ForbidsBookedActivity,
+    /// The series is active.
+    SeriesNotActive,
+    /// The session is not booked yet.
+    SessionAlreadyBooked,
+    /// The appointment is booked.
+    AppointmentNotBooked,
+    /// The appointment has not begun.
+    AppointmentStarted,
+    /// A body area is named if, and only if, the treatment needles.
+    BodyAreaMismatch,
+}
+
+/// What a request collides with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Other {
+    /// An appointment.
+    Appointment(AppointmentId),
+    /// Another session of the same request, by its place.
+    Session(usize),
+}
+
+/// A gap that is too short or too long, in calendar days.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gap {
+    /// The days between the two sessions.
+    pub days: i64,
+    /// The days that the rule asks for: at least, or for [`Rule::SessionTooLate`] at most.
+    pub required: i64,
+    /// For [`Rule::SessionTooLate`]: the last day that would do.
+    pub latest: Option<NaiveDate>,
+}
+
+/// When a visit would do, as far as one rule is concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Earliest {
+    /// The first such start, not before the one that was asked for.
+    pub start: Instant,
+    /// Its calendar day at the clinic.
+    pub day: NaiveDate,
+}
+
+/// One violated rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// The rule.
+    pub rule: Rule,
+    /// The session of the request that violates it, by its place; none for the request as a whole.
+    pub session: Option<usize>,
+    /// What it collides with.
+    pub other: Option<Other>,
+    /// The resource concerned.
+    pub resource: Option<ResourceId>,
+    /// The gap concerned.
+    pub gap: Option<Gap>,
+    /// When it would do.
+    pub earliest: Option<Earliest>,
+    /// The same in a sentence, without personal data.
+    pub description: String,
+}
+
+impl Violation {
+    /// A violation of a rule by the request as a whole.
+    pub fn new(rule: Rule, description: impl Into<String>) -> Self {
+        Self {
+            rule,
+            session: None,
+            other: None,
+            resource: None,
+            gap: None,
+            earliest: None,
+            description: description.into(),
+        }
+    }
+}
+
+/// All the rules that a request violates; at least one.
+pub type Refusal = Vec<Violation>;

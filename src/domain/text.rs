@@ -1,0 +1,113 @@
+//! Texts with bounds, and texts that must not be printed.
+
+use std::fmt;
+
+/// Why a text was not taken, as what would do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TextError {
+    /// It is empty, or only white space.
+    #[error("must not be empty")]
+    Empty,
+    /// It has more characters than allowed.
+    #[error("must have at most {max} characters")]
+    TooLong {
+        /// The limit.
+        max: usize,
+    },
+    /// It contains a control character.
+    #[error("must not contain control characters")]
+    Control,
+}
+
+/// One line of 1 to 200 characters without white space around it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Label(String);
+
+impl Label {
+    /// Most characters.
+    pub const MAX: usize = 200;
+
+    /// Takes a text, trimmed.
+    pub fn new(text: &str) -> Result<Self, TextError> {
+        let text = text.trim();
+        if text.is_empty() {
+            return Err(TextError::Empty);
+        }
+        if text.chars().count() > Self::MAX {
+            return Err(TextError::TooLong { max: Self::MAX });
+        }
+        if text.chars().any(char::is_control) {
+            return Err(TextError::Control);
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Free text of at most `MAX` characters; may be empty, may have line breaks.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Prose<const MAX: usize>(String);
+
+impl<const MAX: usize> Prose<MAX> {
+    /// Takes a text, trimmed.
+    pub fn new(text: &str) -> Result<Self, TextError> {
+        let text = text.trim();
+        if text.chars().count() > MAX {
+            return Err(TextError::TooLong { max: MAX });
+        }
+        if text.chars().any(|c| c.is_control() && c != '\n' && c != '\t') {
+            return Err(TextError::Control);
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Personal data: prints as `[redacted]`, so that no log line can carry it by accident.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Personal<T>(T);
+
+impl<T> Personal<T> {
+    /// Marks a value as personal data.
+    pub const fn new(value: T) -> Self {
+        Self(value)
+    }
+
+    /// The value itself, for the database and for the caller who may see it.
+    pub const fn expose(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T> fmt::Debug for Personal<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn personal_data_is_not_printed() {
+        assert_eq!(format!("{:?}", Personal::new("Ada")), "[redacted]");
+    }
+
+    #[test]
+    fn a_label_is_one_line_of_bounded_length() {
+        assert_eq!(Label::new("  Room 1 ").unwrap().as_str(), "Room 1");
+        assert_eq!(Label::new("   "), Err(TextError::Empty));
+        assert_eq!(Label::new("a\nb"), Err(TextError::Control));
+        assert!(Label::new(&"ä".repeat(200)).is_ok());
+        assert_eq!(Label::new(&"ä".repeat(201)), Err(TextError::TooLong { max: 200 }));
+    }
+}

@@ -1,0 +1,23 @@
+//! Stipple: the appointment backend of a clinic that treats with microneedling. It books whole series of sessions,
+//! keeps their gaps and the aftercare between them, and holds everything in PostgreSQL.
+//!
+//! The modules in reading order; each uses only those above it:
+//!
+//! - [`domain`]: the rules, pure
+//! - [`store`]: the only SQL
+//! - [`app`]: one method per use case
+//! - [`rpc`]: the wire
+//! - [`embedded`]: a private PostgreSQL, for running without configuration
+
+#![forbid(unsafe_code)]
+#![warn(missing_docs, clippy::pedantic)]
+
+pub mod domain;
+
+pub mod store;
+
+pub mod app;
+
+pub mod rpc;
+
+pub mod embedded;

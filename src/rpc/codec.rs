@@ -1,0 +1,126 @@
+//! The codec: protobuf that is taken at its word. Unknown fields are an error instead of being dropped, because a
+//! caller who sends one believes that it does something; malformed bytes are the caller's error, not the server's.
+
+use std::marker::PhantomData;
+use std::sync::LazyLock;
+
+use prost::encoding::{WireType, decode_key, decode_varint, skip_field};
+use prost::{Message, Name};
+use prost_reflect::{DescriptorPool, Kind, MessageDescriptor};
+use tonic::Status;
+use tonic::codec::{BufferSettings, Codec, DecodeBuf, Decoder};
+use tonic_prost::{ProstCodec, ProstEncoder};
+
+use super::{pb, status};
+
+/// Every message type of the service.
+pub static DESCRIPTORS: LazyLock<DescriptorPool> = LazyLock::new(|| {
+    DescriptorPool::decode(pb::DESCRIPTORS).unwrap_or_else(|error| panic!("the build made broken descriptors: {error}"))
+});
+
+/// Deepest nesting of messages that is looked into; the schema has less.
+const MAX_DEPTH: u32 = 16;
+
+/// Protobuf, with unknown fields refused.
+#[derive(Debug, Clone)]
+pub struct StrictCodec<T, U>(PhantomData<(T, U)>);
+
+impl<T, U> Default for StrictCodec<T, U> {
+    fn default() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<T, U> Codec for StrictCodec<T, U>
+where
+    T: Message + Send + 'static,
+    U: Message + Name + Default + Send + 'static,
+{
+    type Encode = T;
+    type Decode = U;
+    type Encoder = ProstEncoder<T>;
+    type Decoder = StrictDecoder<U>;
+
+    fn encoder(&mut self) -> Self::Encoder {
+        ProstCodec::<T, U>::raw_encoder(BufferSettings::default())
+    }
+
+    fn decoder(&mut self) -> Self::Decoder {
+        StrictDecoder(PhantomData)
+    }
+}
+
+/// See [`StrictCodec`].
+#[derive(Debug)]
+pub struct StrictDecoder<U>(PhantomData<U>);
+
+impl<U: Message + Name + Default> Decoder for StrictDecoder<U> {
+    type Item = U;
+    type Error = Status;
+
+    fn decode(&mut self, buf: &mut DecodeBuf<'_>) -> Result<Option<U>, Status> {
+        use bytes::Buf as _;
+        let bytes = buf.copy_to_bytes(buf.remaining());
+        let message = U::decode(bytes.clone()).map_err(|_| status::malformed_message())?;
+        if let Some(descriptor) = DESCRIPTORS.get_message_by_name(&U::full_name()) {
+            let mut path = String::new();
+            if has_unknown_field(&descriptor, &bytes, &mut path, 0).unwrap_or(false) {
+                return Err(status::unknown_field(&path));
+            }
+        }
+        Ok(Some(message))
+    }
+}
+
+/// Looks for a field that the descriptor does not know; `path` then names it. Nothing if the bytes end too early,
+/// which decoding has ruled out.
+fn has_unknown_field(message: &MessageDescriptor, mut bytes: &[u8], path: &mut String, depth: u32) -> Option<bool> {
+    let context = prost::encoding::DecodeContext::default();
+    while !bytes.is_empty() {
+        let (tag, wire_type) = decode_key(&mut bytes).ok()?;
+        let Some(field) = message.get_field(tag) else {
+            path.push_str(&format!("field number {tag} of {}", message.full_name()));
+            return Some(true);
+        };
+        match (field.kind(), wire_type) {
+            (Kind::Message(inner), WireType::LengthDelimited) if depth < MAX_DEPTH => {
+                let length = usize::try_from(decode_varint(&mut bytes).ok()?).ok()?;
+                let (head, tail) = bytes.split_at_checked(length)?;
+                bytes = tail;
+                if has_unknown_field(&inner, head, path, depth + 1)? {
+                    return Some(true);
+                }
+            }
+            _ => skip_field(wire_type, tag, &mut bytes, context.clone()).ok()?,
+        }
+    }
+    Some(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unknown<M: Message + Name>(bytes: &[u8]) -> Option<String> {
+        let descriptor = DESCRIPTORS.get_message_by_name(&M::full_name()).unwrap();
+        let mut path = String::new();
+        has_unknown_field(&descriptor, bytes, &mut path, 0).unwrap().then_some(path)
+    }
+
+    #[test]
+    fn a_field_of_the_future_is_found_at_any_depth() {
+        let known = pb::BookSeriesRequest {
+            patient_id: "x".into(),
+            sessions: vec![pb::SessionRequest { resource_ids: vec!["r".into()], ..Default::default() }],
+            ..Default::default()
+        };
+        let mut bytes = known.encode_to_vec();
+        assert_eq!(unknown::<pb::BookSeriesRequest>(&bytes), None);
+        // Field 8 (sessions), two bytes long, holding field 99 as a varint: tag 0x98 0x06, value 1.
+        bytes.extend([0x42, 0x03, 0x98, 0x06, 0x01]);
+        assert_eq!(
+            unknown::<pb::BookSeriesRequest>(&bytes).as_deref(),
+            Some("field number 99 of stipple.v1.SessionRequest")
+        );
+    }
+}

@@ -1,0 +1,131 @@
+//! Page tokens: opaque, and good for the query that they came with only.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest as _, Sha256};
+
+use crate::app::Error;
+
+/// Bytes of the query's digest that a token carries.
+const BINDING: usize = 8;
+
+/// What a page token is bound to: the method, and everything in the request that decides which entries the list has.
+#[derive(Debug, Clone)]
+pub struct Query([u8; BINDING]);
+
+impl Query {
+    /// The query of a method with these parts.
+    pub fn new(method: &str, parts: &[&str]) -> Self {
+        let mut hash = Sha256::new();
+        for part in std::iter::once(&method).chain(parts) {
+            hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+            hash.update(part.as_bytes());
+        }
+        let mut binding = [0; BINDING];
+        binding.copy_from_slice(&hash.finalize()[..BINDING]);
+        Self(binding)
+    }
+
+    /// The token for the page after a place in the list.
+    pub fn token(&self, after: &impl Place) -> String {
+        let mut bytes = self.0.to_vec();
+        after.write(&mut bytes);
+        URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    /// The place that a token stands for; none for the empty token of the first page.
+    pub fn place<P: Place>(&self, token: &str) -> Result<Option<P>, Error> {
+        if token.is_empty() {
+            return Ok(None);
+        }
+        let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|_| Error::PageToken)?;
+        let place = bytes.strip_prefix(&self.0[..]).and_then(P::read).ok_or(Error::PageToken)?;
+        Ok(Some(place))
+    }
+}
+
+/// A place in a list that a token can carry.
+pub trait Place: Sized {
+    /// Appends it.
+    fn write(&self, bytes: &mut Vec<u8>);
+    /// Reads it; nothing if these bytes are no such place.
+    fn read(bytes: &[u8]) -> Option<Self>;
+}
+
+impl Place for uuid::Uuid {
+    fn write(&self, bytes: &mut Vec<u8>) {
+        bytes.extend(self.as_bytes());
+    }
+
+    fn read(bytes: &[u8]) -> Option<Self> {
+        Self::from_slice(bytes).ok()
+    }
+}
+
+impl Place for i64 {
+    fn write(&self, bytes: &mut Vec<u8>) {
+        bytes.extend(self.to_be_bytes());
+    }
+
+    fn read(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(Self::from_be_bytes)
+    }
+}
+
+impl Place for crate::domain::interval::Instant {
+    fn write(&self, bytes: &mut Vec<u8>) {
+        self.timestamp_micros().write(bytes);
+    }
+
+    fn read(bytes: &[u8]) -> Option<Self> {
+        Self::from_timestamp_micros(i64::read(bytes)?).filter(|at| crate::domain::zone::in_supported_years(*at))
+    }
+}
+
+macro_rules! id_places {
+    ($($id:ident),+ $(,)?) => {$(
+        impl Place for crate::domain::ids::$id {
+            fn write(&self, bytes: &mut Vec<u8>) {
+                self.0.write(bytes);
+            }
+
+            fn read(bytes: &[u8]) -> Option<Self> {
+                uuid::Uuid::read(bytes).map(Self)
+            }
+        }
+    )+};
+}
+
+id_places!(
+    PracticeId, ClinicId, ClosureId, ResourceId, TimeOffId, TreatmentId, ProtocolId, PatientId, SeriesId, AppointmentId,
+    TokenId
+);
+
+/// Two places one after the other; the first has a fixed length of 8 bytes.
+impl<B: Place> Place for (crate::domain::interval::Instant, B) {
+    fn write(&self, bytes: &mut Vec<u8>) {
+        self.0.write(bytes);
+        self.1.write(bytes);
+    }
+
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let (first, second) = bytes.split_at_checked(8)?;
+        Some((Place::read(first)?, B::read(second)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_good_for_its_own_query_only() {
+        let query = Query::new("List", &["clinic", "a"]);
+        let token = query.token(&42_i64);
+        assert_eq!(query.place::<i64>(&token).unwrap(), Some(42));
+        assert_eq!(query.place::<i64>("").unwrap(), None);
+        assert!(matches!(Query::new("List", &["clinica", ""]).place::<i64>(&token), Err(Error::PageToken)));
+        assert!(matches!(query.place::<uuid::Uuid>(&token), Err(Error::PageToken)));
+        assert!(matches!(query.place::<i64>("no token"), Err(Error::PageToken)));
+    }
+}

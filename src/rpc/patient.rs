@@ -1,0 +1,159 @@
+//! PatientService.
+
+use tonic::{Request, Response, Status};
+
+use super::page::Query;
+use super::parse::{Fields, Head, scoped};
+use super::pb::patient_service_server::PatientService;
+use super::{Services, open, pb, render, status};
+use crate::app::commands::{ListPatients, Update, UpdatePatient};
+use crate::app::{Command, Error, Scoped};
+use crate::domain::ids::PatientId;
+use crate::domain::patient::{Patient, PatientRecord};
+use crate::domain::text::{Label, Personal};
+
+/// The first year in which a patient can have been born.
+const FIRST_BIRTH_YEAR: i32 = 1900;
+
+#[tonic::async_trait]
+impl PatientService for Services {
+    async fn create_patient(
+        &self,
+        request: Request<pb::CreatePatientRequest>,
+    ) -> Result<Response<pb::CreatePatientResponse>, Status> {
+        let (caller, message) = open(request)?;
+        let command = parse_create(message).map_err(status::from_error)?;
+        let patient = self.app.create_patient(&caller, &command).await.map_err(status::from_error)?;
+        Ok(Response::new(pb::CreatePatientResponse { patient: Some(rendered(&patient)) }))
+    }
+
+    async fn get_patient(
+        &self,
+        request: Request<pb::GetPatientRequest>,
+    ) -> Result<Response<pb::GetPatientResponse>, Status> {
+        let (caller, message) = open(request)?;
+        let scoped = parse_get(message).map_err(status::from_error)?;
+        let patient = self.app.get_patient(&caller, scoped).await.map_err(status::from_error)?;
+        Ok(Response::new(pb::GetPatientResponse { patient: Some(rendered(&patient)) }))
+    }
+
+    async fn list_patients(
+        &self,
+        request: Request<pb::ListPatientsRequest>,
+    ) -> Result<Response<pb::ListPatientsResponse>, Status> {
+        let (caller, message) = open(request)?;
+        let (query, scoped) = parse_list(message).map_err(status::from_error)?;
+        let page = self.app.list_patients(&caller, scoped).await.map_err(status::from_error)?;
+        Ok(Response::new(pb::ListPatientsResponse {
+            patients: page.items.iter().map(rendered).collect(),
+            next_page_token: page.next.map(|after| query.token(&after)).unwrap_or_default(),
+        }))
+    }
+
+    async fn update_patient(
+        &self,
+        request: Request<pb::UpdatePatientRequest>,
+    ) -> Result<Response<pb::UpdatePatientResponse>, Status> {
+        let (caller, message) = open(request)?;
+        let command = parse_update(message).map_err(status::from_error)?;
+        let patient = self.app.update_patient(&caller, &command).await.map_err(status::from_error)?;
+        Ok(Response::new(pb::UpdatePatientResponse { patient: Some(rendered(&patient)) }))
+    }
+}
+
+fn parse_create(message: pb::CreatePatientRequest) -> Result<Command<PatientRecord>, Error> {
+    let head = Head::new(&message, &message.practice_id, &message.request_id, message.validate_only);
+    let pb::CreatePatientRequest {
+        practice_id: _,
+        request_id: _,
+        validate_only: _,
+        given_name,
+        family_name,
+        birth_date,
+        phone,
+        email,
+        notes,
+    } = message;
+    let mut fields = Fields::default();
+    let record = record(&mut fields, [&given_name, &family_name, &birth_date, &phone, &email, &notes]);
+    head.command(fields, || record)
+}
+
+fn parse_update(message: pb::UpdatePatientRequest) -> Result<Command<UpdatePatient>, Error> {
+    let head = Head::new(&message, &message.practice_id, &message.request_id, message.validate_only);
+    let pb::UpdatePatientRequest {
+        practice_id: _,
+        request_id: _,
+        validate_only: _,
+        etag,
+        patient_id,
+        given_name,
+        family_name,
+        birth_date,
+        phone,
+        email,
+        notes,
+    } = message;
+    let mut fields = Fields::default();
+    let (id, etag) = (fields.id("patient_id", &patient_id), fields.etag(&etag));
+    let record = record(&mut fields, [&given_name, &family_name, &birth_date, &phone, &email, &notes]);
+    head.command(fields, || Some(Update { id: id?, etag: etag?, to: record? }))
+}
+
+fn record(fields: &mut Fields, [given, family, birth, phone, email, notes]: [&str; 6]) -> Option<PatientRecord> {
+    use chrono::Datelike as _;
+    let given_name = fields.label("given_name", given);
+    let family_name = fields.label("family_name", family);
+    let birth_date = fields.day("birth_date", birth);
+    let birth_date = birth_date.and_then(|day| {
+        let known = (day.year() >= FIRST_BIRTH_YEAR).then_some(day);
+        fields.some("birth_date", known, "must not be before 1900-01-01")
+    });
+    let phone = fields.prose("phone", phone);
+    let email_text = fields.prose("email", email);
+    if !email.is_empty() && !email.contains('@') {
+        fields.note("email", "must contain an @, or be empty");
+    }
+    let notes = fields.prose("notes", notes);
+    Some(PatientRecord {
+        given_name: Personal::new(given_name?),
+        family_name: Personal::new(family_name?),
+        birth_date: Personal::new(birth_date?),
+        phone: Personal::new(phone?),
+        email: Personal::new(email_text?),
+        notes: Personal::new(notes?),
+    })
+}
+
+fn parse_get(message: pb::GetPatientRequest) -> Result<Scoped<PatientId>, Error> {
+    let pb::GetPatientRequest { practice_id, patient_id } = message;
+    let mut fields = Fields::default();
+    let id = fields.id("patient_id", &patient_id);
+    scoped(fields, &practice_id, || id)
+}
+
+fn parse_list(message: pb::ListPatientsRequest) -> Result<(Query, Scoped<ListPatients>), Error> {
+    let pb::ListPatientsRequest { practice_id, family_name_prefix, page_size, page_token } = message;
+    let query = Query::new("ListPatients", &[&practice_id, &family_name_prefix]);
+    let mut fields = Fields::default();
+    let prefix = fields.prose::<{ Label::MAX }>("family_name_prefix", &family_name_prefix);
+    let page = fields.page(&query, page_size, &page_token)?;
+    let scoped = scoped(fields, &practice_id, || {
+        Some(ListPatients { family_name_prefix: Personal::new(prefix?.as_str().to_owned()), page: page? })
+    })?;
+    Ok((query, scoped))
+}
+
+fn rendered(patient: &Patient) -> pb::Patient {
+    let PatientRecord { given_name, family_name, birth_date, phone, email, notes } = &patient.record;
+    pb::Patient {
+        patient_id: patient.id.to_string(),
+        given_name: given_name.expose().as_str().to_owned(),
+        family_name: family_name.expose().as_str().to_owned(),
+        birth_date: birth_date.expose().to_string(),
+        phone: phone.expose().as_str().to_owned(),
+        email: email.expose().as_str().to_owned(),
+        notes: notes.expose().as_str().to_owned(),
+        etag: render::etag(patient.changed_revision),
+    }
+}

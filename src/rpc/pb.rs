@@ -1,0 +1,8 @@
+//! What is generated from the protos.
+
+#![expect(missing_docs, clippy::all, clippy::pedantic, reason = "generated")]
+
+tonic::include_proto!("stipple.v1");
+
+/// The descriptors of all protos, with their comments, encoded.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

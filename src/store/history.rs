@@ -1,0 +1,93 @@
+//! The numbered history of a practice.
+
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::error::expect_rows;
+use super::{StoreError, read};
+use crate::domain::access::Role;
+use crate::domain::history::{Change, ChangeKind};
+use crate::domain::ids::{AppointmentId, PatientId, PracticeId, RequestId, TokenId};
+
+/// A request that was carried out before.
+#[derive(Debug, Clone, Copy)]
+pub struct Earlier {
+    /// What it made or changed.
+    pub subject: Uuid,
+    /// SHA-256 of its method and payload.
+    pub digest: [u8; 32],
+}
+
+/// The request of that id, if it was carried out before.
+pub async fn find_request(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    request: RequestId,
+) -> Result<Option<Earlier>, StoreError> {
+    let row = sqlx::query!(
+        "SELECT subject_id, request_digest FROM changes WHERE practice_id = $1 AND request_id = $2",
+        practice.0,
+        request.0
+    );
+    let Some(row) = row.fetch_optional(db).await? else { return Ok(None) };
+    let digest = row.request_digest.try_into().map_err(|_| StoreError::Corrupt("request digest"))?;
+    Ok(Some(Earlier { subject: row.subject_id, digest }))
+}
+
+/// Appends a change.
+pub async fn append(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    change: &Change,
+    digest: &[u8; 32],
+) -> Result<(), StoreError> {
+    let appointments: Vec<Uuid> = change.appointments.iter().map(|id| id.0).collect();
+    let done = sqlx::query!(
+        "INSERT INTO changes (practice_id, revision, recorded_at, kind, subject_id, patient_id, appointment_ids,
+                              actor_token_id, actor_role, request_id, request_digest)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+        practice.0,
+        change.revision,
+        change.recorded_at,
+        change.kind.as_str(),
+        change.subject,
+        change.patient.map(|id| id.0),
+        &appointments,
+        change.token.map(|id| id.0),
+        change.role.as_str(),
+        change.request.0,
+        digest.as_slice()
+    );
+    expect_rows("append change", 1, &done.execute(db).await?)
+}
+
+/// Changes after a revision, in order.
+pub async fn list(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    after: i64,
+    limit: i64,
+) -> Result<Vec<Change>, StoreError> {
+    let rows = sqlx::query!(
+        "SELECT revision, recorded_at, kind, subject_id, patient_id, appointment_ids, actor_token_id, actor_role,
+                request_id
+         FROM changes WHERE practice_id = $1 AND revision > $2 ORDER BY revision LIMIT $3",
+        practice.0,
+        after,
+        limit
+    );
+    let read = rows.fetch_all(db).await?.into_iter().map(|row| {
+        Ok(Change {
+            revision: row.revision,
+            recorded_at: row.recorded_at,
+            kind: read::named(ChangeKind::from_name(&row.kind))?,
+            subject: row.subject_id,
+            patient: row.patient_id.map(PatientId),
+            appointments: row.appointment_ids.into_iter().map(AppointmentId).collect(),
+            token: row.actor_token_id.map(TokenId),
+            role: read::named(Role::from_name(&row.actor_role))?,
+            request: RequestId(row.request_id),
+        })
+    });
+    read.collect()
+}

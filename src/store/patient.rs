@@ -1,0 +1,126 @@
+//! Patients.
+
+use sqlx::PgConnection;
+
+use super::error::expect_rows;
+use super::{StoreError, read};
+use crate::domain::ids::{PatientId, PracticeId};
+use crate::domain::interval::Instant;
+use crate::domain::patient::{Patient, PatientRecord};
+use crate::domain::text::Personal;
+
+/// A patient.
+pub async fn get(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    patient: PatientId,
+) -> Result<Option<Patient>, StoreError> {
+    let row = sqlx::query_as!(
+        Row,
+        "SELECT patient_id, given_name, family_name, birth_date, phone, email, notes, changed_revision FROM patients
+         WHERE practice_id = $1 AND patient_id = $2",
+        practice.0,
+        patient.0
+    );
+    row.fetch_optional(db).await?.map(Row::read).transpose()
+}
+
+/// Patients whose family name begins with `prefix`, by family name, given name and id, after one of them.
+pub async fn list(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    prefix: &str,
+    after: Option<PatientId>,
+    limit: i64,
+) -> Result<Vec<Patient>, StoreError> {
+    let pattern = format!("{}%", prefix.to_lowercase().replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"));
+    let rows = sqlx::query_as!(
+        Row,
+        r#"SELECT patient_id, given_name, family_name, birth_date, phone, email, notes, changed_revision FROM patients
+           WHERE practice_id = $1 AND lower(family_name) COLLATE "C" LIKE $2
+             AND ($3::uuid IS NULL OR
+                  (lower(family_name) COLLATE "C", lower(given_name) COLLATE "C", patient_id) >
+                  (SELECT lower(family_name) COLLATE "C", lower(given_name) COLLATE "C", patient_id
+                   FROM patients WHERE practice_id = $1 AND patient_id = $3))
+           ORDER BY lower(family_name) COLLATE "C", lower(given_name) COLLATE "C", patient_id LIMIT $4"#,
+        practice.0,
+        pattern,
+        after.map(|id| id.0),
+        limit
+    );
+    rows.fetch_all(db).await?.into_iter().map(Row::read).collect()
+}
+
+/// Inserts a new patient.
+pub async fn insert(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    patient: &Patient,
+    now: Instant,
+) -> Result<(), StoreError> {
+    let record = &patient.record;
+    let done = sqlx::query!(
+        "INSERT INTO patients (practice_id, patient_id, given_name, family_name, birth_date, phone, email, notes,
+                               changed_revision, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        practice.0,
+        patient.id.0,
+        record.given_name.expose().as_str(),
+        record.family_name.expose().as_str(),
+        *record.birth_date.expose(),
+        record.phone.expose().as_str(),
+        record.email.expose().as_str(),
+        record.notes.expose().as_str(),
+        patient.changed_revision,
+        now
+    );
+    expect_rows("insert patient", 1, &done.execute(db).await?)
+}
+
+/// Replaces a patient's record.
+pub async fn update(db: &mut PgConnection, practice: PracticeId, patient: &Patient) -> Result<(), StoreError> {
+    let record = &patient.record;
+    let done = sqlx::query!(
+        "UPDATE patients SET given_name = $3, family_name = $4, birth_date = $5, phone = $6, email = $7, notes = $8,
+                             changed_revision = $9
+         WHERE practice_id = $1 AND patient_id = $2",
+        practice.0,
+        patient.id.0,
+        record.given_name.expose().as_str(),
+        record.family_name.expose().as_str(),
+        *record.birth_date.expose(),
+        record.phone.expose().as_str(),
+        record.email.expose().as_str(),
+        record.notes.expose().as_str(),
+        patient.changed_revision
+    );
+    expect_rows("update patient", 1, &done.execute(db).await?)
+}
+
+struct Row {
+    patient_id: uuid::Uuid,
+    given_name: String,
+    family_name: String,
+    birth_date: chrono::NaiveDate,
+    phone: String,
+    email: String,
+    notes: String,
+    changed_revision: i64,
+}
+
+impl Row {
+    fn read(self) -> Result<Patient, StoreError> {
+        Ok(Patient {
+            id: PatientId(self.patient_id),
+            record: PatientRecord {
+                given_name: Personal::new(read::label(&self.given_name)?),
+                family_name: Personal::new(read::label(&self.family_name)?),
+                birth_date: Personal::new(self.birth_date),
+                phone: Personal::new(read::prose(&self.phone)?),
+                email: Personal::new(read::prose(&self.email)?),
+                notes: Personal::new(read::prose(&self.notes)?),
+            },
+            changed_revision: self.changed_revision,
+        })
+    }
+}

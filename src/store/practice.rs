@@ -1,0 +1,89 @@
+//! Practices: their settings, and their revision, which is the lock that orders their writers.
+
+use sqlx::PgConnection;
+
+use super::error::expect_rows;
+use super::{StoreError, read};
+use crate::domain::clinic::Practice;
+use crate::domain::ids::PracticeId;
+use crate::domain::interval::Instant;
+
+/// Raises the practice's revision and holds its row until the transaction ends: the first statement of every write.
+/// Nothing if there is no such practice.
+pub async fn next_revision(db: &mut PgConnection, practice: PracticeId) -> Result<Option<i64>, StoreError> {
+    let row = sqlx::query_scalar!(
+        "UPDATE practices SET revision = revision + 1 WHERE practice_id = $1 RETURNING revision",
+        practice.0
+    );
+    Ok(row.fetch_optional(db).await?)
+}
+
+/// A practice.
+pub async fn get(db: &mut PgConnection, practice: PracticeId) -> Result<Option<Practice>, StoreError> {
+    let row = sqlx::query_as!(
+        Row,
+        "SELECT practice_id, name, booking_horizon_days, revision, changed_revision FROM practices
+         WHERE practice_id = $1",
+        practice.0
+    );
+    row.fetch_optional(db).await?.map(Row::read).transpose()
+}
+
+/// Practices in order of their ids, after one of them. The deployment itself is not listed.
+pub async fn list(db: &mut PgConnection, after: PracticeId, limit: i64) -> Result<Vec<Practice>, StoreError> {
+    let rows = sqlx::query_as!(
+        Row,
+        "SELECT practice_id, name, booking_horizon_days, revision, changed_revision FROM practices
+         WHERE practice_id > $1 ORDER BY practice_id LIMIT $2",
+        after.0,
+        limit
+    );
+    rows.fetch_all(db).await?.into_iter().map(Row::read).collect()
+}
+
+/// Inserts a new practice, at the revision of its first change.
+pub async fn insert(db: &mut PgConnection, practice: &Practice, now: Instant) -> Result<(), StoreError> {
+    let done = sqlx::query!(
+        "INSERT INTO practices (practice_id, name, booking_horizon_days, revision, changed_revision, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6)",
+        practice.id.0,
+        practice.name.as_str(),
+        practice.booking_horizon_days,
+        practice.revision,
+        practice.changed_revision,
+        now
+    );
+    expect_rows("insert practice", 1, &done.execute(db).await?)
+}
+
+/// Replaces the settings of a practice.
+pub async fn update(db: &mut PgConnection, practice: &Practice) -> Result<(), StoreError> {
+    let done = sqlx::query!(
+        "UPDATE practices SET name = $2, booking_horizon_days = $3, changed_revision = $4 WHERE practice_id = $1",
+        practice.id.0,
+        practice.name.as_str(),
+        practice.booking_horizon_days,
+        practice.changed_revision
+    );
+    expect_rows("update practice", 1, &done.execute(db).await?)
+}
+
+struct Row {
+    practice_id: uuid::Uuid,
+    name: String,
+    booking_horizon_days: i32,
+    revision: i64,
+    changed_revision: i64,
+}
+
+impl Row {
+    fn read(self) -> Result<Practice, StoreError> {
+        Ok(Practice {
+            id: PracticeId(self.practice_id),
+            name: read::label(&self.name)?,
+            booking_horizon_days: self.booking_horizon_days,
+            revision: self.revision,
+            changed_revision: self.changed_revision,
+        })
+    }
+}

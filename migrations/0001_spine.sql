@@ -552,7 +552,7 @@ CREATE TABLE occupancies (
     CONSTRAINT resource_is_in_one_place_at_a_time EXCLUDE USING gist (practice_id WITH =, resource_id WITH =, during WITH &&) WHERE (live)
 );
 CREATE INDEX occupancies_by_appointment ON occupancies (practice_id, appointment_id, live);
-CREATE INDEX occupancies_by_resource ON occupancies (practice_id, resource_id);
+CREATE INDEX occupancies_by_resource ON occupancies (practice_id, resource_id, lower(during));
 COMMENT ON TABLE occupancies IS 'Which resource an appointment takes up, and when: one row for each unbroken stretch.';
 COMMENT ON COLUMN occupancies.practice_id IS 'The practice.';
 COMMENT ON COLUMN occupancies.appointment_id IS 'The appointment.';

@@ -7,7 +7,10 @@
 //! - [`store`]: the only SQL
 //! - [`app`]: one method per use case
 //! - [`rpc`]: the wire
+//! - [`demo`]: the demonstration practice
+//! - [`server`]: the gRPC server around the wire
 //! - [`embedded`]: a private PostgreSQL, for running without configuration
+//! - [`config`], [`telemetry`] and the commands of the command line
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs, clippy::pedantic)]
@@ -20,4 +23,14 @@ pub mod app;
 
 pub mod rpc;
 
+pub mod demo;
+
+pub mod server;
+
 pub mod embedded;
+
+pub mod config;
+pub mod telemetry;
+
+mod run;
+pub use run::run;

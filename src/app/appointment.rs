@@ -1,1 +1,269 @@
-//! .
+//! Single visits, and the day sheet.
+
+use super::commands::{BookAppointment, Cancel, ListAppointments, SheetOf, WhichVisit};
+use super::facts::{self, Asked, Question};
+use super::page::{Page, fetch};
+use super::write::Begun;
+use super::{App, Command, Error, Scoped};
+use crate::domain::access::Caller;
+use crate::domain::appointment::{Appointment, SessionOf};
+use crate::domain::booking::{Neighbour, Neighbours, PlannedVisit, VisitRequest, plan_visit};
+use crate::domain::catalog::{BodyArea, Treatment};
+use crate::domain::history::ChangeKind;
+use crate::domain::ids::{AppointmentId, PatientId, PracticeId, TreatmentId};
+use crate::domain::interval::Instant;
+use crate::domain::refusal::{Other, Refusal, Rule, Violation};
+use crate::domain::series::{Series, SeriesState};
+use crate::store::appointment::{Sheet, Whose};
+use crate::store::{PgConnection, appointment, catalog, clinic, patient, resource, series};
+
+/// A visit to book, with all that its request only refers to.
+struct Visit {
+    patient: PatientId,
+    treatment: Treatment,
+    area: Option<BodyArea>,
+    spacing_days: Option<i64>,
+    session: Option<SessionOf>,
+    neighbours: Option<Neighbours>,
+}
+
+impl App {
+    /// Books a single visit.
+    pub async fn book_appointment(
+        &self,
+        caller: &Caller,
+        command: &Command<BookAppointment>,
+    ) -> Result<Appointment, Error> {
+        match self.retry(|| self.try_book_appointment(caller, command)).await {
+            Err(Error::Refused(refusal)) => Err(self.advise_appointment(caller, command, refusal).await?),
+            done => done,
+        }
+    }
+
+    async fn try_book_appointment(
+        &self,
+        caller: &Caller,
+        command: &Command<BookAppointment>,
+    ) -> Result<Appointment, Error> {
+        let practice = Self::tenant(caller, command.practice)?;
+        let mut write = match self.begin(caller, practice, command).await? {
+            Begun::Fresh(write) => write,
+            Begun::Repeat(subject) => return self.appointment(practice, AppointmentId(subject)).await,
+        };
+        let (now, revision) = (write.now, write.revision);
+        let ask = &command.body;
+        let visit = visit(write.db(), practice, &ask.which).await?;
+        let plan = plan(write.db(), practice, ask, &visit, now, false).await?.map_err(Error::Refused)?;
+
+        let id = AppointmentId(self.ids.new_id(now));
+        let booked = Appointment::book(id, visit.patient, visit.session, &plan, revision);
+        write.record(ChangeKind::AppointmentBooked, id, Some(visit.patient), vec![id]).await?;
+        let booked = [(booked, plan)];
+        appointment::insert(write.db(), practice, &booked, now).await?;
+        if let Some(session) = visit.session {
+            series::touch(write.db(), practice, session.series, revision).await?;
+        }
+        write.finish().await?;
+        let [(booked, _)] = booked;
+        Ok(booked)
+    }
+
+    /// Finds out, without holding the practice, when a refused visit would do. If meanwhile nothing is in its way any
+    /// more, the refusal stands as it was.
+    async fn advise_appointment(
+        &self,
+        caller: &Caller,
+        command: &Command<BookAppointment>,
+        refusal: Refusal,
+    ) -> Result<Error, Error> {
+        let practice = Self::tenant(caller, command.practice)?;
+        let mut db = self.read().await?;
+        let ask = &command.body;
+        let visit = match visit(&mut db, practice, &ask.which).await {
+            // A series that takes no visit takes none at any time.
+            Err(Error::Refused(refusal)) => return Ok(Error::Refused(refusal)),
+            visit => visit?,
+        };
+        let decided = plan(&mut db, practice, ask, &visit, self.clock.now(), true).await?;
+        Ok(Error::Refused(decided.err().unwrap_or(refusal)))
+    }
+
+    /// Cancels an appointment that has not begun.
+    pub async fn cancel_appointment(
+        &self,
+        caller: &Caller,
+        command: &Command<Cancel<AppointmentId>>,
+    ) -> Result<Appointment, Error> {
+        self.retry(|| self.try_cancel_appointment(caller, command)).await
+    }
+
+    async fn try_cancel_appointment(
+        &self,
+        caller: &Caller,
+        command: &Command<Cancel<AppointmentId>>,
+    ) -> Result<Appointment, Error> {
+        let practice = Self::tenant(caller, command.practice)?;
+        let mut write = match self.begin(caller, practice, command).await? {
+            Begun::Fresh(write) => write,
+            Begun::Repeat(subject) => return self.appointment(practice, AppointmentId(subject)).await,
+        };
+        let (now, revision) = (write.now, write.revision);
+        let Cancel { id, etag, reason } = &command.body;
+        let before = found(write.db(), practice, *id).await?;
+        if before.changed_revision != *etag {
+            return Err(Error::EtagMismatch);
+        }
+        let after = before.cancel(now, reason.clone(), revision).map_err(Error::Refused)?;
+        write.record(ChangeKind::AppointmentCancelled, *id, Some(after.patient), vec![*id]).await?;
+        appointment::cancel(write.db(), practice, &[*id], now, reason.expose().as_str(), revision).await?;
+        if let Some(session) = after.session {
+            series::touch(write.db(), practice, session.series, revision).await?;
+        }
+        write.finish().await?;
+        Ok(after)
+    }
+
+    /// An appointment.
+    pub async fn get_appointment(&self, caller: &Caller, scoped: Scoped<AppointmentId>) -> Result<Appointment, Error> {
+        self.appointment(Self::tenant(caller, scoped.practice)?, scoped.query).await
+    }
+
+    /// The day sheet of a clinic, a resource or a patient.
+    pub async fn list_appointments(
+        &self,
+        caller: &Caller,
+        scoped: Scoped<ListAppointments>,
+    ) -> Result<Page<Appointment, (Instant, AppointmentId)>, Error> {
+        let practice = Self::tenant(caller, scoped.practice)?;
+        let ListAppointments { of, during, include_cancelled, page } = scoped.query;
+        let mut db = self.read().await?;
+        let (whose, known, field) = match of {
+            SheetOf::Clinic(id) => {
+                (Whose::Clinic(id), clinic::get(&mut db, practice, id).await?.is_some(), "clinic_id")
+            }
+            SheetOf::Resource(id) => {
+                (Whose::Resource(id), resource::get(&mut db, practice, id).await?.is_some(), "resource_id")
+            }
+            SheetOf::Patient(id) => {
+                (Whose::Patient(id), patient::get(&mut db, practice, id).await?.is_some(), "patient_id")
+            }
+        };
+        if !known {
+            return Err(Error::not_found(field));
+        }
+        let sheet = Sheet { whose, during, include_cancelled, after: page.after };
+        let found = appointment::list(&mut db, practice, &sheet, fetch(page.size)).await?;
+        Ok(Page::new(found, page.size, |last| (last.visit.start(), last.id)))
+    }
+
+    async fn appointment(&self, practice: PracticeId, id: AppointmentId) -> Result<Appointment, Error> {
+        found(&mut *self.read().await?, practice, id).await
+    }
+}
+
+async fn found(db: &mut PgConnection, practice: PracticeId, id: AppointmentId) -> Result<Appointment, Error> {
+    appointment::get(db, practice, id).await?.ok_or_else(|| Error::not_found("appointment_id"))
+}
+
+/// What a request refers to.
+async fn visit(db: &mut PgConnection, practice: PracticeId, which: &WhichVisit) -> Result<Visit, Error> {
+    match *which {
+        WhichVisit::Treatment { patient, treatment, area } => {
+            let treatment = the_treatment(db, practice, treatment, None).await?;
+            let spacing_days = treatment.content.spacing_days.map(i64::from);
+            Ok(Visit { patient, treatment, area, spacing_days, session: None, neighbours: None })
+        }
+        WhichVisit::Session { series: id, number } => {
+            let series = series::get(db, practice, id).await?.ok_or_else(|| Error::not_found("session.series_id"))?;
+            the_session_is_open(&series, number)?;
+            let version = Some(series.protocol_version);
+            let protocol = catalog::protocol(db, practice, series.protocol, version).await?;
+            let protocol = protocol.ok_or_else(|| Error::not_found("session.series_id"))?;
+            let version = Some(protocol.treatment_version);
+            let treatment = the_treatment(db, practice, protocol.content.treatment, version).await?;
+            Ok(Visit {
+                patient: series.patient,
+                treatment,
+                area: Some(series.area),
+                spacing_days: Some(i64::from(protocol.content.gap.minimum)),
+                session: Some(SessionOf { series: id, number }),
+                neighbours: Some(neighbours(&series, number, i64::from(protocol.content.gap.maximum))),
+            })
+        }
+    }
+}
+
+async fn the_treatment(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    id: TreatmentId,
+    version: Option<i32>,
+) -> Result<Treatment, Error> {
+    let treatment = catalog::treatment(db, practice, id, version).await?;
+    treatment.ok_or_else(|| Error::not_found("treatment.treatment_id"))
+}
+
+fn the_session_is_open(series: &Series, number: i32) -> Result<(), Error> {
+    if number > series.session_count {
+        let remedy = format!("must be 1 to {}, the sessions of the series", series.session_count);
+        return Err(Error::field("session.session_number", remedy));
+    }
+    match (&series.state, series.session(number)) {
+        (SeriesState::Cancelled { .. }, _) => {
+            Err(Error::Refused(vec![Violation::new(Rule::SeriesNotActive, "the series is cancelled")]))
+        }
+        (SeriesState::Active, Some(booked)) => Err(Error::Refused(vec![Violation {
+            other: Some(Other::Appointment(booked.id)),
+            ..Violation::new(Rule::SessionAlreadyBooked, "the session is booked already")
+        }])),
+        (SeriesState::Active, None) => Ok(()),
+    }
+}
+
+/// The nearest booked sessions on both sides of a session.
+fn neighbours(series: &Series, number: i32, maximum_gap: i64) -> Neighbours {
+    let near = |appointment: &Appointment| {
+        let session = appointment.session?;
+        Some(Neighbour {
+            day: appointment.zone.day(appointment.visit.start()),
+            distance: (session.number - number).abs(),
+            other: Other::Appointment(appointment.id),
+        })
+    };
+    let booked = |other: i32| series.session(other).and_then(near);
+    Neighbours {
+        previous: (1..number).rev().find_map(booked),
+        next: (number + 1..=series.session_count).find_map(booked),
+        maximum_gap,
+    }
+}
+
+/// Decides whether the visit may be booked as asked.
+async fn plan(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    ask: &BookAppointment,
+    visit: &Visit,
+    now: Instant,
+    look_for_earliest: bool,
+) -> Result<Result<PlannedVisit, Refusal>, Error> {
+    let asked = Asked { path: String::new(), clinic: ask.clinic, start: ask.start, named: &ask.named };
+    let (patient, treatment, area) = (visit.patient, &visit.treatment, visit.area);
+    let question = Question { patient, treatment, area, visits: vec![asked], look_for_earliest };
+    let facts = facts::load(db, practice, &question, now).await.map_err(|error| match (error, &ask.which) {
+        (Error::NotFound(field), WhichVisit::Treatment { .. }) if field == "patient_id" => {
+            Error::not_found("treatment.patient_id")
+        }
+        (error, WhichVisit::Treatment { .. } | WhichVisit::Session { .. }) => error,
+    })?;
+    let request = VisitRequest {
+        clinic: ask.clinic,
+        start: ask.start,
+        named: ask.named.clone(),
+        area,
+        spacing_days: visit.spacing_days,
+        neighbours: visit.neighbours,
+        preferred: Vec::new(),
+    };
+    Ok(plan_visit(&facts, treatment, &request))
+}

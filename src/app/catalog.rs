@@ -1,1 +1,220 @@
-//! .
+//! The catalogue: treatments and protocols, in versions that are never edited.
+
+use super::commands::{PageOf, PublishProtocol, PublishTreatment, VersionOf};
+use super::page::{Page, fetch};
+use super::write::Begun;
+use super::{App, Command, Error, Scoped};
+use crate::domain::access::Caller;
+use crate::domain::catalog::{Protocol, Treatment};
+use crate::domain::history::ChangeKind;
+use crate::domain::ids::{PracticeId, ProtocolId, TreatmentId};
+use crate::store::{PgConnection, catalog};
+
+impl App {
+    /// Publishes a new treatment, or the next version of one.
+    pub async fn publish_treatment(
+        &self,
+        caller: &Caller,
+        command: &Command<PublishTreatment>,
+    ) -> Result<Treatment, Error> {
+        command.body.content.check()?;
+        self.retry(|| self.try_publish_treatment(caller, command))
+            .await
+    }
+
+    async fn try_publish_treatment(
+        &self,
+        caller: &Caller,
+        command: &Command<PublishTreatment>,
+    ) -> Result<Treatment, Error> {
+        let practice = Self::tenant(caller, command.practice)?;
+        let mut write = match self.begin(caller, practice, command).await? {
+            Begun::Fresh(write) => write,
+            Begun::Repeat(subject) => {
+                return self
+                    .treatment(practice, highest(TreatmentId(subject)))
+                    .await;
+            }
+        };
+        let (id, version) = match command.body.replaces {
+            None => (TreatmentId(self.ids.new_id(write.now)), 1),
+            Some((id, etag)) => {
+                let before = found_treatment(write.db(), practice, highest(id)).await?;
+                if before.published_revision != etag {
+                    return Err(Error::EtagMismatch);
+                }
+                (id, before.version + 1)
+            }
+        };
+        let published = Treatment {
+            id,
+            version,
+            published_at: write.now,
+            published_revision: write.revision,
+            content: command.body.content.clone(),
+        };
+        write
+            .record(ChangeKind::TreatmentPublished, id, None, Vec::new())
+            .await?;
+        catalog::insert_treatment(write.db(), practice, &published).await?;
+        // Read back, because the needs, exposures and restrictions have an order of their own in the database: the
+        // answer is what every later read of this version will be.
+        let kept = found_treatment(
+            write.db(),
+            practice,
+            VersionOf {
+                id,
+                version: Some(version),
+            },
+        )
+        .await?;
+        write.finish().await?;
+        Ok(kept)
+    }
+
+    /// A treatment in one version.
+    pub async fn get_treatment(
+        &self,
+        caller: &Caller,
+        scoped: Scoped<VersionOf<TreatmentId>>,
+    ) -> Result<Treatment, Error> {
+        self.treatment(Self::tenant(caller, scoped.practice)?, scoped.query)
+            .await
+    }
+
+    /// Treatments in their highest versions, oldest first.
+    pub async fn list_treatments(
+        &self,
+        caller: &Caller,
+        scoped: Scoped<PageOf<TreatmentId>>,
+    ) -> Result<Page<Treatment, TreatmentId>, Error> {
+        let practice = Self::tenant(caller, scoped.practice)?;
+        let PageOf { size, after } = scoped.query;
+        let mut db = self.read().await?;
+        let found = catalog::list_treatments(&mut db, practice, after, fetch(size)).await?;
+        Ok(Page::new(found, size, |last| last.id))
+    }
+
+    /// Publishes a new protocol, or the next version of one.
+    pub async fn publish_protocol(
+        &self,
+        caller: &Caller,
+        command: &Command<PublishProtocol>,
+    ) -> Result<Protocol, Error> {
+        self.retry(|| self.try_publish_protocol(caller, command))
+            .await
+    }
+
+    async fn try_publish_protocol(
+        &self,
+        caller: &Caller,
+        command: &Command<PublishProtocol>,
+    ) -> Result<Protocol, Error> {
+        let practice = Self::tenant(caller, command.practice)?;
+        let mut write = match self.begin(caller, practice, command).await? {
+            Begun::Fresh(write) => write,
+            Begun::Repeat(subject) => {
+                return self.protocol(practice, highest(ProtocolId(subject))).await;
+            }
+        };
+        let (id, version) = match command.body.replaces {
+            None => (ProtocolId(self.ids.new_id(write.now)), 1),
+            Some((id, etag)) => {
+                let before = found_protocol(write.db(), practice, highest(id)).await?;
+                if before.published_revision != etag {
+                    return Err(Error::EtagMismatch);
+                }
+                (id, before.version + 1)
+            }
+        };
+        let content = command.body.content.clone();
+        let Some(treatment) =
+            catalog::treatment(write.db(), practice, content.treatment, None).await?
+        else {
+            return Err(Error::not_found("content.treatment_id"));
+        };
+        if treatment.content.spacing_days.is_none() {
+            return Err(Error::field(
+                "content.treatment_id",
+                "must be a treatment that needles",
+            ));
+        }
+        let published = Protocol {
+            id,
+            version,
+            published_at: write.now,
+            published_revision: write.revision,
+            treatment_version: treatment.version,
+            content,
+        };
+        write
+            .record(ChangeKind::ProtocolPublished, id, None, Vec::new())
+            .await?;
+        catalog::insert_protocol(write.db(), practice, &published).await?;
+        write.finish().await?;
+        Ok(published)
+    }
+
+    /// A protocol in one version.
+    pub async fn get_protocol(
+        &self,
+        caller: &Caller,
+        scoped: Scoped<VersionOf<ProtocolId>>,
+    ) -> Result<Protocol, Error> {
+        self.protocol(Self::tenant(caller, scoped.practice)?, scoped.query)
+            .await
+    }
+
+    /// Protocols in their highest versions, oldest first.
+    pub async fn list_protocols(
+        &self,
+        caller: &Caller,
+        scoped: Scoped<PageOf<ProtocolId>>,
+    ) -> Result<Page<Protocol, ProtocolId>, Error> {
+        let practice = Self::tenant(caller, scoped.practice)?;
+        let PageOf { size, after } = scoped.query;
+        let mut db = self.read().await?;
+        let found = catalog::list_protocols(&mut db, practice, after, fetch(size)).await?;
+        Ok(Page::new(found, size, |last| last.id))
+    }
+
+    async fn treatment(
+        &self,
+        practice: PracticeId,
+        which: VersionOf<TreatmentId>,
+    ) -> Result<Treatment, Error> {
+        found_treatment(&mut *self.read().await?, practice, which).await
+    }
+
+    async fn protocol(
+        &self,
+        practice: PracticeId,
+        which: VersionOf<ProtocolId>,
+    ) -> Result<Protocol, Error> {
+        found_protocol(&mut *self.read().await?, practice, which).await
+    }
+}
+
+const fn highest<Id>(id: Id) -> VersionOf<Id> {
+    VersionOf { id, version: None }
+}
+
+async fn found_treatment(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    VersionOf { id, version }: VersionOf<TreatmentId>,
+) -> Result<Treatment, Error> {
+    catalog::treatment(db, practice, id, version)
+        .await?
+        .ok_or_else(|| Error::not_found("treatment_id"))
+}
+
+async fn found_protocol(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    VersionOf { id, version }: VersionOf<ProtocolId>,
+) -> Result<Protocol, Error> {
+    catalog::protocol(db, practice, id, version)
+        .await?
+        .ok_or_else(|| Error::not_found("protocol_id"))
+}

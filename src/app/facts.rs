@@ -1,1 +1,106 @@
-//! .
+//! Loading what a booking decision rests on, as little of it as the decision can look at.
+
+use chrono::{Days, TimeDelta};
+
+use super::Error;
+use crate::domain::booking::{EARLIEST_SEARCH_DAYS, Facts};
+use crate::domain::calendar::Calendar;
+use crate::domain::catalog::{Activity, BodyArea, MAX_GAP_DAYS, MAX_SPAN, Treatment};
+use crate::domain::ids::{ClinicId, PatientId, PracticeId, ResourceId};
+use crate::domain::interval::{Instant, Interval};
+use crate::store::{PgConnection, booking, practice};
+
+/// One visit in question.
+#[derive(Debug, Clone)]
+pub(super) struct Asked<'a> {
+    /// By its path in the request, for an error about one of its ids: `sessions[1].`, or nothing.
+    pub path: String,
+    /// Where.
+    pub clinic: ClinicId,
+    /// When it begins.
+    pub start: Instant,
+    /// Resources that must be used.
+    pub named: &'a [ResourceId],
+}
+
+/// The visits of one request: all of one patient, for one treatment, on one area.
+#[derive(Debug, Clone)]
+pub(super) struct Question<'a> {
+    /// The patient.
+    pub patient: PatientId,
+    /// The treatment.
+    pub treatment: &'a Treatment,
+    /// The area.
+    pub area: Option<BodyArea>,
+    /// The visits.
+    pub visits: Vec<Asked<'a>>,
+    /// Whether a refusal should say when it would do.
+    pub look_for_earliest: bool,
+}
+
+/// Loads the facts. What the request names and the practice does not have is an error that names the field.
+pub(super) async fn load(
+    db: &mut PgConnection,
+    practice_id: PracticeId,
+    question: &Question<'_>,
+    now: Instant,
+) -> Result<Facts, Error> {
+    let practice = practice::get(db, practice_id).await?.ok_or_else(|| Error::not_found("practice_id"))?;
+    let spans = spans(question);
+    let mut clinic_ids: Vec<ClinicId> = question.visits.iter().map(|visit| visit.clinic).collect();
+    clinic_ids.sort_unstable();
+    clinic_ids.dedup();
+    let named: Vec<ResourceId> = question.visits.iter().flat_map(|visit| visit.named).copied().collect();
+
+    let patient = booking::patient(db, practice_id, &patient_question(question, &spans)).await?;
+    let patient = patient.ok_or_else(|| Error::not_found("patient_id"))?;
+    let clinics = booking::clinics(db, practice_id, &clinic_ids, &spans).await?;
+    let needs = question.treatment.content.needs();
+    let resources = booking::resources(db, practice_id, &clinic_ids, &needs, &named, &spans).await?;
+
+    for visit in &question.visits {
+        if !clinics.contains_key(&visit.clinic) {
+            return Err(Error::not_found(format!("{}clinic_id", visit.path)));
+        }
+        for (place, id) in visit.named.iter().enumerate() {
+            if !resources.iter().any(|resource| resource.id == *id) {
+                return Err(Error::not_found(format!("{}resource_ids[{place}]", visit.path)));
+            }
+        }
+    }
+    Ok(Facts {
+        now,
+        horizon_end: now + TimeDelta::days(i64::from(practice.booking_horizon_days)),
+        spans,
+        look_for_earliest: question.look_for_earliest,
+        clinics,
+        resources,
+        patient,
+    })
+}
+
+/// A day around each visit, or as far as the search for an earliest start reaches. Spans that touch are one.
+fn spans(question: &Question<'_>) -> Vec<Interval> {
+    let after = TimeDelta::days(if question.look_for_earliest { EARLIEST_SEARCH_DAYS + 2 } else { 2 });
+    let around = question.visits.iter().filter_map(|visit| Interval::new(visit.start - TimeDelta::days(1), visit.start + after));
+    Calendar::union(around.collect()).intervals().to_vec()
+}
+
+fn patient_question<'a>(question: &'a Question<'_>, spans: &'a [Interval]) -> booking::PatientQuestion<'a> {
+    let first = spans.first().map_or(Instant::UNIX_EPOCH, |span| span.start());
+    let last = spans.last().map_or(Instant::UNIX_EPOCH, |span| span.end());
+    // No window reaches further than the longest restriction, and no gap is longer than the longest one.
+    let reach = TimeDelta::days(i64::from(MAX_SPAN) + 1);
+    let gap = Days::new(u64::from(MAX_GAP_DAYS.unsigned_abs()));
+    let content = &question.treatment.content;
+    let activities: Vec<Activity> =
+        content.exposures.iter().copied().chain(content.restrictions.iter().map(|r| r.activity)).collect();
+    booking::PatientQuestion {
+        patient: question.patient,
+        spans,
+        spacing: question.area.map(|area| (area, first.date_naive() - Days::new(1), last.date_naive() + gap)),
+        activities,
+        windows: Interval::new(first - reach, last + reach)
+            .unwrap_or_else(|| unreachable!("a question is about at least one visit")),
+    }
+}

@@ -17,6 +17,7 @@ mod patient;
 mod practice;
 mod resource;
 mod series;
+mod verify;
 
 pub mod commands;
 mod facts;
@@ -45,6 +46,11 @@ impl App {
     /// The use cases on a database.
     pub fn new(pool: PgPool, clock: Arc<dyn Clock>, ids: Arc<dyn IdSource>) -> Self {
         Self { pool, clock, ids }
+    }
+
+    /// The current time, by the clock that the use cases go by.
+    pub fn now(&self) -> crate::domain::interval::Instant {
+        self.clock.now()
     }
 
     /// A transaction for reading: all its statements see the same state.

@@ -136,20 +136,37 @@ impl Write {
         patient: Option<PatientId>,
         appointments: Vec<AppointmentId>,
     ) -> Result<(), Error> {
-        let change = Change {
-            revision: self.revision,
+        let change = self.entry(self.revision, kind, subject.into(), patient, appointments);
+        history::append(&mut self.db, self.practice, &change, &self.change.digest).await?;
+        self.recorded = true;
+        Ok(())
+    }
+
+    /// Opens the history of a practice that this write has just inserted at that revision.
+    pub async fn record_founding(&mut self, founded: PracticeId, revision: i64) -> Result<(), Error> {
+        let change = self.entry(revision, ChangeKind::PracticeCreated, founded.0, None, Vec::new());
+        Ok(history::append(&mut self.db, founded, &change, &self.change.digest).await?)
+    }
+
+    fn entry(
+        &self,
+        revision: i64,
+        kind: ChangeKind,
+        subject: Uuid,
+        patient: Option<PatientId>,
+        appointments: Vec<AppointmentId>,
+    ) -> Change {
+        Change {
+            revision,
             recorded_at: self.now,
             kind,
-            subject: subject.into(),
+            subject,
             patient,
             appointments,
             token: self.change.caller.token,
             role: self.change.caller.role,
             request: self.change.request,
-        };
-        history::append(&mut self.db, self.practice, &change, &self.change.digest).await?;
-        self.recorded = true;
-        Ok(())
+        }
     }
 
     /// Commits, or undoes everything if the caller only wanted to know.

@@ -1,1 +1,201 @@
-//! .
+//! AppointmentService.
+
+use chrono::TimeDelta;
+use tonic::{Request, Response, Status};
+
+use super::page::Query;
+use super::parse::{Fields, Head, scoped};
+use super::pb::appointment_service_server::AppointmentService;
+use super::pb::{book_appointment_request as book, list_appointments_request as list};
+use super::{Services, open, pb, render};
+use crate::app::commands::{BookAppointment, Cancel, ListAppointments, SheetOf, WhichVisit};
+use crate::app::{Command, Error, Scoped};
+use crate::domain::appointment::{Appointment, AppointmentState, BookedPhase};
+use crate::domain::catalog::MAX_SESSIONS;
+use crate::domain::ids::AppointmentId;
+use crate::domain::text::Personal;
+
+/// Longest stretch of time that a sheet lists, in days.
+const MAX_SHEET_DAYS: i64 = 400;
+
+#[tonic::async_trait]
+impl AppointmentService for Services {
+    async fn book_appointment(
+        &self,
+        request: Request<pb::BookAppointmentRequest>,
+    ) -> Result<Response<pb::BookAppointmentResponse>, Status> {
+        let (caller, message) = open(request)?;
+        let appointment = self.app.book_appointment(&caller, &parse_book(message)?).await?;
+        Ok(Response::new(pb::BookAppointmentResponse { appointment: Some(rendered(&appointment)) }))
+    }
+
+    async fn get_appointment(
+        &self,
+        request: Request<pb::GetAppointmentRequest>,
+    ) -> Result<Response<pb::GetAppointmentResponse>, Status> {
+        let (caller, message) = open(request)?;
+        let appointment = self.app.get_appointment(&caller, parse_get(message)?).await?;
+        Ok(Response::new(pb::GetAppointmentResponse { appointment: Some(rendered(&appointment)) }))
+    }
+
+    async fn list_appointments(
+        &self,
+        request: Request<pb::ListAppointmentsRequest>,
+    ) -> Result<Response<pb::ListAppointmentsResponse>, Status> {
+        let (caller, message) = open(request)?;
+        let (query, scoped) = parse_list(message)?;
+        let page = self.app.list_appointments(&caller, scoped).await?;
+        Ok(Response::new(pb::ListAppointmentsResponse {
+            appointments: page.items.iter().map(rendered).collect(),
+            next_page_token: page.next.map(|after| query.token(&after)).unwrap_or_default(),
+        }))
+    }
+
+    async fn cancel_appointment(
+        &self,
+        request: Request<pb::CancelAppointmentRequest>,
+    ) -> Result<Response<pb::CancelAppointmentResponse>, Status> {
+        let (caller, message) = open(request)?;
+        let appointment = self.app.cancel_appointment(&caller, &parse_cancel(message)?).await?;
+        Ok(Response::new(pb::CancelAppointmentResponse { appointment: Some(rendered(&appointment)) }))
+    }
+}
+
+fn parse_book(message: pb::BookAppointmentRequest) -> Result<Command<BookAppointment>, Error> {
+    let head = Head::new(&message, &message.practice_id, &message.request_id, message.validate_only);
+    let pb::BookAppointmentRequest {
+        practice_id: _,
+        request_id: _,
+        validate_only: _,
+        visit,
+        clinic_id,
+        start_time,
+        resource_ids,
+    } = message;
+    let mut fields = Fields::default();
+    let which = match visit {
+        Some(book::Visit::Treatment(pb::TreatmentVisit { patient_id, treatment_id, body_area })) => {
+            let patient = fields.id("treatment.patient_id", &patient_id);
+            let treatment = fields.id("treatment.treatment_id", &treatment_id);
+            let area = fields.optional_body_area("treatment.body_area", body_area);
+            patient.zip(treatment).zip(area).map(|((patient, treatment), area)| WhichVisit::Treatment {
+                patient,
+                treatment,
+                area,
+            })
+        }
+        Some(book::Visit::Session(pb::SessionVisit { series_id, session_number })) => {
+            let series = fields.id("session.series_id", &series_id);
+            let number = fields.within("session.session_number", session_number, 1, MAX_SESSIONS);
+            series.zip(number).map(|(series, number)| WhichVisit::Session { series, number })
+        }
+        None => {
+            fields.note("visit", "must be a treatment or a session");
+            None
+        }
+    };
+    let clinic = fields.id("clinic_id", &clinic_id);
+    let start = fields.start("start_time", start_time);
+    let named = fields.named_resources("resource_ids", &resource_ids);
+    head.command(fields, || Some(BookAppointment { which: which?, clinic: clinic?, start: start?, named: named? }))
+}
+
+fn parse_get(message: pb::GetAppointmentRequest) -> Result<Scoped<AppointmentId>, Error> {
+    let pb::GetAppointmentRequest { practice_id, appointment_id } = message;
+    let mut fields = Fields::default();
+    let id = fields.id("appointment_id", &appointment_id);
+    scoped(fields, &practice_id, || id)
+}
+
+fn parse_list(message: pb::ListAppointmentsRequest) -> Result<(Query, Scoped<ListAppointments>), Error> {
+    let pb::ListAppointmentsRequest {
+        practice_id,
+        subject,
+        start_time,
+        end_time,
+        include_cancelled,
+        page_size,
+        page_token,
+    } = message;
+    let mut fields = Fields::default();
+    let (of, whose) = match subject {
+        Some(list::Subject::ClinicId(id)) => (fields.id("clinic_id", &id).map(SheetOf::Clinic), id),
+        Some(list::Subject::ResourceId(id)) => (fields.id("resource_id", &id).map(SheetOf::Resource), id),
+        Some(list::Subject::PatientId(id)) => (fields.id("patient_id", &id).map(SheetOf::Patient), id),
+        None => {
+            fields.note("subject", "must be a clinic_id, resource_id or patient_id");
+            (None, String::new())
+        }
+    };
+    let during = fields.interval(start_time, end_time).and_then(|during| {
+        let short = during.length() <= TimeDelta::days(MAX_SHEET_DAYS);
+        fields.some("end_time", short.then_some(during), "must be at most 400 days after start_time")
+    });
+    let stretch = format!("{start_time:?} {end_time:?} {include_cancelled}");
+    let query = Query::new("ListAppointments", &[&practice_id, &whose, &stretch]);
+    let page = fields.page(&query, page_size, &page_token)?;
+    let scoped = scoped(fields, &practice_id, || {
+        Some(ListAppointments { of: of?, during: during?, include_cancelled, page: page? })
+    })?;
+    Ok((query, scoped))
+}
+
+fn parse_cancel(message: pb::CancelAppointmentRequest) -> Result<Command<Cancel<AppointmentId>>, Error> {
+    let head = Head::new(&message, &message.practice_id, &message.request_id, message.validate_only);
+    let pb::CancelAppointmentRequest {
+        practice_id: _,
+        request_id: _,
+        validate_only: _,
+        etag,
+        appointment_id,
+        cancel_reason,
+    } = message;
+    let mut fields = Fields::default();
+    let (id, etag) = (fields.id("appointment_id", &appointment_id), fields.etag(&etag));
+    let reason = fields.prose("cancel_reason", &cancel_reason);
+    head.command(fields, || Some(Cancel { id: id?, etag: etag?, reason: Personal::new(reason?) }))
+}
+
+/// An appointment.
+pub fn rendered(appointment: &Appointment) -> pb::Appointment {
+    let (state, cancelled_at, cancel_reason) = match &appointment.state {
+        AppointmentState::Booked => (pb::AppointmentState::Booked, None, String::new()),
+        AppointmentState::Cancelled { at, reason } => {
+            (pb::AppointmentState::Cancelled, Some(render::timestamp(*at)), reason.expose().as_str().to_owned())
+        }
+    };
+    let (start, end) = (appointment.visit.start(), appointment.visit.end());
+    pb::Appointment {
+        appointment_id: appointment.id.to_string(),
+        clinic_id: appointment.clinic.to_string(),
+        patient_id: appointment.patient.to_string(),
+        treatment_id: appointment.treatment.to_string(),
+        treatment_version: appointment.treatment_version,
+        series_id: appointment.session.map(|session| session.series.to_string()).unwrap_or_default(),
+        session_number: appointment.session.map_or(0, |session| session.number),
+        body_area: render::body_area(appointment.area).into(),
+        state: state.into(),
+        start_time: Some(render::timestamp(start)),
+        end_time: Some(render::timestamp(end)),
+        local_start: appointment.zone.written(start),
+        local_end: appointment.zone.written(end),
+        phases: appointment.phases.iter().map(rendered_phase).collect(),
+        cancelled_at,
+        cancel_reason,
+        etag: render::etag(appointment.changed_revision),
+    }
+}
+
+fn rendered_phase(phase: &BookedPhase) -> pb::AppointmentPhase {
+    let resources = phase.resources.iter().map(|(id, kind)| pb::OccupiedResource {
+        resource_id: id.to_string(),
+        kind: render::resource_kind(*kind).into(),
+    });
+    pb::AppointmentPhase {
+        name: phase.name.as_str().to_owned(),
+        start_time: Some(render::timestamp(phase.during.start())),
+        end_time: Some(render::timestamp(phase.during.end())),
+        patient_present: phase.patient_present,
+        resources: resources.collect(),
+    }
+}

@@ -49,7 +49,17 @@ impl Services {
                 routes
             }};
         }
-        routes!(patient_service_server::PatientServiceServer)
+        routes!(
+            practice_service_server::PracticeServiceServer,
+            resource_service_server::ResourceServiceServer,
+            catalog_service_server::CatalogServiceServer,
+            patient_service_server::PatientServiceServer,
+            series_service_server::SeriesServiceServer,
+            appointment_service_server::AppointmentServiceServer,
+            aftercare_service_server::AftercareServiceServer,
+            history_service_server::HistoryServiceServer,
+            access_service_server::AccessServiceServer,
+        )
     }
 }
 
@@ -58,6 +68,6 @@ fn open<T>(request: tonic::Request<T>) -> Result<(Caller, T), tonic::Status> {
     let (_, extensions, message) = request.into_parts();
     match extensions.get::<Caller>() {
         Some(caller) => Ok((*caller, message)),
-        None => Err(status::from_error(crate::app::Error::Unauthenticated)),
+        None => Err(crate::app::Error::Unauthenticated.into()),
     }
 }

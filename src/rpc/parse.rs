@@ -95,8 +95,9 @@ impl Fields {
             self.note(field, "is required");
             return None;
         };
-        let nanos = u32::try_from(timestamp.nanos).ok();
-        let at = nanos.and_then(|nanos| DateTime::from_timestamp(timestamp.seconds, nanos));
+        // Whole microseconds, as the database keeps them; a leap second, which chrono would take, has no place there.
+        let nanos = u32::try_from(timestamp.nanos).ok().filter(|nanos| *nanos < 1_000_000_000);
+        let at = nanos.and_then(|nanos| DateTime::from_timestamp(timestamp.seconds, nanos / 1000 * 1000));
         let remedy = format!("must be a time in the years {FIRST_YEAR} to {LAST_YEAR}");
         self.some(field, at.filter(|at| in_supported_years(*at)), &remedy)
     }

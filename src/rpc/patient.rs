@@ -5,7 +5,7 @@ use tonic::{Request, Response, Status};
 use super::page::Query;
 use super::parse::{Fields, Head, scoped};
 use super::pb::patient_service_server::PatientService;
-use super::{Services, open, pb, render, status};
+use super::{Services, open, pb, render};
 use crate::app::commands::{ListPatients, Update, UpdatePatient};
 use crate::app::{Command, Error, Scoped};
 use crate::domain::ids::PatientId;
@@ -22,8 +22,8 @@ impl PatientService for Services {
         request: Request<pb::CreatePatientRequest>,
     ) -> Result<Response<pb::CreatePatientResponse>, Status> {
         let (caller, message) = open(request)?;
-        let command = parse_create(message).map_err(status::from_error)?;
-        let patient = self.app.create_patient(&caller, &command).await.map_err(status::from_error)?;
+        let command = parse_create(message)?;
+        let patient = self.app.create_patient(&caller, &command).await?;
         Ok(Response::new(pb::CreatePatientResponse { patient: Some(rendered(&patient)) }))
     }
 
@@ -32,8 +32,8 @@ impl PatientService for Services {
         request: Request<pb::GetPatientRequest>,
     ) -> Result<Response<pb::GetPatientResponse>, Status> {
         let (caller, message) = open(request)?;
-        let scoped = parse_get(message).map_err(status::from_error)?;
-        let patient = self.app.get_patient(&caller, scoped).await.map_err(status::from_error)?;
+        let scoped = parse_get(message)?;
+        let patient = self.app.get_patient(&caller, scoped).await?;
         Ok(Response::new(pb::GetPatientResponse { patient: Some(rendered(&patient)) }))
     }
 
@@ -42,8 +42,8 @@ impl PatientService for Services {
         request: Request<pb::ListPatientsRequest>,
     ) -> Result<Response<pb::ListPatientsResponse>, Status> {
         let (caller, message) = open(request)?;
-        let (query, scoped) = parse_list(message).map_err(status::from_error)?;
-        let page = self.app.list_patients(&caller, scoped).await.map_err(status::from_error)?;
+        let (query, scoped) = parse_list(message)?;
+        let page = self.app.list_patients(&caller, scoped).await?;
         Ok(Response::new(pb::ListPatientsResponse {
             patients: page.items.iter().map(rendered).collect(),
             next_page_token: page.next.map(|after| query.token(&after)).unwrap_or_default(),
@@ -55,8 +55,8 @@ impl PatientService for Services {
         request: Request<pb::UpdatePatientRequest>,
     ) -> Result<Response<pb::UpdatePatientResponse>, Status> {
         let (caller, message) = open(request)?;
-        let command = parse_update(message).map_err(status::from_error)?;
-        let patient = self.app.update_patient(&caller, &command).await.map_err(status::from_error)?;
+        let command = parse_update(message)?;
+        let patient = self.app.update_patient(&caller, &command).await?;
         Ok(Response::new(pb::UpdatePatientResponse { patient: Some(rendered(&patient)) }))
     }
 }

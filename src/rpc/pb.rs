@@ -1,6 +1,6 @@
 //! What is generated from the protos.
 
-#![expect(missing_docs, clippy::all, clippy::pedantic, reason = "generated")]
+#![allow(missing_docs, clippy::all, clippy::pedantic)]
 
 tonic::include_proto!("stipple.v1");
 

@@ -16,8 +16,14 @@ pub const DOMAIN: &str = "stipple.v1";
 /// How long a caller should wait before the same again, in seconds.
 const RETRY_SECONDS: i64 = 1;
 
-/// What a caller is told of an error. What is the server's own fault is logged here, once, and not told.
-pub fn from_error(error: Error) -> Status {
+impl From<Error> for Status {
+    /// What a caller is told of an error. What is the server's own fault is logged here, once, and not told.
+    fn from(error: Error) -> Self {
+        describe(error)
+    }
+}
+
+fn describe(error: Error) -> Status {
     match error {
         Error::Fields(violations) => fields(pb::Reason::FieldInvalid, "malformed fields", violations),
         Error::PageToken => {

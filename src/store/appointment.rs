@@ -1,1 +1,343 @@
-//! .
+//! Appointments with all that they take up.
+
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::error::expect_rows;
+use super::{StoreError, catalog, read};
+use crate::domain::appointment::{Appointment, AppointmentState, SessionOf};
+use crate::domain::booking::{PlannedVisit, booked_phases};
+use crate::domain::catalog::BodyArea;
+use crate::domain::ids::{AppointmentId, ClinicId, PatientId, PracticeId, ResourceId, SeriesId, TreatmentId};
+use crate::domain::interval::{Instant, Interval};
+use crate::domain::text::Personal;
+
+/// Inserts new appointments with their occupancies and windows: all of them in one statement.
+pub async fn insert(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    booked: &[(Appointment, PlannedVisit)],
+    now: Instant,
+) -> Result<(), StoreError> {
+    let mut rows = Columns::default();
+    for (appointment, plan) in booked {
+        rows.push(appointment, plan);
+    }
+    let patient = booked.first().map(|(appointment, _)| appointment.patient.0);
+    let revision = booked.first().map(|(appointment, _)| appointment.changed_revision);
+    let done = sqlx::query!(
+        "WITH visits AS (
+             INSERT INTO appointments (practice_id, patient_id, booked_at, booked_revision, changed_revision, state,
+                                       appointment_id, clinic_id, treatment_id, treatment_version, series_id,
+                                       session_number, body_area, visit)
+             SELECT $1, $2, $3, $4, $4, 'booked', id, clinic, treatment, version, series, number, area, tstzrange(a, b)
+             FROM unnest($5::uuid[], $6::uuid[], $7::uuid[], $8::int[], $9::uuid[], $10::int[], $11::text[],
+                         $12::timestamptz[], $13::timestamptz[])
+                  AS v (id, clinic, treatment, version, series, number, area, a, b)),
+         taken AS (
+             INSERT INTO occupancies (practice_id, live, appointment_id, resource_id, need, during)
+             SELECT $1, true, id, resource, need, tstzrange(a, b)
+             FROM unnest($14::uuid[], $15::uuid[], $16::smallint[], $17::timestamptz[], $18::timestamptz[])
+                  AS o (id, resource, need, a, b)),
+         spaced AS (
+             INSERT INTO spacing_windows (practice_id, patient_id, live, appointment_id, scope, days)
+             SELECT $1, $2, true, id, scope, daterange(a, b)
+             FROM unnest($19::uuid[], $20::text[], $21::date[], $22::date[]) AS s (id, scope, a, b))
+         INSERT INTO activity_windows (practice_id, patient_id, live, appointment_id, activity, role, during)
+         SELECT $1, $2, true, id, activity, role, tstzrange(a, b)
+         FROM unnest($23::uuid[], $24::text[], $25::text[], $26::timestamptz[], $27::timestamptz[])
+              AS w (id, activity, role, a, b)",
+        practice.0,
+        patient,
+        now,
+        revision,
+        &rows.ids,
+        &rows.clinics,
+        &rows.treatments,
+        &rows.versions,
+        &rows.series as &[Option<Uuid>],
+        &rows.numbers as &[Option<i32>],
+        &rows.areas as &[Option<String>],
+        &rows.visit_starts,
+        &rows.visit_ends,
+        &rows.taken_by,
+        &rows.taken_resources,
+        &rows.taken_needs,
+        &rows.taken_starts,
+        &rows.taken_ends,
+        &rows.spaced_by,
+        &rows.spaced_scopes,
+        &rows.spaced_days,
+        &rows.spaced_untils,
+        &rows.windows_of,
+        &rows.window_activities,
+        &rows.window_roles,
+        &rows.window_starts,
+        &rows.window_ends
+    );
+    // The statement reports the rows of its last part; the others have no way to write fewer than they are given.
+    expect_rows("insert activity windows", rows.windows_of.len(), &done.execute(db).await?)
+}
+
+/// Appointments and what they take up, column by column, as `unnest` takes them.
+#[derive(Default)]
+struct Columns {
+    ids: Vec<Uuid>,
+    clinics: Vec<Uuid>,
+    treatments: Vec<Uuid>,
+    versions: Vec<i32>,
+    series: Vec<Option<Uuid>>,
+    numbers: Vec<Option<i32>>,
+    areas: Vec<Option<String>>,
+    visit_starts: Vec<Instant>,
+    visit_ends: Vec<Instant>,
+    taken_by: Vec<Uuid>,
+    taken_resources: Vec<Uuid>,
+    taken_needs: Vec<i16>,
+    taken_starts: Vec<Instant>,
+    taken_ends: Vec<Instant>,
+    spaced_by: Vec<Uuid>,
+    spaced_scopes: Vec<String>,
+    spaced_days: Vec<chrono::NaiveDate>,
+    spaced_untils: Vec<chrono::NaiveDate>,
+    windows_of: Vec<Uuid>,
+    window_activities: Vec<String>,
+    window_roles: Vec<String>,
+    window_starts: Vec<Instant>,
+    window_ends: Vec<Instant>,
+}
+
+impl Columns {
+    fn push(&mut self, appointment: &Appointment, plan: &PlannedVisit) {
+        let id = appointment.id.0;
+        self.ids.push(id);
+        self.clinics.push(appointment.clinic.0);
+        self.treatments.push(appointment.treatment.0);
+        self.versions.push(appointment.treatment_version);
+        self.series.push(appointment.session.map(|session| session.series.0));
+        self.numbers.push(appointment.session.map(|session| session.number));
+        self.areas.push(appointment.area.map(|area| area.as_str().to_owned()));
+        self.visit_starts.push(appointment.visit.start());
+        self.visit_ends.push(appointment.visit.end());
+        for occupied in &plan.occupied {
+            self.taken_by.push(id);
+            self.taken_resources.push(occupied.resource.0);
+            // A treatment has at most a handful of needs.
+            self.taken_needs.push(i16::try_from(occupied.need).unwrap_or(i16::MAX));
+            self.taken_starts.push(occupied.during.start());
+            self.taken_ends.push(occupied.during.end());
+        }
+        if let (Some(area), Some((day, until))) = (plan.area, plan.spacing) {
+            self.spaced_by.push(id);
+            self.spaced_scopes.push(area.as_str().to_owned());
+            self.spaced_days.push(day);
+            self.spaced_untils.push(until);
+        }
+        for window in &plan.windows {
+            self.windows_of.push(id);
+            self.window_activities.push(window.activity.as_str().to_owned());
+            self.window_roles.push(window.role.as_str().to_owned());
+            self.window_starts.push(window.during.start());
+            self.window_ends.push(window.during.end());
+        }
+    }
+}
+
+/// Cancels appointments; their occupancies and windows are freed with them.
+pub async fn cancel(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    ids: &[AppointmentId],
+    now: Instant,
+    reason: &str,
+    revision: i64,
+) -> Result<(), StoreError> {
+    let uuids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+    let done = sqlx::query!(
+        "UPDATE appointments SET state = 'cancelled', cancelled_at = $3, cancel_reason = $4, changed_revision = $5
+         WHERE practice_id = $1 AND appointment_id = ANY($2) AND state = 'booked'",
+        practice.0,
+        &uuids,
+        now,
+        reason,
+        revision
+    );
+    expect_rows("cancel appointments", ids.len(), &done.execute(db).await?)
+}
+
+/// An appointment.
+pub async fn get(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    id: AppointmentId,
+) -> Result<Option<Appointment>, StoreError> {
+    Ok(by_ids(db, practice, &[id.0]).await?.pop())
+}
+
+/// The live sessions of some series, by start.
+pub async fn live_sessions(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    series: &[SeriesId],
+) -> Result<Vec<Appointment>, StoreError> {
+    let series: Vec<Uuid> = series.iter().map(|id| id.0).collect();
+    let ids = sqlx::query_scalar!(
+        "SELECT appointment_id FROM appointments WHERE practice_id = $1 AND series_id = ANY($2) AND live",
+        practice.0,
+        &series
+    );
+    let ids = ids.fetch_all(&mut *db).await?;
+    by_ids(db, practice, &ids).await
+}
+
+/// Whose appointments a sheet lists.
+#[derive(Debug, Clone, Copy)]
+pub enum Whose {
+    /// A clinic's.
+    Clinic(ClinicId),
+    /// A resource's.
+    Resource(ResourceId),
+    /// A patient's.
+    Patient(PatientId),
+}
+
+/// What a sheet lists.
+#[derive(Debug, Clone, Copy)]
+pub struct Sheet {
+    /// Whose appointments.
+    pub whose: Whose,
+    /// Those that overlap this.
+    pub during: Interval,
+    /// Whether with cancelled ones.
+    pub include_cancelled: bool,
+    /// Only those after this start and id.
+    pub after: Option<(Instant, AppointmentId)>,
+}
+
+/// Appointments by start and id. No visit is longer than twelve hours, so that the indexes on starts serve.
+pub async fn list(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    sheet: &Sheet,
+    limit: i64,
+) -> Result<Vec<Appointment>, StoreError> {
+    let (from, to) = (sheet.during.start(), sheet.during.end());
+    let (after, after_id) = sheet.after.map_or((Instant::UNIX_EPOCH, Uuid::nil()), |(at, id)| (at, id.0));
+    let ids = match sheet.whose {
+        Whose::Clinic(clinic) => {
+            sqlx::query_scalar!(
+                "SELECT appointment_id FROM appointments
+                 WHERE practice_id = $1 AND clinic_id = $2 AND (live OR $3) AND visit && tstzrange($4, $5)
+                   AND lower(visit) > $4::timestamptz - interval '12 hours' AND lower(visit) < $5
+                   AND (lower(visit), appointment_id) > ($6, $7)
+                 ORDER BY lower(visit), appointment_id LIMIT $8",
+                practice.0,
+                clinic.0,
+                sheet.include_cancelled,
+                from,
+                to,
+                after,
+                after_id,
+                limit
+            )
+            .fetch_all(&mut *db)
+            .await?
+        }
+        Whose::Patient(patient) => {
+            sqlx::query_scalar!(
+                "SELECT appointment_id FROM appointments
+                 WHERE practice_id = $1 AND patient_id = $2 AND (live OR $3) AND visit && tstzrange($4, $5)
+                   AND lower(visit) > $4::timestamptz - interval '12 hours' AND lower(visit) < $5
+                   AND (lower(visit), appointment_id) > ($6, $7)
+                 ORDER BY lower(visit), appointment_id LIMIT $8",
+                practice.0,
+                patient.0,
+                sheet.include_cancelled,
+                from,
+                to,
+                after,
+                after_id,
+                limit
+            )
+            .fetch_all(&mut *db)
+            .await?
+        }
+        Whose::Resource(resource) => {
+            sqlx::query_scalar!(
+                "SELECT a.appointment_id FROM appointments a
+                 WHERE a.practice_id = $1
+                   AND a.appointment_id IN (
+                       SELECT appointment_id FROM occupancies
+                       WHERE practice_id = $1 AND resource_id = $2 AND (live OR $3) AND during && tstzrange($4, $5)
+                         AND lower(during) > $4::timestamptz - interval '12 hours' AND lower(during) < $5)
+                   AND (lower(a.visit), a.appointment_id) > ($6, $7)
+                 ORDER BY lower(a.visit), a.appointment_id LIMIT $8",
+                practice.0,
+                resource.0,
+                sheet.include_cancelled,
+                from,
+                to,
+                after,
+                after_id,
+                limit
+            )
+            .fetch_all(&mut *db)
+            .await?
+        }
+    };
+    by_ids(db, practice, &ids).await
+}
+
+/// Appointments by id, in order of start and id.
+async fn by_ids(db: &mut PgConnection, practice: PracticeId, ids: &[Uuid]) -> Result<Vec<Appointment>, StoreError> {
+    let rows = sqlx::query!(
+        r#"SELECT a.appointment_id, a.clinic_id, c.time_zone, a.patient_id, a.treatment_id, a.treatment_version,
+                  a.series_id, a.session_number, a.body_area, a.state, lower(a.visit) AS "start!",
+                  upper(a.visit) AS "end!", a.cancelled_at, a.cancel_reason, a.changed_revision,
+                  ARRAY(SELECT resource_id FROM occupancies o
+                        WHERE o.practice_id = a.practice_id AND o.appointment_id = a.appointment_id
+                        GROUP BY need, resource_id ORDER BY need) AS "serving!"
+           FROM appointments a JOIN clinics c ON c.practice_id = a.practice_id AND c.clinic_id = a.clinic_id
+           WHERE a.practice_id = $1 AND a.appointment_id = ANY($2)
+           ORDER BY lower(a.visit), a.appointment_id"#,
+        practice.0,
+        ids
+    );
+    let rows = rows.fetch_all(&mut *db).await?;
+    let mut wanted: Vec<(TreatmentId, i32)> =
+        rows.iter().map(|row| (TreatmentId(row.treatment_id), row.treatment_version)).collect();
+    wanted.sort_unstable();
+    wanted.dedup();
+    let treatments = catalog::treatments(db, practice, &wanted).await?;
+
+    let read = rows.into_iter().map(|row| {
+        let state = match (row.state.as_str(), row.cancelled_at, row.cancel_reason) {
+            ("booked", None, None) => AppointmentState::Booked,
+            ("cancelled", Some(at), Some(reason)) => {
+                AppointmentState::Cancelled { at, reason: Personal::new(read::prose(&reason)?) }
+            }
+            _ => return Err(StoreError::Corrupt("state of an appointment")),
+        };
+        let treatment = treatments
+            .iter()
+            .find(|treatment| treatment.id.0 == row.treatment_id && treatment.version == row.treatment_version)
+            .ok_or(StoreError::Corrupt("treatment of an appointment"))?;
+        let serving: Vec<ResourceId> = row.serving.into_iter().map(ResourceId).collect();
+        let session = row.series_id.zip(row.session_number);
+        Ok(Appointment {
+            id: AppointmentId(row.appointment_id),
+            clinic: ClinicId(row.clinic_id),
+            zone: read::zone(&row.time_zone)?,
+            patient: PatientId(row.patient_id),
+            treatment: TreatmentId(row.treatment_id),
+            treatment_version: row.treatment_version,
+            session: session.map(|(series, number)| SessionOf { series: SeriesId(series), number }),
+            area: row.body_area.map(|area| read::named(BodyArea::from_name(&area))).transpose()?,
+            state,
+            visit: read::interval(row.start, row.end)?,
+            phases: booked_phases(treatment, row.start, &serving),
+            changed_revision: row.changed_revision,
+        })
+    });
+    read.collect()
+}

@@ -1,1 +1,240 @@
-//! .
+//! The facts that a booking decision rests on, in three queries whatever the practice's age.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, NaiveDate, Utc};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::{StoreError, read};
+use crate::domain::booking::{
+    ActivityWindow, Busy, ClinicFacts, PatientFacts, PatientVisit, ResourceFacts, SpacingWindow, WindowRole,
+};
+use crate::domain::catalog::{Activity, BodyArea, Need, Qualification, ResourceKind};
+use crate::domain::hours::Week;
+use crate::domain::ids::{AppointmentId, ClinicId, PatientId, PracticeId, ResourceId};
+use crate::domain::interval::Interval;
+use crate::domain::refusal::Other;
+
+/// Columns of a span in two arrays, as SQL takes them.
+struct Spans {
+    starts: Vec<DateTime<Utc>>,
+    ends: Vec<DateTime<Utc>>,
+}
+
+impl Spans {
+    fn new(spans: &[Interval]) -> Self {
+        Self {
+            starts: spans.iter().map(|span| span.start()).collect(),
+            ends: spans.iter().map(|span| span.end()).collect(),
+        }
+    }
+}
+
+/// Clinics, with their closures in the spans. Those that do not exist are missing from the answer.
+pub async fn clinics(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    clinics: &[ClinicId],
+    spans: &[Interval],
+) -> Result<BTreeMap<ClinicId, ClinicFacts>, StoreError> {
+    let ids: Vec<Uuid> = clinics.iter().map(|id| id.0).collect();
+    let spans = Spans::new(spans);
+    let rows = sqlx::query!(
+        r#"SELECT c.clinic_id, c.time_zone,
+                  o.weekdays AS "weekdays!", o.opens AS "opens!", o.closes AS "closes!",
+                  k.starts AS "closure_starts!", k.ends AS "closure_ends!"
+           FROM clinics c
+           CROSS JOIN LATERAL (
+               SELECT coalesce(array_agg(weekday), '{}') AS weekdays, coalesce(array_agg(lower(minutes)), '{}') AS opens,
+                      coalesce(array_agg(upper(minutes)), '{}') AS closes
+               FROM opening_hours WHERE practice_id = c.practice_id AND clinic_id = c.clinic_id) o
+           CROSS JOIN LATERAL (
+               SELECT coalesce(array_agg(lower(during)), '{}') AS starts, coalesce(array_agg(upper(during)), '{}') AS ends
+               FROM closures
+               JOIN unnest($3::timestamptz[], $4::timestamptz[]) AS span (a, b) ON during && tstzrange(a, b)
+               WHERE practice_id = c.practice_id AND clinic_id = c.clinic_id) k
+           WHERE c.practice_id = $1 AND c.clinic_id = ANY($2)"#,
+        practice.0,
+        &ids,
+        &spans.starts,
+        &spans.ends
+    );
+    let read = rows.fetch_all(db).await?.into_iter().map(|row| {
+        let stretches = row.weekdays.into_iter().zip(row.opens).zip(row.closes);
+        let stretches = stretches.map(|((weekday, from), to)| read::stretch(weekday, from, to));
+        let week = Week::new(stretches.collect::<Result<_, _>>()?);
+        let facts = ClinicFacts {
+            zone: read::zone(&row.time_zone)?,
+            opening_hours: week.ok_or(StoreError::Corrupt("opening hours"))?,
+            closures: intervals(row.closure_starts, row.closure_ends)?,
+        };
+        Ok((ClinicId(row.clinic_id), facts))
+    });
+    read.collect()
+}
+
+/// The resources that could serve one of the needs at one of the clinics, and the named ones, with what takes them in
+/// the spans.
+pub async fn resources(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    clinics: &[ClinicId],
+    needs: &[&Need],
+    named: &[ResourceId],
+    spans: &[Interval],
+) -> Result<Vec<ResourceFacts>, StoreError> {
+    let clinics: Vec<Uuid> = clinics.iter().map(|id| id.0).collect();
+    let kinds: Vec<String> = needs.iter().map(|need| need.kind.as_str().to_owned()).collect();
+    let qualifications: Vec<String> = needs.iter().map(|need| need.qualification.as_str().to_owned()).collect();
+    let named: Vec<Uuid> = named.iter().map(|id| id.0).collect();
+    let spans = Spans::new(spans);
+    let rows = sqlx::query!(
+        r#"SELECT r.resource_id, r.kind, r.clinic_id, r.active, r.qualifications,
+                  w.clinics AS "work_clinics!", w.weekdays AS "weekdays!", w.froms AS "froms!", w.tos AS "tos!",
+                  f.starts AS "off_starts!", f.ends AS "off_ends!",
+                  o.appointments AS "busy_with!", o.starts AS "busy_starts!", o.ends AS "busy_ends!"
+           FROM resources r
+           CROSS JOIN LATERAL (
+               SELECT coalesce(array_agg(clinic_id), '{}') AS clinics, coalesce(array_agg(weekday), '{}') AS weekdays,
+                      coalesce(array_agg(lower(minutes)), '{}') AS froms, coalesce(array_agg(upper(minutes)), '{}') AS tos
+               FROM working_hours
+               WHERE practice_id = r.practice_id AND resource_id = r.resource_id AND clinic_id = ANY($2)) w
+           CROSS JOIN LATERAL (
+               SELECT coalesce(array_agg(lower(during)), '{}') AS starts, coalesce(array_agg(upper(during)), '{}') AS ends
+               FROM time_off
+               JOIN unnest($6::timestamptz[], $7::timestamptz[]) AS span (a, b) ON during && tstzrange(a, b)
+               WHERE practice_id = r.practice_id AND resource_id = r.resource_id) f
+           CROSS JOIN LATERAL (
+               SELECT coalesce(array_agg(appointment_id), '{}') AS appointments,
+                      coalesce(array_agg(lower(during)), '{}') AS starts, coalesce(array_agg(upper(during)), '{}') AS ends
+               FROM occupancies
+               JOIN unnest($6::timestamptz[], $7::timestamptz[]) AS span (a, b) ON during && tstzrange(a, b)
+               WHERE practice_id = r.practice_id AND resource_id = r.resource_id AND live) o
+           WHERE r.practice_id = $1
+             AND (r.resource_id = ANY($5)
+                  OR (r.active AND (r.clinic_id IS NULL OR r.clinic_id = ANY($2))
+                      AND EXISTS (SELECT FROM unnest($3::text[], $4::text[]) AS need (kind, qualification)
+                                  WHERE need.kind = r.kind AND need.qualification = ANY(r.qualifications))))
+           ORDER BY r.resource_id"#,
+        practice.0,
+        &clinics,
+        &kinds,
+        &qualifications,
+        &named,
+        &spans.starts,
+        &spans.ends
+    );
+    let read = rows.fetch_all(db).await?.into_iter().map(|row| {
+        let stretches = row.weekdays.into_iter().zip(row.froms).zip(row.tos);
+        let hours = row.work_clinics.into_iter().zip(stretches);
+        let busy = row.busy_with.into_iter().zip(intervals(row.busy_starts, row.busy_ends)?);
+        let qualifications = row.qualifications.iter().map(|code| read::named(Qualification::new(code)));
+        Ok(ResourceFacts {
+            id: ResourceId(row.resource_id),
+            kind: read::named(ResourceKind::from_name(&row.kind))?,
+            clinic: row.clinic_id.map(ClinicId),
+            active: row.active,
+            qualifications: qualifications.collect::<Result<_, _>>()?,
+            working_hours: hours
+                .map(|(clinic, ((weekday, from), to))| Ok((ClinicId(clinic), read::stretch(weekday, from, to)?)))
+                .collect::<Result<_, StoreError>>()?,
+            time_off: intervals(row.off_starts, row.off_ends)?,
+            busy: busy.map(|(id, during)| Busy { during, other: Other::Appointment(AppointmentId(id)) }).collect(),
+        })
+    });
+    read.collect()
+}
+
+/// What to look at of a patient.
+#[derive(Debug, Clone)]
+pub struct PatientQuestion<'a> {
+    /// The patient.
+    pub patient: PatientId,
+    /// Where to look for visits.
+    pub spans: &'a [Interval],
+    /// The area, with the days in which spacing windows matter, if the treatment needles.
+    pub spacing: Option<(BodyArea, NaiveDate, NaiveDate)>,
+    /// The activities that matter.
+    pub activities: Vec<Activity>,
+    /// Where to look for their windows.
+    pub windows: Interval,
+}
+
+/// A patient, or nothing if there is none of that id.
+pub async fn patient(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    question: &PatientQuestion<'_>,
+) -> Result<Option<PatientFacts>, StoreError> {
+    let spans = Spans::new(question.spans);
+    let (area, first_day, last_day) = match question.spacing {
+        Some((area, first, last)) => (Some(area.as_str()), Some(first), Some(last)),
+        None => (None, None, None),
+    };
+    let activities: Vec<String> = question.activities.iter().map(|activity| activity.as_str().to_owned()).collect();
+    let row = sqlx::query!(
+        r#"SELECT v.appointments AS "visits!", v.starts AS "visit_starts!", v.ends AS "visit_ends!",
+                  s.appointments AS "spacings!", s.days AS "spacing_days!", s.untils AS "spacing_untils!",
+                  w.appointments AS "windows!", w.activities AS "activities!", w.roles AS "roles!",
+                  w.starts AS "window_starts!", w.ends AS "window_ends!"
+           FROM patients p
+           CROSS JOIN LATERAL (
+               SELECT coalesce(array_agg(appointment_id), '{}') AS appointments,
+                      coalesce(array_agg(lower(visit)), '{}') AS starts, coalesce(array_agg(upper(visit)), '{}') AS ends
+               FROM appointments
+               JOIN unnest($3::timestamptz[], $4::timestamptz[]) AS span (a, b) ON visit && tstzrange(a, b)
+               WHERE practice_id = p.practice_id AND patient_id = p.patient_id AND live) v
+           CROSS JOIN LATERAL (
+               SELECT coalesce(array_agg(appointment_id), '{}') AS appointments,
+                      coalesce(array_agg(lower(days)), '{}') AS days, coalesce(array_agg(upper(days)), '{}') AS untils
+               FROM spacing_windows
+               WHERE practice_id = p.practice_id AND patient_id = p.patient_id AND live
+                 AND scope = $5 AND days && daterange($6, $7, '[]')) s
+           CROSS JOIN LATERAL (
+               SELECT coalesce(array_agg(appointment_id), '{}') AS appointments,
+                      coalesce(array_agg(activity), '{}') AS activities, coalesce(array_agg(role), '{}') AS roles,
+                      coalesce(array_agg(lower(during)), '{}') AS starts, coalesce(array_agg(upper(during)), '{}') AS ends
+               FROM activity_windows
+               WHERE practice_id = p.practice_id AND patient_id = p.patient_id AND live
+                 AND activity = ANY($8) AND during && tstzrange($9, $10)) w
+           WHERE p.practice_id = $1 AND p.patient_id = $2"#,
+        practice.0,
+        question.patient.0,
+        &spans.starts,
+        &spans.ends,
+        area,
+        first_day,
+        last_day,
+        &activities,
+        question.windows.start(),
+        question.windows.end()
+    );
+    let Some(row) = row.fetch_optional(db).await? else { return Ok(None) };
+    let other = |id: Uuid| Other::Appointment(AppointmentId(id));
+
+    let visits = row.visits.into_iter().zip(intervals(row.visit_starts, row.visit_ends)?);
+    let visits = visits.map(|(id, during)| PatientVisit { during, other: other(id) }).collect();
+
+    let days = row.spacing_days.into_iter().zip(row.spacing_untils);
+    let spacing = question.spacing.map_or_else(Vec::new, |(area, _, _)| {
+        let rows = row.spacings.into_iter().zip(days);
+        rows.map(|(id, (day, until))| SpacingWindow { area, day, until, other: other(id) }).collect()
+    });
+
+    let kinds = row.activities.into_iter().zip(row.roles);
+    let windows = row.windows.into_iter().zip(kinds).zip(intervals(row.window_starts, row.window_ends)?);
+    let windows = windows.map(|((id, (activity, role)), during)| {
+        let window = ActivityWindow {
+            activity: read::named(Activity::from_name(&activity))?,
+            role: read::named(WindowRole::from_name(&role))?,
+            during,
+        };
+        Ok((window, other(id)))
+    });
+    Ok(Some(PatientFacts { visits, spacing, windows: windows.collect::<Result<_, StoreError>>()? }))
+}
+
+fn intervals(starts: Vec<DateTime<Utc>>, ends: Vec<DateTime<Utc>>) -> Result<Vec<Interval>, StoreError> {
+    starts.into_iter().zip(ends).map(|(start, end)| read::interval(start, end)).collect()
+}

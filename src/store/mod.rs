@@ -17,6 +17,7 @@ pub mod patient;
 pub mod practice;
 pub mod resource;
 pub mod series;
+pub mod verify;
 
 pub use error::StoreError;
 pub use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};

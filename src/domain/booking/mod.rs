@@ -10,7 +10,7 @@ mod timing;
 use chrono::{NaiveDate, TimeDelta};
 
 pub use facts::{Busy, ClinicFacts, Facts, PatientFacts, PatientVisit, ResourceFacts, SpacingWindow};
-pub use timing::{ActivityWindow, Occupied, PlannedVisit, WindowRole};
+pub use timing::{ActivityWindow, Occupied, PlannedVisit, WindowRole, booked_phases};
 
 use super::catalog::{BodyArea, GRID_MINUTES, ProtocolContent, Treatment};
 use super::ids::{ClinicId, ResourceId};

@@ -1,0 +1,122 @@
+//! The words of the default catalogue: what to tell the patient, where each number comes from, and why it
+//! is what it is.
+
+use super::Course;
+use crate::domain::catalog::Activity;
+
+/// Clinics whose aftercare pages the windows were read from.
+pub const CLINIC_PAGES: &str = "Clinic pages: timelessbeautydermaspa.com, dermatiquelaserandskin.com, \
+    monarchbrowandfacials.com, craftedbalanceclinic.com, skinbyemily.ca, lp.dermetics.ca, aeternaaesthetics.com, \
+    bvaesthetics.com, filtered-skin.com, helloprfct.com, theinfusionspa.com, medspadeluxela.com. \
+    Device maker: InMode Optimas manual, p. 58.";
+
+/// The page with longer windows for stretch marks.
+pub const STRETCH_MARK_PAGE: &str = "Clinic page: symmetrybrowstx.com (stretch marks).";
+
+/// Why the windows for stretch marks differ.
+pub const STRETCH_MARK_WHY: &str = "The page on stretch marks asks for 7 days where \
+    pages on the face ask for less.";
+
+/// Where the windows of `AquaGold` come from.
+pub const AQUAGOLD_SOURCE: &str =
+    "No standard protocol was found (realself.com); a judgement of this project.";
+
+/// Why the windows of `AquaGold` are what they are.
+pub const AQUAGOLD_WHY: &str = "AquaGold needles the skin and usually carries botulinum toxin and filler, so the \
+    default is that of microneedling of the face, other injectables included.";
+
+/// What to tell the patient.
+#[rustfmt::skip]
+pub const fn instruction(activity: Activity) -> &'static str {
+    match activity {
+        Activity::SunExposure =>
+            "Keep the treated skin out of the sun and off the sunbed. From the next day on, wear sunscreen \
+             every day for four weeks. Come without a tan or sunburn.",
+        Activity::Heat =>
+            "No sauna, steam room, hot tub or hot bath. A lukewarm shower is fine.",
+        Activity::Swimming =>
+            "No pool, lake or sea: the fine channels in your skin let germs and chlorine in until they have closed.",
+        Activity::Exercise =>
+            "Take it easy: nothing that makes you sweat. Sweat and rubbing clothes irritate the treated skin.",
+        Activity::MakeUp =>
+            "No make-up on the treated skin. After that use clean brushes only.",
+        Activity::RetinoidsAndAcids =>
+            "Leave out retinol, vitamin A creams and acids such as glycolic or salicylic acid. A plain moisturiser \
+             is best.",
+        Activity::Alcohol =>
+            "No alcohol: it makes bleeding and swelling more likely.",
+        Activity::Depilation =>
+            "Do not wax, sugar, epilate or shave the treated skin.",
+        Activity::ChemicalPeel =>
+            "No chemical peel, and no scrub either.",
+        Activity::LaserAndLight =>
+            "No laser and no intense pulsed light. Ask us first if your laser treatment was or will be a deep one.",
+        Activity::BotulinumToxin =>
+            "No botulinum toxin injections. Please tell us if you had one elsewhere.",
+        Activity::Filler =>
+            "No filler injections. Please tell us if you had one elsewhere.",
+        Activity::Vaccination =>
+            "Plan vaccinations for another time if they can wait. If one cannot, have it and call us to move the \
+             session.",
+    }
+}
+
+/// Why the window is as long as it is.
+#[rustfmt::skip]
+pub const fn rationale(activity: Activity) -> &'static str {
+    match activity {
+        Activity::SunExposure =>
+            "Pages ask for 12 hours to 14 days after and 24 hours to 4 weeks before; a tan or sunburn is a reason \
+             to wait.",
+        Activity::Heat => "Pages ask for 24 hours to 6 days; 5 is the cautious common value.",
+        Activity::Swimming => "Pages ask for 24 hours to 5 days; the longest is taken.",
+        Activity::Exercise => "Pages ask for 24 hours to 6 days; 3 is the common value.",
+        Activity::MakeUp => "Pages ask for 12 to 48 hours.",
+        Activity::RetinoidsAndAcids => "Pages ask for 5 to 14 days after, and for none to 10 before.",
+        Activity::Alcohol => "Pages ask for 24 to 48 hours after, and for 1 to 3 days before.",
+        Activity::Depilation => "Pages ask for 5 to 14 days after, and for 5 to 28 before.",
+        Activity::ChemicalPeel => "Pages ask for 14 to 90 days on both sides, by the depth of the peel.",
+        Activity::LaserAndLight =>
+            "Pages ask for 2 to 6 weeks; after ablative laser the device maker asks for 6 to 12: set it longer \
+             there.",
+        Activity::BotulinumToxin => "Pages ask for anything from 48 hours to 6 months; 14 days is the common value.",
+        Activity::Filler => "Pages ask for anything from 1 week to 12 months; 28 days is the common value.",
+        Activity::Vaccination => "Pages ask for 14 days on both sides.",
+    }
+}
+
+/// Where a protocol's numbers come from.
+#[rustfmt::skip]
+pub const fn protocol_source(course: Course) -> &'static str {
+    match course {
+        Course::StretchMarks =>
+            "Count: the commissioning document (three to six, spaced several weeks apart). Gap: trials, Alster & Li \
+             2020 (n=25), Springer s40257-018-0415-0 (n=20), jcasonline 6440 (n=30); floor: JEWDS 2017; target: \
+             nsdermatology.com.au.",
+        Course::AcneScars =>
+            "dermacosm.com (4-6 sessions, 4-8 weeks), nsdermatology.com.au (6 sessions, 6 weeks); review PMC7764156 \
+             (58 studies, every 1-8 weeks).",
+        Course::Rejuvenation => "nsdermatology.com.au; realself.com (3-6 weeks).",
+        Course::Prp => "myeliteskin.com (4-6 sessions, 4 weeks).",
+        Course::RadioFrequency =>
+            "Trials at 4 weeks: scitcentral 1190, thailis 435413. lovmedspa.com (3 sessions, 4-6 weeks), \
+             onyxintegrative.com (3-4 sessions, 4-8 weeks); review PMC7764156 (every 4-12 weeks).",
+    }
+}
+
+/// Why a protocol's numbers are what they are.
+#[rustfmt::skip]
+pub const fn protocol_rationale(course: Course) -> &'static str {
+    match course {
+        Course::StretchMarks =>
+            "28 days are what the trials kept; one trial went down to 14. The target lies in a clinic's 4 to 6 \
+             weeks; the maximum is a judgement of this project.",
+        Course::AcneScars =>
+            "Clinics treat every 4 to 8 weeks and aim at 6; the review's shorter gaps are left to the floor.",
+        Course::Rejuvenation => "Monthly is within the 3 to 6 weeks of the sources; the maximum is a judgement of this \
+        project.",
+        Course::Prp => "The source knows no gap other than 4 weeks, so floor, minimum and target are the same.",
+        Course::RadioFrequency =>
+            "No source goes below 4 weeks, and the review's range reaches to 12.",
+    }
+}

@@ -1,0 +1,107 @@
+//! The demonstration practice: two clinics with people, rooms, devices, patients and weeks of bookings, all made
+//! through the same use cases that callers have, so that nothing in it could not have been made over the wire.
+//!
+//! - [`catalog`]: the default catalogue, every number of it with its source
+//! - [`practice`]: clinics, resources, closure and time off
+//! - [`patients`]: invented people
+//! - [`bookings`]: series and single visits
+//! - [`examples`]: commands to try on it
+
+pub mod catalog;
+
+mod bookings;
+mod examples;
+mod patients;
+mod practice;
+mod step;
+
+use crate::app::commands::{NewToken, PracticeSettings};
+use crate::app::{App, Error};
+use crate::domain::access::{Caller, Role};
+use crate::domain::clinic::DEFAULT_HORIZON_DAYS;
+use crate::domain::ids::{ClinicId, PatientId, PracticeId, ProtocolId};
+use crate::domain::interval::Instant;
+use crate::domain::text::Personal;
+
+use catalog::Course;
+pub use examples::{Examples, examples};
+use practice::Site;
+use step::{Seeder, broken, label};
+
+/// How many tokens one call of [`seed`] asks for. A repeated request for a token answers without its secret, so the
+/// next one is asked for.
+const MAX_TOKENS: usize = 8;
+
+/// The demonstration practice, as far as the examples need it.
+#[derive(Debug, Clone)]
+pub struct Demo {
+    /// The practice.
+    pub practice: PracticeId,
+    /// The text of a manager's bearer token, made by this call of [`seed`].
+    pub token: Personal<String>,
+    /// The clinic of the examples.
+    pub clinic: ClinicId,
+    /// A patient for whom nothing is booked at first.
+    pub patient: PatientId,
+    /// The protocol of the examples: stretch marks.
+    pub protocol: ProtocolId,
+    /// How many series it has.
+    pub series: usize,
+    /// How many single visits it has.
+    pub visits: usize,
+}
+
+/// Makes the demonstration practice, or completes it if an earlier call did not come to its end. Only the token is new
+/// each time, because the secret of an earlier one is kept nowhere.
+///
+/// # Errors
+///
+/// Whatever a use case answers, refused bookings aside.
+pub async fn seed(app: &App, now: Instant) -> Result<Demo, Error> {
+    let settings = PracticeSettings {
+        name: label("Linden and Harbour Skin Clinics (demonstration)")?,
+        booking_horizon_days: DEFAULT_HORIZON_DAYS,
+    };
+    let practice = app
+        .create_practice(
+            &Caller::COMMAND_LINE,
+            &step::command(None, "practice", settings),
+        )
+        .await?
+        .id;
+    let seeder = Seeder { app, practice };
+    let catalogue = catalog::publish(&seeder).await?;
+    let clinics = practice::create(&seeder, now).await?;
+    let patients = patients::create(&seeder).await?;
+    let booked = bookings::book(&seeder, &catalogue, &clinics, &patients, now).await?;
+    Ok(Demo {
+        practice,
+        token: token(&seeder, now).await?,
+        clinic: clinics.id(Site::Berlin),
+        patient: *patients
+            .first()
+            .ok_or_else(|| broken("there is no patient"))?,
+        protocol: catalogue.protocol(Course::StretchMarks)?,
+        series: booked.series,
+        visits: booked.visits,
+    })
+}
+
+async fn token(seeder: &Seeder<'_>, now: Instant) -> Result<Personal<String>, Error> {
+    for attempt in 0..MAX_TOKENS {
+        let body = NewToken {
+            label: label("demonstration")?,
+            role: Role::Manager,
+            practitioner: None,
+        };
+        let command = seeder.command(&format!("token {} {attempt}", now.timestamp_micros()), body);
+        if let (_, Some(text)) = seeder
+            .app
+            .create_token(&Caller::COMMAND_LINE, &command)
+            .await?
+        {
+            return Ok(Personal::new(text));
+        }
+    }
+    Err(broken("no new token could be made at this moment"))
+}

@@ -1,0 +1,76 @@
+//! The gRPC server: services, health, reflection, limits, and an end without cutting anybody off.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::net::TcpListener;
+use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
+
+use crate::app::App;
+use crate::rpc::guard::GuardLayer;
+use crate::rpc::{Services, codec, pb};
+
+/// Most requests under way on one connection.
+const MAX_STREAMS: u32 = 256;
+/// Largest set of headers that is taken, in bytes.
+const MAX_HEADER_BYTES: u32 = 16 * 1024;
+/// How often an idle connection is asked whether it is still there.
+const KEEPALIVE: Duration = Duration::from_secs(30);
+/// How long requests under way may take to finish once the server is to stop.
+const DRAIN: Duration = Duration::from_secs(15);
+
+/// Serves until `stop` ends, then finishes what is under way.
+pub async fn serve(listener: TcpListener, app: Arc<App>, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+    let (health, health_service) = tonic_health::server::health_reporter();
+    let names: Vec<String> = codec::DESCRIPTORS
+        .services()
+        .map(|service| service.full_name().to_owned())
+        .filter(|name| name.starts_with("stipple."))
+        .collect();
+    for name in std::iter::once("").chain(names.iter().map(String::as_str)) {
+        health.set_service_status(name, tonic_health::ServingStatus::Serving).await;
+    }
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(pb::DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    let routes = Services::new(Arc::clone(&app))
+        .routes()
+        .add_service(health_service)
+        .add_service(reflection().build_v1().context("building reflection")?)
+        .add_service(reflection().build_v1alpha().context("building reflection")?);
+
+    let (stopping, mut stopped) = tokio::sync::watch::channel(());
+    let server = Server::builder()
+        .tcp_nodelay(true)
+        .max_concurrent_streams(MAX_STREAMS)
+        .http2_max_header_list_size(MAX_HEADER_BYTES)
+        .http2_keepalive_interval(Some(KEEPALIVE))
+        .layer(GuardLayer::new(app))
+        .add_routes(routes)
+        .serve_with_incoming_shutdown(TcpIncoming::from(listener), async move {
+            // An error means that the sender is gone, which is just as good a reason to stop.
+            let _ = stopped.changed().await;
+        });
+    tokio::pin!(server);
+    tokio::select! {
+        ended = &mut server => return ended.context("serving"),
+        () = stop => {}
+    }
+    for name in std::iter::once("").chain(names.iter().map(String::as_str)) {
+        health.set_service_status(name, tonic_health::ServingStatus::NotServing).await;
+    }
+    let _ = stopping.send(());
+    match tokio::time::timeout(DRAIN, server).await {
+        Ok(ended) => ended.context("serving"),
+        Err(_) => {
+            tracing::warn!("some requests did not finish in time and were cut off");
+            Ok(())
+        }
+    }
+}

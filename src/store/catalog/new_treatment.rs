@@ -1,0 +1,170 @@
+//! Writing treatments: one statement for each table.
+
+use sqlx::PgConnection;
+
+use super::treatment::{DAYS, HOURS};
+use crate::domain::catalog::{Activity, Need, Phase, Restriction, Span, Treatment};
+use crate::domain::ids::{PracticeId, TreatmentId};
+use crate::store::StoreError;
+use crate::store::error::expect_rows;
+
+/// Inserts a new version of a treatment, with all that it is made of.
+pub async fn insert_treatment(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    treatment: &Treatment,
+) -> Result<(), StoreError> {
+    let content = &treatment.content;
+    let done = sqlx::query!(
+        "INSERT INTO treatments (practice_id, treatment_id, version, name, spacing_days, published_revision,
+                                 published_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        practice.0,
+        treatment.id.0,
+        treatment.version,
+        content.name.as_str(),
+        content.spacing_days,
+        treatment.published_revision,
+        treatment.published_at
+    );
+    expect_rows("insert treatment", 1, &done.execute(&mut *db).await?)?;
+    let of = (practice, treatment.id, treatment.version);
+    insert_phases(db, of, &content.phases).await?;
+    insert_needs(db, of, &content.phases).await?;
+    insert_exposures(db, of, &content.exposures).await?;
+    insert_restrictions(db, of, &content.restrictions).await
+}
+
+/// The version of a treatment to which rows belong.
+type Of = (PracticeId, TreatmentId, i32);
+
+async fn insert_phases(
+    db: &mut PgConnection,
+    (practice, treatment, version): Of,
+    phases: &[Phase],
+) -> Result<(), StoreError> {
+    if phases.is_empty() {
+        return Ok(());
+    }
+    let positions: Vec<i16> = (0..).zip(phases).map(|(position, _)| position).collect();
+    let names: Vec<&str> = phases.iter().map(|phase| phase.name.as_str()).collect();
+    let minutes: Vec<i32> = phases.iter().map(|phase| phase.minutes).collect();
+    let present: Vec<bool> = phases.iter().map(|phase| phase.patient_present).collect();
+    let exposing: Vec<bool> = phases.iter().map(|phase| phase.exposing).collect();
+    let done = sqlx::query!(
+        "INSERT INTO treatment_phases (practice_id, treatment_id, version, position, name, minutes, patient_present,
+                                       exposing)
+         SELECT $1, $2, $3, * FROM UNNEST($4::smallint[], $5::text[], $6::integer[], $7::boolean[], $8::boolean[])",
+        practice.0,
+        treatment.0,
+        version,
+        &positions,
+        &names as &[&str],
+        &minutes,
+        &present,
+        &exposing
+    );
+    expect_rows("insert phases", phases.len(), &done.execute(db).await?)
+}
+
+async fn insert_needs(
+    db: &mut PgConnection,
+    (practice, treatment, version): Of,
+    phases: &[Phase],
+) -> Result<(), StoreError> {
+    let needs: Vec<(i16, &Need)> = (0..)
+        .zip(phases)
+        .flat_map(|(position, phase)| phase.needs.iter().map(move |need| (position, need)))
+        .collect();
+    if needs.is_empty() {
+        return Ok(());
+    }
+    let positions: Vec<i16> = needs.iter().map(|(position, _)| *position).collect();
+    let kinds: Vec<&str> = needs.iter().map(|(_, need)| need.kind.as_str()).collect();
+    let qualifications: Vec<&str> = needs
+        .iter()
+        .map(|(_, need)| need.qualification.as_str())
+        .collect();
+    let done = sqlx::query!(
+        "INSERT INTO treatment_needs (practice_id, treatment_id, version, position, kind, qualification)
+         SELECT $1, $2, $3, * FROM UNNEST($4::smallint[], $5::text[], $6::text[])",
+        practice.0,
+        treatment.0,
+        version,
+        &positions,
+        &kinds as &[&str],
+        &qualifications as &[&str]
+    );
+    expect_rows("insert needs", needs.len(), &done.execute(db).await?)
+}
+
+async fn insert_exposures(
+    db: &mut PgConnection,
+    (practice, treatment, version): Of,
+    exposures: &[Activity],
+) -> Result<(), StoreError> {
+    if exposures.is_empty() {
+        return Ok(());
+    }
+    let activities: Vec<&str> = exposures.iter().map(|activity| activity.as_str()).collect();
+    let done = sqlx::query!(
+        "INSERT INTO treatment_exposures (practice_id, treatment_id, version, activity)
+         SELECT $1, $2, $3, * FROM UNNEST($4::text[])",
+        practice.0,
+        treatment.0,
+        version,
+        &activities as &[&str]
+    );
+    expect_rows(
+        "insert exposures",
+        exposures.len(),
+        &done.execute(db).await?,
+    )
+}
+
+async fn insert_restrictions(
+    db: &mut PgConnection,
+    (practice, treatment, version): Of,
+    restrictions: &[Restriction],
+) -> Result<(), StoreError> {
+    if restrictions.is_empty() {
+        return Ok(());
+    }
+    let texts =
+        |of: fn(&Restriction) -> &str| -> Vec<&str> { restrictions.iter().map(of).collect() };
+    let (before_amounts, before_units): (Vec<i32>, Vec<&str>) =
+        restrictions.iter().map(|r| stored(r.before)).unzip();
+    let (after_amounts, after_units): (Vec<i32>, Vec<&str>) =
+        restrictions.iter().map(|r| stored(r.after)).unzip();
+    let done = sqlx::query!(
+        "INSERT INTO treatment_restrictions (practice_id, treatment_id, version, activity, before_amount, before_unit,
+                                             after_amount, after_unit, instruction, source, grade, rationale)
+         SELECT $1, $2, $3, * FROM UNNEST($4::text[], $5::integer[], $6::text[], $7::integer[], $8::text[], $9::text[],
+                                          $10::text[], $11::text[], $12::text[])",
+        practice.0,
+        treatment.0,
+        version,
+        &texts(|r| r.activity.as_str()) as &[&str],
+        &before_amounts,
+        &before_units as &[&str],
+        &after_amounts,
+        &after_units as &[&str],
+        &texts(|r| r.instruction.as_str()) as &[&str],
+        &texts(|r| r.evidence.source.as_str()) as &[&str],
+        &texts(|r| r.evidence.grade.as_str()) as &[&str],
+        &texts(|r| r.evidence.rationale.as_str()) as &[&str]
+    );
+    expect_rows(
+        "insert restrictions",
+        restrictions.len(),
+        &done.execute(db).await?,
+    )
+}
+
+const fn stored(span: Option<Span>) -> (i32, &'static str) {
+    match span {
+        Some(Span::Hours(hours)) => (hours, HOURS),
+        Some(Span::Days(days)) => (days, DAYS),
+        None => (0, HOURS),
+    }
+}

@@ -1,0 +1,266 @@
+//! Reading treatments, each whole in one statement.
+
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::evidence;
+use crate::domain::catalog::{
+    Activity, Need, Phase, Qualification, ResourceKind, Restriction, Span, Treatment,
+    TreatmentContent,
+};
+use crate::domain::ids::{PracticeId, TreatmentId};
+use crate::domain::interval::Instant;
+use crate::store::{StoreError, read};
+
+/// The unit of a span of hours, and of no span at all.
+pub(super) const HOURS: &str = "hours";
+/// The unit of a span of days.
+pub(super) const DAYS: &str = "days";
+
+/// Selects rows of treatments whole; what `$from` picks from the table is known as `t`. Each child table comes as
+/// arrays in parallel, from one sorted subquery and nothing else, so that they keep its order: sorting anew in each
+/// `array_agg` is slower. Names are ordered by their bytes, because the place of a need among the needs is kept with
+/// the appointments and must not change with the database's locale.
+macro_rules! select {
+    ($from:tt, $($argument:expr),+ $(,)?) => {
+        sqlx::query_as!(
+            Row,
+            r#"SELECT t.treatment_id, t.version, t.name, t.spacing_days, t.published_revision, t.published_at,
+                      p.phase_names AS "phase_names!: Vec<String>", p.phase_minutes AS "phase_minutes!: Vec<i32>",
+                      p.phases_present AS "phases_present!: Vec<bool>",
+                      p.phases_exposing AS "phases_exposing!: Vec<bool>",
+                      n.need_phases AS "need_phases!: Vec<i16>", n.need_kinds AS "need_kinds!: Vec<String>",
+                      n.need_qualifications AS "need_qualifications!: Vec<String>",
+                      e.exposures AS "exposures!: Vec<String>",
+                      r.restricted AS "restricted!: Vec<String>",
+                      r.before_amounts AS "before_amounts!: Vec<i32>", r.before_units AS "before_units!: Vec<String>",
+                      r.after_amounts AS "after_amounts!: Vec<i32>", r.after_units AS "after_units!: Vec<String>",
+                      r.instructions AS "instructions!: Vec<String>", r.sources AS "sources!: Vec<String>",
+                      r.grades AS "grades!: Vec<String>", r.rationales AS "rationales!: Vec<String>"
+               FROM "# + $from + r#" AS t
+               CROSS JOIN LATERAL (
+                   SELECT coalesce(array_agg(name), '{}') AS phase_names,
+                          coalesce(array_agg(minutes), '{}') AS phase_minutes,
+                          coalesce(array_agg(patient_present), '{}') AS phases_present,
+                          coalesce(array_agg(exposing), '{}') AS phases_exposing
+                   FROM (SELECT * FROM treatment_phases AS c
+                         WHERE c.practice_id = t.practice_id AND c.treatment_id = t.treatment_id
+                           AND c.version = t.version
+                         ORDER BY position) AS ordered
+               ) AS p
+               CROSS JOIN LATERAL (
+                   SELECT coalesce(array_agg(position), '{}') AS need_phases,
+                          coalesce(array_agg(kind), '{}') AS need_kinds,
+                          coalesce(array_agg(qualification), '{}') AS need_qualifications
+                   FROM (SELECT * FROM treatment_needs AS c
+                         WHERE c.practice_id = t.practice_id AND c.treatment_id = t.treatment_id
+                           AND c.version = t.version
+                         ORDER BY position, kind COLLATE "C", qualification COLLATE "C") AS ordered
+               ) AS n
+               CROSS JOIN LATERAL (
+                   SELECT coalesce(array_agg(activity), '{}') AS exposures
+                   FROM (SELECT * FROM treatment_exposures AS c
+                         WHERE c.practice_id = t.practice_id AND c.treatment_id = t.treatment_id
+                           AND c.version = t.version
+                         ORDER BY activity COLLATE "C") AS ordered
+               ) AS e
+               CROSS JOIN LATERAL (
+                   SELECT coalesce(array_agg(activity), '{}') AS restricted,
+                          coalesce(array_agg(before_amount), '{}') AS before_amounts,
+                          coalesce(array_agg(before_unit), '{}') AS before_units,
+                          coalesce(array_agg(after_amount), '{}') AS after_amounts,
+                          coalesce(array_agg(after_unit), '{}') AS after_units,
+                          coalesce(array_agg(instruction), '{}') AS instructions,
+                          coalesce(array_agg(source), '{}') AS sources, coalesce(array_agg(grade), '{}') AS grades,
+                          coalesce(array_agg(rationale), '{}') AS rationales
+                   FROM (SELECT * FROM treatment_restrictions AS c
+                         WHERE c.practice_id = t.practice_id AND c.treatment_id = t.treatment_id
+                           AND c.version = t.version
+                         ORDER BY activity COLLATE "C") AS ordered
+               ) AS r
+               ORDER BY t.treatment_id, t.version"#,
+            $($argument),+
+        )
+    };
+}
+
+/// A treatment in one version; none stands for the highest.
+pub async fn treatment(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    treatment: TreatmentId,
+    version: Option<i32>,
+) -> Result<Option<Treatment>, StoreError> {
+    let row = select!(
+        "(SELECT * FROM treatments
+          WHERE practice_id = $1 AND treatment_id = $2 AND ($3::integer IS NULL OR version = $3)
+          ORDER BY version DESC LIMIT 1)",
+        practice.0,
+        treatment.0,
+        version
+    );
+    row.fetch_optional(db).await?.map(Row::read).transpose()
+}
+
+/// Treatments in exactly these versions, each once; those that do not exist are left out.
+pub async fn treatments(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    versions: &[(TreatmentId, i32)],
+) -> Result<Vec<Treatment>, StoreError> {
+    let (ids, versions): (Vec<Uuid>, Vec<i32>) = versions
+        .iter()
+        .map(|(id, version)| (id.0, *version))
+        .unzip();
+    let rows = select!(
+        "(SELECT * FROM treatments
+          WHERE practice_id = $1 AND (treatment_id, version) IN (SELECT * FROM UNNEST($2::uuid[], $3::integer[])))",
+        practice.0,
+        &ids,
+        &versions
+    );
+    rows.fetch_all(db)
+        .await?
+        .into_iter()
+        .map(Row::read)
+        .collect()
+}
+
+/// Treatments in their highest versions, in order of their ids, after one of them.
+pub async fn list_treatments(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    after: Option<TreatmentId>,
+    limit: i64,
+) -> Result<Vec<Treatment>, StoreError> {
+    let rows = select!(
+        "(SELECT DISTINCT ON (treatment_id) * FROM treatments
+          WHERE practice_id = $1 AND ($2::uuid IS NULL OR treatment_id > $2)
+          ORDER BY treatment_id, version DESC LIMIT $3)",
+        practice.0,
+        after.map(|id| id.0),
+        limit
+    );
+    rows.fetch_all(db)
+        .await?
+        .into_iter()
+        .map(Row::read)
+        .collect()
+}
+
+fn span(amount: i32, unit: &str) -> Result<Option<Span>, StoreError> {
+    match (amount, unit) {
+        (0, _) => Ok(None),
+        (hours, HOURS) => Ok(Some(Span::Hours(hours))),
+        (days, DAYS) => Ok(Some(Span::Days(days))),
+        (_, _) => Err(StoreError::Corrupt("unit of a span")),
+    }
+}
+
+struct Row {
+    treatment_id: Uuid,
+    version: i32,
+    name: String,
+    spacing_days: Option<i32>,
+    published_revision: i64,
+    published_at: Instant,
+    phase_names: Vec<String>,
+    phase_minutes: Vec<i32>,
+    phases_present: Vec<bool>,
+    phases_exposing: Vec<bool>,
+    need_phases: Vec<i16>,
+    need_kinds: Vec<String>,
+    need_qualifications: Vec<String>,
+    exposures: Vec<String>,
+    restricted: Vec<String>,
+    before_amounts: Vec<i32>,
+    before_units: Vec<String>,
+    after_amounts: Vec<i32>,
+    after_units: Vec<String>,
+    instructions: Vec<String>,
+    sources: Vec<String>,
+    grades: Vec<String>,
+    rationales: Vec<String>,
+}
+
+impl Row {
+    fn read(self) -> Result<Treatment, StoreError> {
+        let exposures = self
+            .exposures
+            .iter()
+            .map(|name| read::named(Activity::from_name(name)));
+        Ok(Treatment {
+            id: TreatmentId(self.treatment_id),
+            version: self.version,
+            published_at: self.published_at,
+            published_revision: self.published_revision,
+            content: TreatmentContent {
+                name: read::label(&self.name)?,
+                spacing_days: self.spacing_days,
+                phases: self.phases()?,
+                exposures: exposures.collect::<Result<_, _>>()?,
+                restrictions: self.restrictions()?,
+            },
+        })
+    }
+
+    fn phases(&self) -> Result<Vec<Phase>, StoreError> {
+        let stretches = self.phase_names.iter().zip(&self.phase_minutes);
+        let flags = self.phases_present.iter().zip(&self.phases_exposing);
+        let phases = (0..).zip(stretches.zip(flags)).map(
+            |(position, ((name, minutes), (present, exposing)))| {
+                Ok(Phase {
+                    name: read::label(name)?,
+                    minutes: *minutes,
+                    patient_present: *present,
+                    exposing: *exposing,
+                    needs: self.needs(position)?,
+                })
+            },
+        );
+        phases.collect()
+    }
+
+    fn needs(&self, phase: i16) -> Result<Vec<Need>, StoreError> {
+        let needs = self
+            .need_phases
+            .iter()
+            .zip(self.need_kinds.iter().zip(&self.need_qualifications));
+        let of_phase =
+            needs
+                .filter(|(position, _)| **position == phase)
+                .map(|(_, (kind, qualification))| {
+                    Ok(Need {
+                        kind: read::named(ResourceKind::from_name(kind))?,
+                        qualification: read::named(Qualification::new(qualification))?,
+                    })
+                });
+        of_phase.collect()
+    }
+
+    fn restrictions(&self) -> Result<Vec<Restriction>, StoreError> {
+        let befores = self.before_amounts.iter().zip(&self.before_units);
+        let afters = self.after_amounts.iter().zip(&self.after_units);
+        let rules = self
+            .restricted
+            .iter()
+            .zip(befores.zip(afters))
+            .zip(&self.instructions);
+        let evidences = self
+            .sources
+            .iter()
+            .zip(self.grades.iter().zip(&self.rationales));
+        let restrictions = rules.zip(evidences).map(
+            |(((activity, (before, after)), instruction), (source, (grade, rationale)))| {
+                Ok(Restriction {
+                    activity: read::named(Activity::from_name(activity))?,
+                    before: span(*before.0, before.1)?,
+                    after: span(*after.0, after.1)?,
+                    instruction: read::prose(instruction)?,
+                    evidence: evidence(source, grade, rationale)?,
+                })
+            },
+        );
+        restrictions.collect()
+    }
+}

@@ -1,0 +1,70 @@
+-- P3, sessions keep their gap. Re-derives the day of every booked needling from the start of its visit and the time
+-- zone of its clinic, and the gap that follows it from the protocol version of its series, or, outside a series, from
+-- the treatment version.
+WITH needlings AS MATERIALIZED (
+    SELECT a.practice_id, a.patient_id, a.appointment_id, a.body_area AS scope, lower(a.visit) AS start,
+        (lower(a.visit) AT TIME ZONE clinics.time_zone)::date AS day,
+        CASE WHEN a.series_id IS NULL THEN treatments.spacing_days ELSE protocols.gap_minimum_days END AS gap
+    FROM appointments AS a
+    LEFT JOIN clinics ON clinics.practice_id = a.practice_id AND clinics.clinic_id = a.clinic_id
+    LEFT JOIN treatments ON treatments.practice_id = a.practice_id AND treatments.treatment_id = a.treatment_id
+        AND treatments.version = a.treatment_version
+    LEFT JOIN series ON series.practice_id = a.practice_id AND series.series_id = a.series_id
+    LEFT JOIN protocols ON protocols.practice_id = series.practice_id AND protocols.protocol_id = series.protocol_id
+        AND protocols.version = series.protocol_version
+    WHERE a.state <> 'cancelled' AND (a.series_id IS NOT NULL OR treatments.spacing_days IS NOT NULL)
+),
+near AS (
+    SELECT practice_id, patient_id, appointment_id
+    FROM (
+        SELECT *, max(day + gap) OVER (
+                PARTITION BY practice_id, patient_id, scope ORDER BY day, start, appointment_id
+                ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+            ) AS allowed_from
+        FROM needlings
+    ) AS in_time
+    WHERE day < allowed_from
+),
+derived AS MATERIALIZED (
+    SELECT practice_id, appointment_id, patient_id, scope, daterange(day, day + gap) AS days FROM needlings
+),
+stored AS MATERIALIZED (
+    SELECT w.practice_id, w.appointment_id, w.patient_id, w.scope, w.days
+    FROM spacing_windows AS w
+    JOIN appointments AS a ON a.practice_id = w.practice_id AND a.appointment_id = w.appointment_id
+    WHERE a.state <> 'cancelled'
+),
+missing AS (
+    SELECT * FROM derived EXCEPT ALL SELECT * FROM stored
+),
+surplus AS (
+    SELECT * FROM stored EXCEPT ALL SELECT * FROM derived
+),
+astray AS (
+    SELECT w.practice_id, w.appointment_id
+    FROM spacing_windows AS w
+    LEFT JOIN appointments AS a ON a.practice_id = w.practice_id AND a.appointment_id = w.appointment_id
+    WHERE (a.state <> 'cancelled') IS DISTINCT FROM w.live
+)
+SELECT 'sessions on one area keep the gap that follows the earlier one' AS "what!",
+    (SELECT count(*) FROM needlings) AS "rows_checked!",
+    (SELECT count(*) FROM near) AS "violations!",
+    ARRAY(
+        SELECT format('practice %s patient %s appointment %s', practice_id, patient_id, appointment_id)
+        FROM near ORDER BY 1 LIMIT $1
+    ) AS "examples!"
+UNION ALL
+SELECT 'each session has its spacing window',
+    (SELECT count(*) FROM derived),
+    (SELECT count(*) FROM missing),
+    ARRAY(SELECT format('practice %s appointment %s', practice_id, appointment_id) FROM missing ORDER BY 1 LIMIT $1)
+UNION ALL
+SELECT 'each spacing window follows from a session',
+    (SELECT count(*) FROM stored),
+    (SELECT count(*) FROM surplus),
+    ARRAY(SELECT format('practice %s appointment %s', practice_id, appointment_id) FROM surplus ORDER BY 1 LIMIT $1)
+UNION ALL
+SELECT 'spacing windows live as long as their appointment',
+    (SELECT count(*) FROM spacing_windows),
+    (SELECT count(*) FROM astray),
+    ARRAY(SELECT format('practice %s appointment %s', practice_id, appointment_id) FROM astray ORDER BY 1 LIMIT $1)

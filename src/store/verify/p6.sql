@@ -1,0 +1,170 @@
+-- P6, a series is booked whole or not at all, and a repeated request books once. Re-derives what each booking change
+-- has to have written from the history, and what each series and appointment has to have been written by.
+WITH sessions AS MATERIALIZED (
+    SELECT a.practice_id, a.series_id, a.appointment_id, a.session_number, a.patient_id, a.body_area,
+        a.state <> 'cancelled' AS booked, lower(a.visit) AS start,
+        a.booked_revision = s.booked_revision AS original, s.patient_id AS series_patient_id,
+        s.body_area AS series_body_area, s.state = 'cancelled' AS series_cancelled,
+        s.cancelled_at AS series_cancelled_at
+    FROM appointments AS a
+    LEFT JOIN series AS s ON s.practice_id = a.practice_id AND s.series_id = a.series_id
+    WHERE a.series_id IS NOT NULL
+),
+originals AS (
+    SELECT practice_id, series_id, array_agg(session_number ORDER BY session_number) AS numbers
+    FROM sessions
+    WHERE original
+    GROUP BY practice_id, series_id
+),
+partial AS (
+    SELECT s.practice_id, s.series_id
+    FROM series AS s
+    LEFT JOIN originals AS o ON o.practice_id = s.practice_id AND o.series_id = s.series_id
+    WHERE o.numbers IS DISTINCT FROM ARRAY(SELECT generate_series(1, s.session_count))
+),
+-- A session of no series at all is foreign too.
+foreign_sessions AS (
+    SELECT practice_id, appointment_id
+    FROM sessions
+    WHERE patient_id IS DISTINCT FROM series_patient_id OR body_area IS DISTINCT FROM series_body_area
+),
+-- As it was booked, and as it stands: a session that was booked again may not overtake its neighbours.
+unordered AS (
+    SELECT practice_id, series_id, appointment_id
+    FROM (
+        SELECT *, lag(start) OVER (PARTITION BY practice_id, series_id ORDER BY session_number, start) AS previous
+        FROM sessions
+        WHERE original
+        UNION ALL
+        SELECT *, lag(start) OVER (PARTITION BY practice_id, series_id ORDER BY session_number, start)
+        FROM sessions
+        WHERE booked
+    ) AS in_order
+    WHERE start < previous
+),
+repeated AS (
+    SELECT practice_id, series_id, session_number
+    FROM sessions
+    WHERE booked
+    GROUP BY practice_id, series_id, session_number
+    HAVING count(*) > 1
+),
+outlasting AS (
+    SELECT practice_id, series_id, appointment_id
+    FROM sessions
+    WHERE booked AND series_cancelled AND start > series_cancelled_at
+),
+requested_twice AS (
+    SELECT practice_id, request_id FROM changes GROUP BY practice_id, request_id HAVING count(*) > 1
+),
+bookings AS MATERIALIZED (
+    SELECT practice_id, revision, kind, subject_id, patient_id, appointment_ids
+    FROM changes
+    WHERE kind IN ('series.booked', 'appointment.booked')
+),
+named AS MATERIALIZED (
+    SELECT practice_id, revision, kind, subject_id, patient_id, unnest(appointment_ids) AS appointment_id FROM bookings
+),
+unbooked_series AS (
+    SELECT s.practice_id, s.series_id
+    FROM series AS s
+    LEFT JOIN bookings AS b ON b.practice_id = s.practice_id AND b.revision = s.booked_revision
+        AND b.kind = 'series.booked' AND b.subject_id = s.series_id AND b.patient_id = s.patient_id
+    WHERE b.revision IS NULL
+),
+unbooked_appointments AS (
+    SELECT a.practice_id, a.appointment_id
+    FROM appointments AS a
+    LEFT JOIN named AS n ON n.practice_id = a.practice_id AND n.revision = a.booked_revision
+        AND n.appointment_id = a.appointment_id AND n.patient_id = a.patient_id
+        AND n.subject_id = CASE n.kind WHEN 'series.booked' THEN a.series_id ELSE a.appointment_id END
+    WHERE n.revision IS NULL
+),
+unkept AS (
+    SELECT n.practice_id, n.revision, n.appointment_id
+    FROM named AS n
+    LEFT JOIN appointments AS a ON a.practice_id = n.practice_id AND a.appointment_id = n.appointment_id
+        AND a.booked_revision = n.revision
+    WHERE a.appointment_id IS NULL
+),
+-- A booking change that names no appointment, or a series that is not there, booked nothing.
+void AS (
+    SELECT b.practice_id, b.revision
+    FROM bookings AS b
+    LEFT JOIN series AS s ON s.practice_id = b.practice_id AND s.series_id = b.subject_id
+        AND s.booked_revision = b.revision
+    WHERE cardinality(b.appointment_ids) = 0 OR (b.kind = 'series.booked' AND s.series_id IS NULL)
+)
+SELECT 'a series is booked whole' AS "what!",
+    (SELECT count(*) FROM series) AS "rows_checked!",
+    (SELECT count(*) FROM partial) AS "violations!",
+    ARRAY(
+        SELECT format('practice %s series %s', practice_id, series_id) FROM partial ORDER BY 1 LIMIT $1
+    ) AS "examples!"
+UNION ALL
+SELECT 'a session is of the patient and the area of its series',
+    (SELECT count(*) FROM sessions),
+    (SELECT count(*) FROM foreign_sessions),
+    ARRAY(
+        SELECT format('practice %s appointment %s', practice_id, appointment_id)
+        FROM foreign_sessions ORDER BY 1 LIMIT $1
+    )
+UNION ALL
+SELECT 'sessions follow each other in the order of their numbers',
+    (SELECT count(*) FROM sessions),
+    (SELECT count(*) FROM unordered),
+    ARRAY(
+        SELECT format('practice %s series %s appointment %s', practice_id, series_id, appointment_id)
+        FROM unordered ORDER BY 1 LIMIT $1
+    )
+UNION ALL
+SELECT 'a session is booked once',
+    (SELECT count(*) FROM sessions WHERE booked),
+    (SELECT count(*) FROM repeated),
+    ARRAY(
+        SELECT format('practice %s series %s session %s', practice_id, series_id, session_number)
+        FROM repeated ORDER BY 1 LIMIT $1
+    )
+UNION ALL
+SELECT 'a cancelled series has no session ahead',
+    (SELECT count(*) FROM sessions WHERE series_cancelled),
+    (SELECT count(*) FROM outlasting),
+    ARRAY(
+        SELECT format('practice %s series %s appointment %s', practice_id, series_id, appointment_id)
+        FROM outlasting ORDER BY 1 LIMIT $1
+    )
+UNION ALL
+SELECT 'a request is carried out once',
+    (SELECT count(*) FROM changes),
+    (SELECT count(*) FROM requested_twice),
+    ARRAY(
+        SELECT format('practice %s request %s', practice_id, request_id) FROM requested_twice ORDER BY 1 LIMIT $1
+    )
+UNION ALL
+SELECT 'a series was booked by a change that names it',
+    (SELECT count(*) FROM series),
+    (SELECT count(*) FROM unbooked_series),
+    ARRAY(
+        SELECT format('practice %s series %s', practice_id, series_id) FROM unbooked_series ORDER BY 1 LIMIT $1
+    )
+UNION ALL
+SELECT 'an appointment was booked by a change that names it',
+    (SELECT count(*) FROM appointments),
+    (SELECT count(*) FROM unbooked_appointments),
+    ARRAY(
+        SELECT format('practice %s appointment %s', practice_id, appointment_id)
+        FROM unbooked_appointments ORDER BY 1 LIMIT $1
+    )
+UNION ALL
+SELECT 'each appointment that a booking names was booked by it',
+    (SELECT count(*) FROM named),
+    (SELECT count(*) FROM unkept),
+    ARRAY(
+        SELECT format('practice %s revision %s appointment %s', practice_id, revision, appointment_id)
+        FROM unkept ORDER BY 1 LIMIT $1
+    )
+UNION ALL
+SELECT 'each booking booked something',
+    (SELECT count(*) FROM bookings),
+    (SELECT count(*) FROM void),
+    ARRAY(SELECT format('practice %s revision %s', practice_id, revision) FROM void ORDER BY 1 LIMIT $1)

@@ -1,0 +1,106 @@
+//! A server in another process, killed (-9) at random after it has committed and before its reply is believed.
+//!
+//! With `STIPPLE_TEST_KILL=<seed>` in the environment the whole suite runs against such servers. A reply that comes in
+//! is thrown away with some probability, the server is killed, and the request is sent again to the next server with
+//! the same request id, as a client does that lost its connection.
+
+use std::net::SocketAddr;
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+use tokio::sync::Mutex;
+use tonic::transport::Channel;
+
+use super::server::NOW;
+
+/// Of how many replies one is lost.
+const ONE_IN: u64 = 8;
+/// How often a request is sent at most.
+pub const MAX_SENDS: usize = 60;
+
+/// A server that is killed at random.
+pub struct Killed {
+    url: String,
+    running: Mutex<Running>,
+}
+
+struct Running {
+    child: Child,
+    channel: Channel,
+    generation: u64,
+    random: u64,
+}
+
+impl Killed {
+    /// The seed, if the suite is to run with kills.
+    pub fn wanted() -> Option<u64> {
+        std::env::var("STIPPLE_TEST_KILL").ok().map(|seed| seed.parse().expect("STIPPLE_TEST_KILL is a number"))
+    }
+
+    /// Starts the first server on a database.
+    pub async fn start(url: &str, seed: u64) -> Self {
+        let (child, channel) = spawn(url).await;
+        // A splitmix step, so that small seeds differ.
+        let random = seed.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        Self { url: url.to_owned(), running: Mutex::new(Running { child, channel, generation: 0, random }) }
+    }
+
+    /// A channel to the server that runs now, and which one that is.
+    pub async fn channel(&self) -> (Channel, u64) {
+        let running = self.running.lock().await;
+        (running.channel.clone(), running.generation)
+    }
+
+    /// Decides whether a reply is lost; if so, kills the server that sent it.
+    pub async fn loses_reply(&self, generation: u64) -> bool {
+        let mut running = self.running.lock().await;
+        running.random ^= running.random << 13;
+        running.random ^= running.random >> 7;
+        running.random ^= running.random << 17;
+        let lost = running.random % ONE_IN == 0;
+        if lost && running.generation == generation {
+            self.replace(&mut running).await;
+        }
+        lost
+    }
+
+    /// Sees to it that another server runs than the one that was lost.
+    pub async fn recover(&self, generation: u64) {
+        let mut running = self.running.lock().await;
+        if running.generation == generation {
+            self.replace(&mut running).await;
+        }
+    }
+
+    async fn replace(&self, running: &mut Running) {
+        // SIGKILL.
+        let _ = running.child.kill().await;
+        let (child, channel) = spawn(&self.url).await;
+        running.child = child;
+        running.channel = channel;
+        running.generation += 1;
+    }
+}
+
+async fn spawn(url: &str) -> (Child, Channel) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_stipple"))
+        .args(["--listen", "127.0.0.1:0", "--clock", NOW, "--database-url", url, "serve"])
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let ready = async {
+        while let Some(line) = lines.next_line().await.unwrap() {
+            if let Some(address) = line.strip_prefix("Stipple is ready on ") {
+                return address.trim_end_matches('.').parse::<SocketAddr>().unwrap();
+            }
+        }
+        panic!("the server ended before it was ready");
+    };
+    let address = tokio::time::timeout(Duration::from_secs(60), ready).await.expect("the server becomes ready");
+    let channel = Channel::from_shared(format!("http://{address}")).unwrap().connect_lazy();
+    (child, channel)
+}

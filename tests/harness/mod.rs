@@ -1,0 +1,11 @@
+//! A real server on a database of its own, for each test; a practice to try things on; and clients.
+
+pub mod cluster;
+pub mod kill;
+pub mod server;
+pub mod wire;
+pub mod world;
+
+pub use server::{NOW, TestServer};
+pub use wire::{Clients, Wire, refusal};
+pub use world::World;

@@ -1,0 +1,155 @@
+//! Clients of every service, over a connection that carries a token and, when the suite is run with kills, sends again
+//! what was lost.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use prost::Message as _;
+use stipple::rpc::pb;
+use stipple::rpc::pb::access_service_client::AccessServiceClient;
+use stipple::rpc::pb::aftercare_service_client::AftercareServiceClient;
+use stipple::rpc::pb::appointment_service_client::AppointmentServiceClient;
+use stipple::rpc::pb::catalog_service_client::CatalogServiceClient;
+use stipple::rpc::pb::history_service_client::HistoryServiceClient;
+use stipple::rpc::pb::patient_service_client::PatientServiceClient;
+use stipple::rpc::pb::practice_service_client::PracticeServiceClient;
+use stipple::rpc::pb::resource_service_client::ResourceServiceClient;
+use stipple::rpc::pb::series_service_client::SeriesServiceClient;
+use tonic::body::Body;
+use tonic::codegen::http::{Request, Response, Uri, header};
+use tonic::Status;
+use tower::{Service as _, ServiceExt as _};
+
+use super::kill::MAX_SENDS;
+use super::server::{Home, TestServer};
+
+/// A connection to a test's server.
+#[derive(Clone)]
+pub struct Wire {
+    server: TestServer,
+    token: Option<String>,
+}
+
+impl Wire {
+    /// A connection with or without a token.
+    pub fn new(server: TestServer, token: Option<String>) -> Self {
+        Self { server, token }
+    }
+}
+
+type Error = Box<dyn std::error::Error + Send + Sync>;
+
+impl tower::Service<Request<Body>> for Wire {
+    type Response = Response<Body>;
+    type Error = Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Error>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        if let Some(token) = &self.token {
+            let value = format!("Bearer {token}").parse().unwrap();
+            request.headers_mut().insert(header::AUTHORIZATION, value);
+        }
+        let server = self.server.clone();
+        Box::pin(async move {
+            match server.home() {
+                Home::Here { channel, .. } => Ok(channel.clone().ready_oneshot().await?.call(request).await?),
+                Home::Killed(_) => send_until_answered(&server, request).await,
+            }
+        })
+    }
+}
+
+async fn send_until_answered(server: &TestServer, request: Request<Body>) -> Result<Response<Body>, Error> {
+    let Home::Killed(killed) = server.home() else { unreachable!("only such a server loses replies") };
+    let (parts, body) = request.into_parts();
+    let body: Bytes = body.collect().await?.to_bytes();
+    // The secret of a new token is told once: a lost reply loses it, as the contract says.
+    let spared = parts.uri.path().ends_with("/CreateToken");
+    for _ in 0..MAX_SENDS {
+        let (mut channel, generation) = killed.channel().await;
+        let mut again = Request::from_parts(parts.clone(), Body::new(Full::new(body.clone())));
+        *again.uri_mut() = parts.uri.path().parse::<Uri>()?;
+        let sent = async {
+            let (parts, body) = channel.ready().await?.call(again).await?.into_parts();
+            let body = body.collect().await?;
+            Ok::<_, Error>((parts, body))
+        };
+        match sent.await {
+            Ok(_) if !spared && killed.loses_reply(generation).await => {}
+            Ok((parts, body)) => return Ok(Response::from_parts(parts, Body::new(body.map_err(|never| match never {})))),
+            Err(_) => killed.recover(generation).await,
+        }
+    }
+    Err("every reply was lost".into())
+}
+
+/// A client of each service, all with the same token.
+#[derive(Clone)]
+pub struct Clients {
+    wire: Wire,
+}
+
+macro_rules! clients {
+    ($($name:ident: $client:ident),+ $(,)?) => {
+        impl Clients {
+            /// Clients over a connection.
+            pub fn new(wire: Wire) -> Self {
+                Self { wire }
+            }
+
+            $(
+                /// A client of that service.
+                pub fn $name(&self) -> $client<Wire> {
+                    $client::new(self.wire.clone()).max_encoding_message_size(64 * 1024 * 1024)
+                }
+            )+
+        }
+    };
+}
+
+clients! {
+    practices: PracticeServiceClient,
+    resources: ResourceServiceClient,
+    catalog: CatalogServiceClient,
+    patients: PatientServiceClient,
+    series: SeriesServiceClient,
+    appointments: AppointmentServiceClient,
+    aftercare: AftercareServiceClient,
+    history: HistoryServiceClient,
+    access: AccessServiceClient,
+}
+
+/// The rules that a refusal names. Panics if the status is no refusal, or is not shaped like one.
+pub fn refusal(status: &Status) -> Vec<pb::RuleViolation> {
+    assert_eq!(status.code(), tonic::Code::FailedPrecondition, "{status:?}");
+    let details = tonic_types::pb::Status::decode(status.details()).unwrap().details;
+    let infos = details.iter().filter(|any| any.type_url.ends_with("/google.rpc.ErrorInfo")).count();
+    assert_eq!(infos, 1, "exactly one ErrorInfo");
+    assert!(details.iter().any(|any| any.type_url.ends_with("/google.rpc.PreconditionFailure")));
+    let refusal = details.iter().find(|any| any.type_url.ends_with("/stipple.v1.Refusal")).expect("a refusal");
+    let violations = pb::Refusal::decode(refusal.value.as_slice()).unwrap().violations;
+    assert!(!violations.is_empty());
+    violations
+}
+
+/// The reason that a status gives.
+pub fn reason(status: &Status) -> String {
+    use tonic_types::StatusExt as _;
+    let info = status.get_details_error_info().unwrap_or_else(|| panic!("no ErrorInfo in {status:?}"));
+    assert_eq!(info.domain, "stipple.v1");
+    info.reason
+}
+
+/// The fields that a status complains about.
+pub fn fields(status: &Status) -> Vec<String> {
+    use tonic_types::StatusExt as _;
+    let bad = status.get_details_bad_request().unwrap_or_else(|| panic!("no BadRequest in {status:?}"));
+    bad.field_violations.into_iter().map(|violation| violation.field).collect()
+}

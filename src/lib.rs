@@ -12,8 +12,7 @@
 //! - [`embedded`]: a private PostgreSQL, for running without configuration
 //! - [`config`], [`telemetry`] and the commands of the command line
 
-#![forbid(unsafe_code)]
-#![warn(missing_docs, clippy::pedantic)]
+#![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod domain;
 

@@ -1,6 +1,5 @@
 //! The commands of the command line.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::str::FromStr as _;
@@ -171,7 +170,7 @@ struct Database {
 
 impl Database {
     async fn open(place: &Place, presence: Presence) -> anyhow::Result<Self> {
-        let (options, cluster) = if let Some(url) = &place.database_url {
+        let (options, cluster) = if let Some(url) = place.database_url.as_deref().filter(|url| !url.is_empty()) {
             (PgConnectOptions::from_str(url).context("reading DATABASE_URL")?, None)
         } else {
             let folder = data_dir(place)?;
@@ -220,26 +219,24 @@ impl Database {
 /// The demonstration practice of an earlier start, if its file is there and its token still opens it.
 async fn known_demo(app: &App, folder: &Path) -> Option<Demo> {
     let text = tokio::fs::read_to_string(folder.join(DEMO_ENV)).await.ok()?;
-    let values: BTreeMap<&str, &str> = text.lines().filter_map(|line| line.split_once('=')).collect();
-    let demo = Demo::from_env(|name| values.get(name).copied())?;
+    let demo = Demo::from_env(&text)?;
     app.authenticate(demo.token.expose()).await.ok()?;
     Some(demo)
 }
 
 /// Writes `demo.env`, and returns what to print: the token, and commands that work as they stand.
-async fn present_demo(
-    app: &App,
-    folder: &Path,
-    practice: &Demo,
-    address: &str,
-) -> anyhow::Result<String> {
-    let examples = demo::examples(app, &Caller::COMMAND_LINE, practice, app.now()).await.context("finding examples")?;
-    let token = practice.token.expose();
+async fn present_demo(app: &App, folder: &Path, demo: &Demo, address: &str) -> anyhow::Result<String> {
     let file = folder.join(DEMO_ENV);
     tokio::fs::create_dir_all(folder).await.with_context(|| format!("making {}", folder.display()))?;
-    write_private(&file, &examples.env(address, token)).with_context(|| format!("writing {}", file.display()))?;
-    let lines = examples.lines(address, token, SystemIds.new_id(app.now()));
-    Ok(format!("\nToken: {token}\nFor scripts: . {}\n\nTry:\n\n{}\n", file.display(), lines.join("\n\n")))
+    write_private(&file, &demo.env(address)).with_context(|| format!("writing {}", file.display()))?;
+
+    let token = demo.token.expose();
+    let examples = demo::examples(app, &Caller::COMMAND_LINE, demo, app.now()).await.context("finding examples")?;
+    let lines = match examples {
+        Some(examples) => examples.lines(address, token, SystemIds.new_id(app.now())).join("\n\n"),
+        None => "(no free time for an example is left in the demonstration practice)".to_owned(),
+    };
+    Ok(format!("\nToken: {token}\nFor scripts: . {}\n\nTry:\n\n{lines}\n", file.display()))
 }
 
 /// Writes a file that only its owner may read, because it holds a token.
@@ -249,6 +246,11 @@ fn write_private(file: &Path, text: &str) -> std::io::Result<()> {
     let temporary = file.with_extension("env.new");
     // Made anew, so that the mode holds whatever was there.
     let _ = std::fs::remove_file(&temporary);
-    std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?.write_all(text.as_bytes())?;
+    std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&temporary)?
+        .write_all(text.as_bytes())?;
     std::fs::rename(temporary, file)
 }

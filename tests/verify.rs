@@ -1,7 +1,5 @@
 //! `stipple verify` finds what the constraints would have kept out.
 
-use std::sync::atomic::{AtomicU32, Ordering};
-
 use chrono::{NaiveDate, TimeDelta, Utc};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use stipple::domain::interval::Instant;
@@ -9,24 +7,8 @@ use stipple::domain::zone::Zone;
 use stipple::store::verify::{Report, verify};
 use uuid::Uuid;
 
-// --- Stand-in for the harness: an empty, migrated database -----------------------------------------------------------
-
 async fn migrated_database() -> PgConnection {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let server = std::env::var("STIPPLE_TEST_URL")
-        .unwrap_or_else(|_| "postgres://stipple@%2Fwork%2Fscratch%2Fpg/postgres".to_owned());
-    let name = format!("hC_verify_{}", NEXT.fetch_add(1, Ordering::Relaxed));
-    let mut db = PgConnection::connect(&server).await.unwrap();
-    run(
-        &mut db,
-        &format!(r#"DROP DATABASE IF EXISTS "{name}" WITH (FORCE)"#),
-    )
-    .await;
-    run(&mut db, &format!(r#"CREATE DATABASE "{name}""#)).await;
-    let own = format!("{}/{name}", server.rsplit_once('/').unwrap().0);
-    let mut db = PgConnection::connect(&own).await.unwrap();
-    stipple::store::MIGRATIONS.run(&mut db).await.unwrap();
-    db
+    PgConnection::connect_with(&crate::harness::cluster::migrated_database().await).await.unwrap()
 }
 
 // --- A small practice ------------------------------------------------------------------------------------------------
@@ -47,11 +29,7 @@ const SAUNA: Uuid = Uuid::from_u128(0xa2);
 const CONSULTATION: Uuid = Uuid::from_u128(0xa3);
 const PROTOCOL: Uuid = Uuid::from_u128(0xb1);
 const SERIES: Uuid = Uuid::from_u128(0x5e);
-const SESSIONS: [Uuid; 3] = [
-    Uuid::from_u128(0xd1),
-    Uuid::from_u128(0xd2),
-    Uuid::from_u128(0xd3),
-];
+const SESSIONS: [Uuid; 3] = [Uuid::from_u128(0xd1), Uuid::from_u128(0xd2), Uuid::from_u128(0xd3)];
 const SAUNA_VISIT: Uuid = Uuid::from_u128(0xd4);
 const NEW_VISIT: Uuid = Uuid::from_u128(0xd5);
 /// No row refers to this change.
@@ -137,20 +115,11 @@ fn minutes(start: Instant, minutes: i64) -> Instant {
 }
 
 async fn run(db: &mut PgConnection, sql: &str) {
-    sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))
-        .execute(db)
-        .await
-        .unwrap();
+    sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(db).await.unwrap();
 }
 
 /// Appends to the practice's history.
-async fn change(
-    db: &mut PgConnection,
-    kind: &str,
-    subject: Uuid,
-    patient: Option<Uuid>,
-    visits: &[Uuid],
-) -> i64 {
+async fn change(db: &mut PgConnection, kind: &str, subject: Uuid, patient: Option<Uuid>, visits: &[Uuid]) -> i64 {
     sqlx::query_scalar(
         "WITH next AS (UPDATE practices SET revision = revision + 1 WHERE practice_id = $1 RETURNING revision)
          INSERT INTO changes
@@ -169,14 +138,7 @@ async fn change(
 
 /// Writes a visit and all that follows from its treatment.
 async fn write(db: &mut PgConnection, visit: &Visit) {
-    let Visit {
-        id,
-        patient,
-        treatment,
-        start,
-        session,
-        revision,
-    } = *visit;
+    let Visit { id, patient, treatment, start, session, revision } = *visit;
     let zone = Zone::from_name("Europe/Berlin").unwrap();
     let needles = treatment == NEEDLING;
     let present = if treatment == CONSULTATION { 20 } else { 70 };
@@ -200,12 +162,7 @@ async fn write(db: &mut PgConnection, visit: &Visit) {
     .await
     .unwrap();
     let occupied: &[(Uuid, i64, i64)] = match treatment {
-        NEEDLING => &[
-            (ASSISTANT, 0, 30),
-            (ROOM, 0, 85),
-            (DEVICE, 30, 85),
-            (PRACTITIONER, 30, 70),
-        ],
+        NEEDLING => &[(ASSISTANT, 0, 30), (ROOM, 0, 85), (DEVICE, 30, 85), (PRACTITIONER, 30, 70)],
         SAUNA => &[(SAUNA_ROOM, 0, 70)],
         _ => &[(OFFICE, 0, 20)],
     };
@@ -222,63 +179,43 @@ async fn write(db: &mut PgConnection, visit: &Visit) {
             .unwrap();
     }
     if needles {
-        sqlx::query(
-            "INSERT INTO spacing_windows VALUES ($1, $2, $3, 'face', daterange($4, $4 + 28), true)",
-        )
-        .bind(PRACTICE)
-        .bind(id)
-        .bind(patient)
-        .bind(zone.day(start))
-        .execute(&mut *db)
-        .await
-        .unwrap();
+        sqlx::query("INSERT INTO spacing_windows VALUES ($1, $2, $3, 'face', daterange($4, $4 + 28), true)")
+            .bind(PRACTICE)
+            .bind(id)
+            .bind(patient)
+            .bind(zone.day(start))
+            .execute(&mut *db)
+            .await
+            .unwrap();
     }
     let (begins, ends) = (minutes(start, 30), minutes(start, 70));
     let windows = match treatment {
         NEEDLING => vec![
             ("heat", "restricts", begins, ends + TimeDelta::hours(72)),
-            (
-                "sun_exposure",
-                "restricts",
-                zone.plus_days(begins, -7),
-                zone.plus_days(ends, 14),
-            ),
+            ("sun_exposure", "restricts", zone.plus_days(begins, -7), zone.plus_days(ends, 14)),
         ],
         SAUNA => vec![("heat", "exposes", minutes(start, 10), ends)],
         _ => vec![],
     };
     for (activity, role, from, to) in windows {
-        sqlx::query(
-            "INSERT INTO activity_windows VALUES ($1, $2, $3, $4, $5, tstzrange($6, $7), true)",
-        )
-        .bind(PRACTICE)
-        .bind(id)
-        .bind(patient)
-        .bind(activity)
-        .bind(role)
-        .bind(from)
-        .bind(to)
-        .execute(&mut *db)
-        .await
-        .unwrap();
+        sqlx::query("INSERT INTO activity_windows VALUES ($1, $2, $3, $4, $5, tstzrange($6, $7), true)")
+            .bind(PRACTICE)
+            .bind(id)
+            .bind(patient)
+            .bind(activity)
+            .bind(role)
+            .bind(from)
+            .bind(to)
+            .execute(&mut *db)
+            .await
+            .unwrap();
     }
 }
 
 /// Books a visit outside any series.
 async fn book(db: &mut PgConnection, id: Uuid, patient: Uuid, treatment: Uuid, start: &str) {
     let revision = change(db, "appointment.booked", id, Some(patient), &[id]).await;
-    write(
-        db,
-        &Visit {
-            id,
-            patient,
-            treatment,
-            start: at(start),
-            session: None,
-            revision,
-        },
-    )
-    .await;
+    write(db, &Visit { id, patient, treatment, start: at(start), session: None, revision }).await;
 }
 
 /// A practice with a series of three, across the start of summer time, and a sauna outside its windows.
@@ -291,10 +228,7 @@ async fn plant(db: &mut PgConnection) {
     change(db, "practice.created", PRACTICE, None, &[]).await;
     run(db, "UPDATE practices SET changed_revision = revision").await;
     run(db, CATALOGUE).await;
-    assert_eq!(
-        change(db, "patient.updated", PATIENT, Some(PATIENT), &[]).await,
-        LONELY_REVISION
-    );
+    assert_eq!(change(db, "patient.updated", PATIENT, Some(PATIENT), &[]).await, LONELY_REVISION);
     let revision = change(db, "series.booked", SERIES, Some(PATIENT), &SESSIONS).await;
     sqlx::query(
         "INSERT INTO series VALUES ($1, $2, $3, $4, 1, 'face', 3, 'active', '2026-12-02Z', $5, NULL, NULL, $5)",
@@ -307,25 +241,10 @@ async fn plant(db: &mut PgConnection) {
     .execute(&mut *db)
     .await
     .unwrap();
-    let starts = [
-        "2027-01-12T09:00:00Z",
-        "2027-02-16T09:00:00Z",
-        "2027-03-23T09:00:00Z",
-    ];
+    let starts = ["2027-01-12T09:00:00Z", "2027-02-16T09:00:00Z", "2027-03-23T09:00:00Z"];
     for ((number, id), start) in (1..).zip(SESSIONS).zip(starts) {
         let session = Some(number);
-        write(
-            db,
-            &Visit {
-                id,
-                patient: PATIENT,
-                treatment: NEEDLING,
-                start: at(start),
-                session,
-                revision,
-            },
-        )
-        .await;
+        write(db, &Visit { id, patient: PATIENT, treatment: NEEDLING, start: at(start), session, revision }).await;
     }
     book(db, SAUNA_VISIT, PATIENT, SAUNA, "2027-01-25T17:00:00Z").await;
 }
@@ -338,12 +257,7 @@ async fn planted() -> PgConnection {
 
 /// The promises that are reported as broken.
 fn broken(report: &Report) -> Vec<&'static str> {
-    let mut broken: Vec<_> = report
-        .checks
-        .iter()
-        .filter(|c| c.violations > 0)
-        .map(|c| c.promise)
-        .collect();
+    let mut broken: Vec<_> = report.checks.iter().filter(|c| c.violations > 0).map(|c| c.promise).collect();
     broken.dedup();
     broken
 }
@@ -352,11 +266,7 @@ fn broken(report: &Report) -> Vec<&'static str> {
 async fn assert_finds(db: &mut PgConnection, promise: &str, what: &str) {
     let report = verify(db).await.unwrap();
     assert_eq!(broken(&report), [promise], "{report}");
-    let check = report
-        .checks
-        .iter()
-        .find(|check| check.what == what)
-        .unwrap();
+    let check = report.checks.iter().find(|check| check.what == what).unwrap();
     assert!(check.violations > 0, "{report}");
     assert!(!check.examples.is_empty(), "{report}");
     assert!(!report.is_clean());
@@ -370,14 +280,8 @@ async fn verify_finds_nothing_in_a_practice_that_keeps_its_promises() {
     let report = verify(&mut db).await.unwrap();
     assert!(report.is_clean(), "{report}");
     for promise in ["P1", "P2", "P3", "P4", "P6", "P7"] {
-        let mut of_promise = report
-            .checks
-            .iter()
-            .filter(|check| check.promise == promise);
-        assert!(
-            of_promise.any(|check| check.rows_checked > 0),
-            "{promise}\n{report}"
-        );
+        let mut of_promise = report.checks.iter().filter(|check| check.promise == promise);
+        assert!(of_promise.any(|check| check.rows_checked > 0), "{promise}\n{report}");
     }
 }
 
@@ -391,8 +295,12 @@ async fn verify_reads_only() {
 #[tokio::test]
 async fn verify_leaves_cancelled_visits_out() {
     let mut db = planted().await;
-    run(&mut db, "UPDATE appointments SET state = 'cancelled', cancelled_at = '2026-12-03Z', cancel_reason = ''
-        WHERE series_id IS NULL").await;
+    run(
+        &mut db,
+        "UPDATE appointments SET state = 'cancelled', cancelled_at = '2026-12-03Z', cancel_reason = ''
+        WHERE series_id IS NULL",
+    )
+    .await;
     book(&mut db, NEW_VISIT, PATIENT, SAUNA, "2027-01-25T17:00:00Z").await;
     let report = verify(&mut db).await.unwrap();
     assert!(report.is_clean(), "{report}");
@@ -401,36 +309,16 @@ async fn verify_leaves_cancelled_visits_out() {
 #[tokio::test]
 async fn verify_finds_a_resource_in_two_places() {
     let mut db = planted().await;
-    run(
-        &mut db,
-        "ALTER TABLE occupancies DROP CONSTRAINT resource_is_in_one_place_at_a_time",
-    )
-    .await;
-    book(
-        &mut db,
-        NEW_VISIT,
-        OTHER_PATIENT,
-        SAUNA,
-        "2027-01-25T17:30:00Z",
-    )
-    .await;
+    run(&mut db, "ALTER TABLE occupancies DROP CONSTRAINT resource_is_in_one_place_at_a_time").await;
+    book(&mut db, NEW_VISIT, OTHER_PATIENT, SAUNA, "2027-01-25T17:30:00Z").await;
     assert_finds(&mut db, "P1", "a resource is in one place at a time").await;
 }
 
 #[tokio::test]
 async fn verify_finds_a_need_that_nothing_serves() {
     let mut db = planted().await;
-    sqlx::query("DELETE FROM occupancies WHERE resource_id = $1")
-        .bind(DEVICE)
-        .execute(&mut db)
-        .await
-        .unwrap();
-    assert_finds(
-        &mut db,
-        "P1",
-        "each stretch that a treatment needs is occupied",
-    )
-    .await;
+    sqlx::query("DELETE FROM occupancies WHERE resource_id = $1").bind(DEVICE).execute(&mut db).await.unwrap();
+    assert_finds(&mut db, "P1", "each stretch that a treatment needs is occupied").await;
 }
 
 #[tokio::test]
@@ -438,33 +326,24 @@ async fn verify_finds_an_occupancy_of_the_wrong_length() {
     let mut db = planted().await;
     let sql = "UPDATE occupancies SET during = tstzrange(lower(during), upper(during) + interval '5 minutes')
         WHERE resource_id = $1";
-    sqlx::query(sql)
-        .bind(SAUNA_ROOM)
-        .execute(&mut db)
-        .await
-        .unwrap();
-    assert_finds(
-        &mut db,
-        "P1",
-        "nothing is occupied that the treatment does not need",
-    )
-    .await;
+    sqlx::query(sql).bind(SAUNA_ROOM).execute(&mut db).await.unwrap();
+    assert_finds(&mut db, "P1", "nothing is occupied that the treatment does not need").await;
 }
 
 #[tokio::test]
 async fn verify_finds_one_resource_serving_two_needs() {
     let mut db = planted().await;
-    sqlx::query("UPDATE treatment_needs SET kind = 'assistant', qualification = 'needling' WHERE kind = 'practitioner'")
-        .execute(&mut db)
-        .await
-        .unwrap();
-    // Needs are now assistant numbing, room, assistant needling, device.
     sqlx::query(
-        "UPDATE occupancies SET need = CASE need WHEN 2 THEN 3 ELSE 2 END WHERE need IN (2, 3)",
+        "UPDATE treatment_needs SET kind = 'assistant', qualification = 'needling' WHERE kind = 'practitioner'",
     )
     .execute(&mut db)
     .await
     .unwrap();
+    // Needs are now assistant numbing, room, assistant needling, device.
+    sqlx::query("UPDATE occupancies SET need = CASE need WHEN 2 THEN 3 ELSE 2 END WHERE need IN (2, 3)")
+        .execute(&mut db)
+        .await
+        .unwrap();
     sqlx::query("UPDATE occupancies SET resource_id = $1 WHERE resource_id = $2")
         .bind(ASSISTANT)
         .bind(PRACTITIONER)
@@ -483,51 +362,26 @@ async fn verify_finds_a_room_of_another_clinic() {
         .execute(&mut db)
         .await
         .unwrap();
-    assert_finds(
-        &mut db,
-        "P1",
-        "rooms and devices stand in the clinic of the visit",
-    )
-    .await;
+    assert_finds(&mut db, "P1", "rooms and devices stand in the clinic of the visit").await;
 }
 
 #[tokio::test]
 async fn verify_finds_an_occupancy_that_was_freed_under_a_booked_visit() {
     let mut db = planted().await;
-    run(
-        &mut db,
-        "ALTER TABLE occupancies DROP CONSTRAINT occupancy_lives_with_its_appointment",
-    )
-    .await;
+    run(&mut db, "ALTER TABLE occupancies DROP CONSTRAINT occupancy_lives_with_its_appointment").await;
     sqlx::query("UPDATE occupancies SET live = false WHERE resource_id = $1")
         .bind(ROOM)
         .execute(&mut db)
         .await
         .unwrap();
-    assert_finds(
-        &mut db,
-        "P1",
-        "occupancies live as long as their appointment",
-    )
-    .await;
+    assert_finds(&mut db, "P1", "occupancies live as long as their appointment").await;
 }
 
 #[tokio::test]
 async fn verify_finds_a_patient_in_two_places() {
     let mut db = planted().await;
-    run(
-        &mut db,
-        "ALTER TABLE appointments DROP CONSTRAINT patient_is_in_one_place_at_a_time",
-    )
-    .await;
-    book(
-        &mut db,
-        NEW_VISIT,
-        PATIENT,
-        CONSULTATION,
-        "2027-01-12T09:30:00Z",
-    )
-    .await;
+    run(&mut db, "ALTER TABLE appointments DROP CONSTRAINT patient_is_in_one_place_at_a_time").await;
+    book(&mut db, NEW_VISIT, PATIENT, CONSULTATION, "2027-01-12T09:30:00Z").await;
     assert_finds(&mut db, "P2", "a patient is in one place at a time").await;
 }
 
@@ -535,78 +389,35 @@ async fn verify_finds_a_patient_in_two_places() {
 async fn verify_finds_a_visit_that_ends_early() {
     let mut db = planted().await;
     run(&mut db, "UPDATE appointments SET visit = tstzrange(lower(visit), upper(visit) - interval '5 minutes')").await;
-    assert_finds(
-        &mut db,
-        "P2",
-        "a visit lasts as long as its treatment has the patient there",
-    )
-    .await;
+    assert_finds(&mut db, "P2", "a visit lasts as long as its treatment has the patient there").await;
 }
 
 #[tokio::test]
 async fn verify_finds_a_visit_whose_life_is_wrong() {
     let mut db = planted().await;
-    run(
-        &mut db,
-        "ALTER TABLE appointments ALTER COLUMN live DROP EXPRESSION",
-    )
-    .await;
+    run(&mut db, "ALTER TABLE appointments ALTER COLUMN live DROP EXPRESSION").await;
     for table in ["occupancies", "spacing_windows", "activity_windows"] {
-        let row = table.strip_suffix("ies").map_or_else(
-            || table.trim_end_matches('s').to_owned(),
-            |t| format!("{t}y"),
-        );
-        run(
-            &mut db,
-            &format!("ALTER TABLE {table} DROP CONSTRAINT {row}_lives_with_its_appointment"),
-        )
-        .await;
+        let row = table.strip_suffix("ies").map_or_else(|| table.trim_end_matches('s').to_owned(), |t| format!("{t}y"));
+        run(&mut db, &format!("ALTER TABLE {table} DROP CONSTRAINT {row}_lives_with_its_appointment")).await;
     }
-    run(
-        &mut db,
-        "UPDATE appointments SET live = false WHERE series_id IS NULL",
-    )
-    .await;
+    run(&mut db, "UPDATE appointments SET live = false WHERE series_id IS NULL").await;
     assert_finds(&mut db, "P2", "an appointment lives until it is cancelled").await;
 }
 
 #[tokio::test]
 async fn verify_finds_sessions_one_day_too_close() {
     let mut db = planted().await;
-    run(
-        &mut db,
-        "ALTER TABLE spacing_windows DROP CONSTRAINT sessions_keep_their_gap",
-    )
-    .await;
+    run(&mut db, "ALTER TABLE spacing_windows DROP CONSTRAINT sessions_keep_their_gap").await;
     // 27 days after the last session, at the same time of day in Berlin.
-    book(
-        &mut db,
-        NEW_VISIT,
-        PATIENT,
-        NEEDLING,
-        "2027-04-19T08:00:00Z",
-    )
-    .await;
-    assert_finds(
-        &mut db,
-        "P3",
-        "sessions on one area keep the gap that follows the earlier one",
-    )
-    .await;
+    book(&mut db, NEW_VISIT, PATIENT, NEEDLING, "2027-04-19T08:00:00Z").await;
+    assert_finds(&mut db, "P3", "sessions on one area keep the gap that follows the earlier one").await;
 }
 
 #[tokio::test]
 async fn verify_accepts_sessions_as_close_as_they_may_be() {
     let mut db = planted().await;
     // 28 calendar days after the last session, and 11 hours less than 28 times 24 hours.
-    book(
-        &mut db,
-        NEW_VISIT,
-        PATIENT,
-        NEEDLING,
-        "2027-04-19T22:00:00Z",
-    )
-    .await;
+    book(&mut db, NEW_VISIT, PATIENT, NEEDLING, "2027-04-19T22:00:00Z").await;
     let report = verify(&mut db).await.unwrap();
     assert!(report.is_clean(), "{report}");
 }
@@ -614,45 +425,23 @@ async fn verify_accepts_sessions_as_close_as_they_may_be() {
 #[tokio::test]
 async fn verify_finds_a_spacing_window_that_was_shortened() {
     let mut db = planted().await;
-    run(
-        &mut db,
-        "UPDATE spacing_windows SET days = daterange(lower(days), upper(days) - 1)",
-    )
-    .await;
+    run(&mut db, "UPDATE spacing_windows SET days = daterange(lower(days), upper(days) - 1)").await;
     assert_finds(&mut db, "P3", "each session has its spacing window").await;
 }
 
 #[tokio::test]
 async fn verify_finds_a_sauna_inside_an_aftercare_window() {
     let mut db = planted().await;
-    run(
-        &mut db,
-        "ALTER TABLE activity_windows DROP CONSTRAINT aftercare_windows_are_kept",
-    )
-    .await;
+    run(&mut db, "ALTER TABLE activity_windows DROP CONSTRAINT aftercare_windows_are_kept").await;
     book(&mut db, NEW_VISIT, PATIENT, SAUNA, "2027-01-13T17:00:00Z").await;
-    assert_finds(
-        &mut db,
-        "P4",
-        "nothing that an aftercare window forbids is booked inside it",
-    )
-    .await;
+    assert_finds(&mut db, "P4", "nothing that an aftercare window forbids is booked inside it").await;
 }
 
 #[tokio::test]
 async fn verify_finds_an_aftercare_window_that_is_missing() {
     let mut db = planted().await;
-    run(
-        &mut db,
-        "DELETE FROM activity_windows WHERE activity = 'heat' AND role = 'restricts'",
-    )
-    .await;
-    assert_finds(
-        &mut db,
-        "P4",
-        "each exposure and restriction has its window",
-    )
-    .await;
+    run(&mut db, "DELETE FROM activity_windows WHERE activity = 'heat' AND role = 'restricts'").await;
+    assert_finds(&mut db, "P4", "each exposure and restriction has its window").await;
 }
 
 #[tokio::test]
@@ -663,29 +452,15 @@ async fn verify_finds_an_activity_window_of_another_patient() {
         .execute(&mut db)
         .await
         .unwrap();
-    assert_finds(
-        &mut db,
-        "P4",
-        "each activity window follows from an exposure or restriction",
-    )
-    .await;
+    assert_finds(&mut db, "P4", "each activity window follows from an exposure or restriction").await;
 }
 
 #[tokio::test]
 async fn verify_finds_a_series_that_lacks_a_session() {
     let mut db = planted().await;
-    for table in [
-        "occupancies",
-        "spacing_windows",
-        "activity_windows",
-        "appointments",
-    ] {
+    for table in ["occupancies", "spacing_windows", "activity_windows", "appointments"] {
         let sql = format!("DELETE FROM {table} WHERE appointment_id = $1");
-        sqlx::query(AssertSqlSafe(sql))
-            .bind(SESSIONS[2])
-            .execute(&mut db)
-            .await
-            .unwrap();
+        sqlx::query(AssertSqlSafe(sql)).bind(SESSIONS[2]).execute(&mut db).await.unwrap();
     }
     assert_finds(&mut db, "P6", "a series is booked whole").await;
 }
@@ -700,35 +475,16 @@ async fn verify_finds_sessions_out_of_order() {
         UPDATE appointments SET session_number = 3 WHERE session_number = 9",
     )
     .await;
-    assert_finds(
-        &mut db,
-        "P6",
-        "sessions follow each other in the order of their numbers",
-    )
-    .await;
+    assert_finds(&mut db, "P6", "sessions follow each other in the order of their numbers").await;
 }
 
 #[tokio::test]
 async fn verify_finds_a_session_that_is_booked_twice() {
     let mut db = planted().await;
     run(&mut db, "DROP INDEX session_is_booked_once").await;
-    let revision = change(
-        &mut db,
-        "appointment.booked",
-        NEW_VISIT,
-        Some(PATIENT),
-        &[NEW_VISIT],
-    )
-    .await;
+    let revision = change(&mut db, "appointment.booked", NEW_VISIT, Some(PATIENT), &[NEW_VISIT]).await;
     let start = at("2027-05-04T08:00:00Z");
-    let visit = Visit {
-        id: NEW_VISIT,
-        patient: PATIENT,
-        treatment: NEEDLING,
-        start,
-        session: Some(3),
-        revision,
-    };
+    let visit = Visit { id: NEW_VISIT, patient: PATIENT, treatment: NEEDLING, start, session: Some(3), revision };
     write(&mut db, &visit).await;
     assert_finds(&mut db, "P6", "a session is booked once").await;
 }
@@ -736,22 +492,14 @@ async fn verify_finds_a_session_that_is_booked_twice() {
 #[tokio::test]
 async fn verify_finds_a_session_ahead_of_a_cancelled_series() {
     let mut db = planted().await;
-    run(
-        &mut db,
-        "UPDATE series SET state = 'cancelled', cancelled_at = '2027-01-20Z', cancel_reason = ''",
-    )
-    .await;
+    run(&mut db, "UPDATE series SET state = 'cancelled', cancelled_at = '2027-01-20Z', cancel_reason = ''").await;
     assert_finds(&mut db, "P6", "a cancelled series has no session ahead").await;
 }
 
 #[tokio::test]
 async fn verify_finds_a_request_that_was_carried_out_twice() {
     let mut db = planted().await;
-    run(
-        &mut db,
-        "ALTER TABLE changes DROP CONSTRAINT request_is_recorded_once",
-    )
-    .await;
+    run(&mut db, "ALTER TABLE changes DROP CONSTRAINT request_is_recorded_once").await;
     run(
         &mut db,
         "UPDATE changes SET request_id = (SELECT request_id FROM changes WHERE revision = 4)
@@ -764,52 +512,22 @@ async fn verify_finds_a_request_that_was_carried_out_twice() {
 #[tokio::test]
 async fn verify_finds_a_booking_that_names_an_appointment_which_is_not_there() {
     let mut db = planted().await;
-    change(
-        &mut db,
-        "appointment.booked",
-        NEW_VISIT,
-        Some(PATIENT),
-        &[NEW_VISIT],
-    )
-    .await;
-    assert_finds(
-        &mut db,
-        "P6",
-        "each appointment that a booking names was booked by it",
-    )
-    .await;
+    change(&mut db, "appointment.booked", NEW_VISIT, Some(PATIENT), &[NEW_VISIT]).await;
+    assert_finds(&mut db, "P6", "each appointment that a booking names was booked by it").await;
 }
 
 #[tokio::test]
 async fn verify_finds_an_appointment_that_no_change_names() {
     let mut db = planted().await;
-    run(
-        &mut db,
-        "UPDATE changes SET appointment_ids = '{}' WHERE kind = 'appointment.booked'",
-    )
-    .await;
-    assert_finds(
-        &mut db,
-        "P6",
-        "an appointment was booked by a change that names it",
-    )
-    .await;
+    run(&mut db, "UPDATE changes SET appointment_ids = '{}' WHERE kind = 'appointment.booked'").await;
+    assert_finds(&mut db, "P6", "an appointment was booked by a change that names it").await;
 }
 
 #[tokio::test]
 async fn verify_finds_a_gap_in_a_history() {
     let mut db = planted().await;
-    sqlx::query("DELETE FROM changes WHERE revision = $1")
-        .bind(LONELY_REVISION)
-        .execute(&mut db)
-        .await
-        .unwrap();
-    assert_finds(
-        &mut db,
-        "P7",
-        "a history is numbered 1, 2, 3 without gap or duplicate",
-    )
-    .await;
+    sqlx::query("DELETE FROM changes WHERE revision = $1").bind(LONELY_REVISION).execute(&mut db).await.unwrap();
+    assert_finds(&mut db, "P7", "a history is numbered 1, 2, 3 without gap or duplicate").await;
 }
 
 #[tokio::test]
@@ -820,24 +538,14 @@ async fn verify_finds_a_revision_ahead_of_its_history() {
         .execute(&mut db)
         .await
         .unwrap();
-    assert_finds(
-        &mut db,
-        "P7",
-        "a practice is at the last revision of its history",
-    )
-    .await;
+    assert_finds(&mut db, "P7", "a practice is at the last revision of its history").await;
 }
 
 #[tokio::test]
 async fn verify_finds_a_row_of_a_revision_that_never_was() {
     let mut db = planted().await;
     run(&mut db, "UPDATE patients SET changed_revision = 99").await;
-    assert_finds(
-        &mut db,
-        "P7",
-        "each revision that a row refers to is in the history",
-    )
-    .await;
+    assert_finds(&mut db, "P7", "each revision that a row refers to is in the history").await;
 }
 
 // --- The wall clock: the SQL and the domain code agree on every quarter of an hour around a change ----------
@@ -858,7 +566,9 @@ const CLOCK_CHANGES: [(&str, &str); 8] = [
 async fn verify_reads_the_wall_clock_as_the_domain_does() {
     let mut db = planted().await;
     // Needs nothing, and takes the sun away for a week on both sides: a window reaches the change of the clock.
-    run(&mut db, "
+    run(
+        &mut db,
+        "
         INSERT INTO treatments VALUES
             ('00000000-0000-0000-0000-000000000001', '00000000-0000-0000-0000-0000000000a9', 1, 'Z', NULL, 1,
                 '2026-12-01Z');
@@ -866,14 +576,13 @@ async fn verify_reads_the_wall_clock_as_the_domain_does() {
             ('00000000-0000-0000-0000-000000000001', '00000000-0000-0000-0000-0000000000a9', 1, 0, 'z', 5, true, true);
         INSERT INTO treatment_restrictions VALUES
             ('00000000-0000-0000-0000-000000000001', '00000000-0000-0000-0000-0000000000a9', 1, 'alcohol',
-                7, 'days', 7, 'days', '', '', 'own', '')").await;
+                7, 'days', 7, 'days', '', '', 'own', '')",
+    )
+    .await;
     let (mut ids, mut clinics, mut patients) = (vec![], vec![], vec![]);
     let (mut starts, mut since, mut until) = (vec![], vec![], vec![]);
     for (number, (name, day)) in (0_u128..).zip(CLOCK_CHANGES) {
-        let (clinic, patient) = (
-            Uuid::from_u128(0xc100 + number),
-            Uuid::from_u128(0xf100 + number),
-        );
+        let (clinic, patient) = (Uuid::from_u128(0xc100 + number), Uuid::from_u128(0xf100 + number));
         sqlx::query("INSERT INTO clinics VALUES ($1, $2, 'Z', $3, 1)")
             .bind(PRACTICE)
             .bind(clinic)
@@ -888,12 +597,8 @@ async fn verify_reads_the_wall_clock_as_the_domain_does() {
             .await
             .unwrap();
         let zone = Zone::from_name(name).unwrap();
-        let midnight = day
-            .parse::<NaiveDate>()
-            .unwrap()
-            .and_time(chrono::NaiveTime::MIN)
-            .and_local_timezone(Utc)
-            .unwrap();
+        let midnight =
+            day.parse::<NaiveDate>().unwrap().and_time(chrono::NaiveTime::MIN).and_local_timezone(Utc).unwrap();
         for side in [-7, 0, 7] {
             for quarter in -6 * 24..6 * 24 {
                 let start = midnight + TimeDelta::days(side) + TimeDelta::minutes(15 * quarter);

@@ -211,7 +211,11 @@ impl App {
     }
 
     /// Tokens, oldest first.
-    pub async fn list_tokens(&self, caller: &Caller, scoped: Scoped<ListTokens>) -> Result<Page<Token, TokenId>, Error> {
+    pub async fn list_tokens(
+        &self,
+        caller: &Caller,
+        scoped: Scoped<ListTokens>,
+    ) -> Result<Page<Token, TokenId>, Error> {
         let practice = Self::practice(caller, scoped.practice)?;
         let page = scoped.query;
         let mut db = self.read().await?;

@@ -38,7 +38,10 @@ impl App {
         let until = until.unwrap_or(from + TimeDelta::days(DEFAULT_AFTERCARE_DAYS));
         let during = Interval::new(from, until).ok_or_else(|| Error::field("end_time", "must be after start_time"))?;
         if during.length() > TimeDelta::days(MAX_AFTERCARE_DAYS) {
-            return Err(Error::field("end_time", format!("must be at most {MAX_AFTERCARE_DAYS} days after start_time")));
+            return Err(Error::field(
+                "end_time",
+                format!("must be at most {MAX_AFTERCARE_DAYS} days after start_time"),
+            ));
         }
         let after = page.after.map(|after| (after.start, after.appointment, after.activity));
         let windows = Windows { patient, during, activity: None, after };
@@ -53,7 +56,11 @@ impl App {
     }
 
     /// Whether a patient may do something at a time, and if not, from when on.
-    pub async fn check_activity(&self, caller: &Caller, scoped: Scoped<CheckActivity>) -> Result<ActivityAnswer, Error> {
+    pub async fn check_activity(
+        &self,
+        caller: &Caller,
+        scoped: Scoped<CheckActivity>,
+    ) -> Result<ActivityAnswer, Error> {
         let practice = Self::tenant(caller, scoped.practice)?;
         let CheckActivity { patient, activity, during } = scoped.query;
         let all = windows_ahead(patient, activity, during);

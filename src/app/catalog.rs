@@ -18,8 +18,7 @@ impl App {
         command: &Command<PublishTreatment>,
     ) -> Result<Treatment, Error> {
         command.body.content.check()?;
-        self.retry(|| self.try_publish_treatment(caller, command))
-            .await
+        self.retry(|| self.try_publish_treatment(caller, command)).await
     }
 
     async fn try_publish_treatment(
@@ -31,9 +30,7 @@ impl App {
         let mut write = match self.begin(caller, practice, command).await? {
             Begun::Fresh(write) => write,
             Begun::Repeat(subject) => {
-                return self
-                    .treatment(practice, highest(TreatmentId(subject)))
-                    .await;
+                return self.treatment(practice, highest(TreatmentId(subject))).await;
             }
         };
         let (id, version) = match command.body.replaces {
@@ -53,21 +50,11 @@ impl App {
             published_revision: write.revision,
             content: command.body.content.clone(),
         };
-        write
-            .record(ChangeKind::TreatmentPublished, id, None, Vec::new())
-            .await?;
+        write.record(ChangeKind::TreatmentPublished, id, None, Vec::new()).await?;
         catalog::insert_treatment(write.db(), practice, &published).await?;
         // Read back, because the needs, exposures and restrictions have an order of their own in the database: the
         // answer is what every later read of this version will be.
-        let kept = found_treatment(
-            write.db(),
-            practice,
-            VersionOf {
-                id,
-                version: Some(version),
-            },
-        )
-        .await?;
+        let kept = found_treatment(write.db(), practice, VersionOf { id, version: Some(version) }).await?;
         write.finish().await?;
         Ok(kept)
     }
@@ -78,8 +65,7 @@ impl App {
         caller: &Caller,
         scoped: Scoped<VersionOf<TreatmentId>>,
     ) -> Result<Treatment, Error> {
-        self.treatment(Self::tenant(caller, scoped.practice)?, scoped.query)
-            .await
+        self.treatment(Self::tenant(caller, scoped.practice)?, scoped.query).await
     }
 
     /// Treatments in their highest versions, oldest first.
@@ -101,8 +87,7 @@ impl App {
         caller: &Caller,
         command: &Command<PublishProtocol>,
     ) -> Result<Protocol, Error> {
-        self.retry(|| self.try_publish_protocol(caller, command))
-            .await
+        self.retry(|| self.try_publish_protocol(caller, command)).await
     }
 
     async fn try_publish_protocol(
@@ -128,16 +113,11 @@ impl App {
             }
         };
         let content = command.body.content.clone();
-        let Some(treatment) =
-            catalog::treatment(write.db(), practice, content.treatment, None).await?
-        else {
+        let Some(treatment) = catalog::treatment(write.db(), practice, content.treatment, None).await? else {
             return Err(Error::not_found("content.treatment_id"));
         };
         if treatment.content.spacing_days.is_none() {
-            return Err(Error::field(
-                "content.treatment_id",
-                "must be a treatment that needles",
-            ));
+            return Err(Error::field("content.treatment_id", "must be a treatment that needles"));
         }
         let published = Protocol {
             id,
@@ -147,9 +127,7 @@ impl App {
             treatment_version: treatment.version,
             content,
         };
-        write
-            .record(ChangeKind::ProtocolPublished, id, None, Vec::new())
-            .await?;
+        write.record(ChangeKind::ProtocolPublished, id, None, Vec::new()).await?;
         catalog::insert_protocol(write.db(), practice, &published).await?;
         write.finish().await?;
         Ok(published)
@@ -161,8 +139,7 @@ impl App {
         caller: &Caller,
         scoped: Scoped<VersionOf<ProtocolId>>,
     ) -> Result<Protocol, Error> {
-        self.protocol(Self::tenant(caller, scoped.practice)?, scoped.query)
-            .await
+        self.protocol(Self::tenant(caller, scoped.practice)?, scoped.query).await
     }
 
     /// Protocols in their highest versions, oldest first.
@@ -178,19 +155,11 @@ impl App {
         Ok(Page::new(found, size, |last| last.id))
     }
 
-    async fn treatment(
-        &self,
-        practice: PracticeId,
-        which: VersionOf<TreatmentId>,
-    ) -> Result<Treatment, Error> {
+    async fn treatment(&self, practice: PracticeId, which: VersionOf<TreatmentId>) -> Result<Treatment, Error> {
         found_treatment(&mut *self.read().await?, practice, which).await
     }
 
-    async fn protocol(
-        &self,
-        practice: PracticeId,
-        which: VersionOf<ProtocolId>,
-    ) -> Result<Protocol, Error> {
+    async fn protocol(&self, practice: PracticeId, which: VersionOf<ProtocolId>) -> Result<Protocol, Error> {
         found_protocol(&mut *self.read().await?, practice, which).await
     }
 }
@@ -204,9 +173,7 @@ async fn found_treatment(
     practice: PracticeId,
     VersionOf { id, version }: VersionOf<TreatmentId>,
 ) -> Result<Treatment, Error> {
-    catalog::treatment(db, practice, id, version)
-        .await?
-        .ok_or_else(|| Error::not_found("treatment_id"))
+    catalog::treatment(db, practice, id, version).await?.ok_or_else(|| Error::not_found("treatment_id"))
 }
 
 async fn found_protocol(
@@ -214,7 +181,5 @@ async fn found_protocol(
     practice: PracticeId,
     VersionOf { id, version }: VersionOf<ProtocolId>,
 ) -> Result<Protocol, Error> {
-    catalog::protocol(db, practice, id, version)
-        .await?
-        .ok_or_else(|| Error::not_found("protocol_id"))
+    catalog::protocol(db, practice, id, version).await?.ok_or_else(|| Error::not_found("protocol_id"))
 }

@@ -87,7 +87,8 @@ impl From<StoreError> for Error {
 
 impl From<Vec<ContentError>> for Error {
     fn from(errors: Vec<ContentError>) -> Self {
-        let violations = errors.into_iter().map(|(field, remedy)| FieldViolation::new(format!("content.{field}"), remedy));
+        let violations =
+            errors.into_iter().map(|(field, remedy)| FieldViolation::new(format!("content.{field}"), remedy));
         Self::Fields(violations.collect())
     }
 }

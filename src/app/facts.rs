@@ -82,7 +82,8 @@ pub(super) async fn load(
 /// A day around each visit, or as far as the search for an earliest start reaches. Spans that touch are one.
 fn spans(question: &Question<'_>) -> Vec<Interval> {
     let after = TimeDelta::days(if question.look_for_earliest { EARLIEST_SEARCH_DAYS + 2 } else { 2 });
-    let around = question.visits.iter().filter_map(|visit| Interval::new(visit.start - TimeDelta::days(1), visit.start + after));
+    let around =
+        question.visits.iter().filter_map(|visit| Interval::new(visit.start - TimeDelta::days(1), visit.start + after));
     Calendar::union(around.collect()).intervals().to_vec()
 }
 

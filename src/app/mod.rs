@@ -55,7 +55,11 @@ impl App {
 
     /// A transaction for reading: all its statements see the same state.
     async fn read(&self) -> Result<Transaction<'static, Postgres>, Error> {
-        Ok(self.pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await.map_err(crate::store::StoreError::from)?)
+        Ok(self
+            .pool
+            .begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            .await
+            .map_err(crate::store::StoreError::from)?)
     }
 
     /// The practice that a request is about: the one it names, or else the caller's own.

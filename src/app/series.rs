@@ -136,11 +136,7 @@ async fn found(db: &mut PgConnection, practice: PracticeId, id: SeriesId) -> Res
 }
 
 /// The protocol in its highest version, with its treatment.
-async fn rules(
-    db: &mut PgConnection,
-    practice: PracticeId,
-    ask: &BookSeries,
-) -> Result<(Protocol, Treatment), Error> {
+async fn rules(db: &mut PgConnection, practice: PracticeId, ask: &BookSeries) -> Result<(Protocol, Treatment), Error> {
     let protocol = catalog::protocol(db, practice, ask.protocol, None).await?;
     let protocol = protocol.ok_or_else(|| Error::not_found("protocol_id"))?;
     let version = Some(protocol.treatment_version);

@@ -16,14 +16,7 @@ use crate::domain::refusal::{Rule, Violation};
 use crate::domain::zone::Zone;
 
 /// When visits begin, in minutes after midnight.
-const STARTS: [i32; 6] = [
-    9 * 60,
-    10 * 60 + 15,
-    11 * 60 + 30,
-    13 * 60,
-    14 * 60 + 15,
-    15 * 60 + 30,
-];
+const STARTS: [i32; 6] = [9 * 60, 10 * 60 + 15, 11 * 60 + 30, 13 * 60, 14 * 60 + 15, 15 * 60 + 30];
 /// No start is tried unless the clinic stays open for so many minutes: the longest visit with turnover.
 const LONGEST_MINUTES: i32 = 95;
 /// Days that are walked over in search of a start before a booking is left out: more than the longest aftercare window.
@@ -114,16 +107,8 @@ pub async fn book(
     patients: &[PatientId],
     now: Instant,
 ) -> Result<Booked, Error> {
-    let patient = |number: usize| {
-        patients
-            .get(number)
-            .copied()
-            .ok_or_else(|| broken("no such patient"))
-    };
-    let mut booked = Booked {
-        series: 0,
-        visits: 0,
-    };
+    let patient = |number: usize| patients.get(number).copied().ok_or_else(|| broken("no such patient"));
+    let mut booked = Booked { series: 0, visits: 0 };
     for (number, &(who, site, course, area, day, start)) in SERIES.iter().enumerate() {
         let mut search = Search::default();
         for starts in series_starts(site, course, now, Wish { day, start })? {
@@ -131,54 +116,24 @@ pub async fn book(
                 continue;
             }
             let (clinic, protocol) = (clinics.id(site), catalogue.protocol(course)?);
-            let body = BookSeries {
-                patient: patient(who)?,
-                protocol,
-                area,
-                sessions: sessions(clinic, &starts),
-            };
+            let body = BookSeries { patient: patient(who)?, protocol, area, sessions: sessions(clinic, &starts) };
             let command = seeder.command(&format!("series {number}"), body);
-            search.learn(
-                seeder
-                    .app
-                    .book_series(&Caller::COMMAND_LINE, &command)
-                    .await,
-            )?;
+            search.learn(seeder.app.book_series(&Caller::COMMAND_LINE, &command).await)?;
         }
         booked.series += usize::from(search.found);
     }
     for number in 0..VISITS {
-        let Visit {
-            who,
-            site,
-            service,
-            area,
-            wish,
-        } = visit(number)?;
+        let Visit { who, site, service, area, wish } = visit(number)?;
         let mut search = Search::default();
         for start in starts(site, site.zone()?, now, wish)? {
             if !search.may_do(&[start]) {
                 continue;
             }
             let (patient, treatment) = (patient(who)?, catalogue.treatment(service)?);
-            let which = WhichVisit::Treatment {
-                patient,
-                treatment,
-                area,
-            };
-            let body = BookAppointment {
-                which,
-                clinic: clinics.id(site),
-                start,
-                named: Vec::new(),
-            };
+            let which = WhichVisit::Treatment { patient, treatment, area };
+            let body = BookAppointment { which, clinic: clinics.id(site), start, named: Vec::new() };
             let command = seeder.command(&format!("visit {number}"), body);
-            search.learn(
-                seeder
-                    .app
-                    .book_appointment(&Caller::COMMAND_LINE, &command)
-                    .await,
-            )?;
+            search.learn(seeder.app.book_appointment(&Caller::COMMAND_LINE, &command).await)?;
         }
         booked.visits += usize::from(search.found);
     }
@@ -196,9 +151,7 @@ struct Search {
 impl Search {
     /// Whether it makes sense to ask for a visit, or a series, that begins then.
     fn may_do(&self, starts: &[Instant]) -> bool {
-        let early = |(place, earliest): &(usize, Instant)| {
-            starts.get(*place).is_some_and(|start| start < earliest)
-        };
+        let early = |(place, earliest): &(usize, Instant)| starts.get(*place).is_some_and(|start| start < earliest);
         !self.found && !self.hopeless && !self.not_before.iter().any(early)
     }
 
@@ -207,17 +160,9 @@ impl Search {
         match answer {
             Ok(_) => self.found = true,
             Err(Error::Refused(refusal)) => {
-                for Violation {
-                    rule,
-                    session,
-                    earliest,
-                    ..
-                } in refusal
-                {
+                for Violation { rule, session, earliest, .. } in refusal {
                     self.hopeless |= rule == Rule::NoQualifiedResource;
-                    self.not_before.extend(
-                        earliest.map(|earliest| (session.unwrap_or_default(), earliest.start)),
-                    );
+                    self.not_before.extend(earliest.map(|earliest| (session.unwrap_or_default(), earliest.start)));
                 }
             }
             Err(error) => return Err(error),
@@ -239,34 +184,18 @@ struct Visit {
 fn visit(number: usize) -> Result<Visit, Error> {
     let in_turn = |services: &[Service], turn: usize| services.get(turn % services.len()).copied();
     let (site, who, service) = if number % 3 == 2 {
-        let who =
-            FIRST_VISITOR_IN_NEW_YORK + number / 3 % (PATIENTS.len() - FIRST_VISITOR_IN_NEW_YORK);
+        let who = FIRST_VISITOR_IN_NEW_YORK + number / 3 % (PATIENTS.len() - FIRST_VISITOR_IN_NEW_YORK);
         (NewYork, who, in_turn(&TURNS_IN_NEW_YORK, number / 3))
     } else {
         // Two of three visits are in Berlin; they are counted here without the third.
         let turn = number - number / 3;
         let who = FIRST_VISITOR_IN_BERLIN + turn % (IN_BERLIN - FIRST_VISITOR_IN_BERLIN);
-        (
-            Berlin,
-            who,
-            in_turn(&TURNS_IN_BERLIN, turn + turn / TURNS_IN_BERLIN.len()),
-        )
+        (Berlin, who, in_turn(&TURNS_IN_BERLIN, turn + turn / TURNS_IN_BERLIN.len()))
     };
     let service = service.ok_or_else(|| broken("there is nothing to book"))?;
-    let area =
-        matches!(service, Service::Maintenance | Service::AquaGold).then_some(BodyArea::Face);
-    let day = u64::try_from(1 + number * STRIDE % SPREAD_DAYS)
-        .map_err(|_| broken("a day is too far away"))?;
-    Ok(Visit {
-        who,
-        site,
-        service,
-        area,
-        wish: Wish {
-            day,
-            start: number % STARTS.len(),
-        },
-    })
+    let area = matches!(service, Service::Maintenance | Service::AquaGold).then_some(BodyArea::Face);
+    let day = u64::try_from(1 + number * STRIDE % SPREAD_DAYS).map_err(|_| broken("a day is too far away"))?;
+    Ok(Visit { who, site, service, area, wish: Wish { day, start: number % STARTS.len() } })
 }
 
 /// Starts at a clinic, from a wish on: later on the same day, then on the days that follow.
@@ -276,45 +205,23 @@ pub fn starts(site: Site, zone: Zone, now: Instant, wish: Wish) -> Result<Vec<In
     for ahead in 0..MAX_DAYS {
         let day = later(first, ahead)?;
         let skipped = if ahead == 0 { wish.start } else { 0 };
-        let open = STARTS
-            .iter()
-            .skip(skipped)
-            .filter(|start| site.is_open(day, **start, **start + LONGEST_MINUTES));
+        let open = STARTS.iter().skip(skipped).filter(|start| site.is_open(day, **start, **start + LONGEST_MINUTES));
         found.extend(open.map(|start| at(zone, day, *start)));
     }
     Ok(found)
 }
 
 /// The same for a whole series of the usual length: its sessions keep the hour of the first, at the gap aimed at.
-pub fn series_starts(
-    site: Site,
-    course: Course,
-    now: Instant,
-    wish: Wish,
-) -> Result<Vec<Vec<Instant>>, Error> {
+pub fn series_starts(site: Site, course: Course, now: Instant, wish: Wish) -> Result<Vec<Vec<Instant>>, Error> {
     let (count, gap) = catalog::usual(course)?;
     let zone = site.zone()?;
-    let series = |first| {
-        (0..count)
-            .map(|session| zone.plus_days(first, i64::from(session * gap)))
-            .collect()
-    };
-    Ok(starts(site, zone, now, wish)?
-        .into_iter()
-        .map(series)
-        .collect())
+    let series = |first| (0..count).map(|session| zone.plus_days(first, i64::from(session * gap))).collect();
+    Ok(starts(site, zone, now, wish)?.into_iter().map(series).collect())
 }
 
 /// Sessions at one clinic, with whoever is free.
 pub fn sessions(clinic: ClinicId, starts: &[Instant]) -> Vec<SessionRequest> {
-    starts
-        .iter()
-        .map(|start| SessionRequest {
-            clinic,
-            start: *start,
-            named: Vec::new(),
-        })
-        .collect()
+    starts.iter().map(|start| SessionRequest { clinic, start: *start, named: Vec::new() }).collect()
 }
 
 #[cfg(test)]
@@ -329,11 +236,7 @@ mod tests {
 
     #[test]
     fn nothing_is_booked_for_the_patient_of_the_examples() {
-        assert!(
-            SERIES
-                .iter()
-                .all(|row| row.0 != 0 && row.0 < PATIENTS.len())
-        );
+        assert!(SERIES.iter().all(|row| row.0 != 0 && row.0 < PATIENTS.len()));
         for number in 0..VISITS {
             let who = visit(number).unwrap().who;
             assert!(who != 0 && who < PATIENTS.len(), "visit {number}");
@@ -345,17 +248,8 @@ mod tests {
         let treatments = treatments().unwrap();
         for number in 0..VISITS {
             let visit = visit(number).unwrap();
-            let content = &treatments
-                .iter()
-                .find(|(service, _)| *service == visit.service)
-                .unwrap()
-                .1;
-            assert_eq!(
-                content.spacing_days.is_some(),
-                visit.area.is_some(),
-                "{:?}",
-                visit.service
-            );
+            let content = &treatments.iter().find(|(service, _)| *service == visit.service).unwrap().1;
+            assert_eq!(content.spacing_days.is_some(), visit.area.is_some(), "{:?}", visit.service);
         }
     }
 
@@ -364,26 +258,13 @@ mod tests {
         let minutes = |content: &crate::domain::catalog::TreatmentContent| -> i32 {
             content.phases.iter().map(|phase| phase.minutes).sum()
         };
-        assert_eq!(
-            treatments()
-                .unwrap()
-                .iter()
-                .map(|(_, content)| minutes(content))
-                .max(),
-            Some(LONGEST_MINUTES)
-        );
+        assert_eq!(treatments().unwrap().iter().map(|(_, content)| minutes(content)).max(), Some(LONGEST_MINUTES));
     }
 
     #[test]
     fn sessions_keep_their_hour_across_a_clock_change() {
         let zone = Berlin.zone().unwrap();
-        let series = series_starts(
-            Berlin,
-            Course::StretchMarks,
-            now(),
-            Wish { day: 3, start: 0 },
-        )
-        .unwrap();
+        let series = series_starts(Berlin, Course::StretchMarks, now(), Wish { day: 3, start: 0 }).unwrap();
         let local: Vec<_> = series[0].iter().map(|start| zone.written(*start)).collect();
         assert_eq!(
             local,
@@ -398,21 +279,15 @@ mod tests {
 
     #[test]
     fn a_refusal_shortens_the_search() {
-        let (asked, earliest): (Instant, Instant) =
-            (now(), "2026-03-24T08:00:00Z".parse().unwrap());
+        let (asked, earliest): (Instant, Instant) = (now(), "2026-03-24T08:00:00Z".parse().unwrap());
         let violation = Violation {
             session: Some(1),
-            earliest: Some(Earliest {
-                start: earliest,
-                day: earliest.date_naive(),
-            }),
+            earliest: Some(Earliest { start: earliest, day: earliest.date_naive() }),
             ..Violation::new(Rule::NoResourceFree, "")
         };
         let mut search = Search::default();
         assert!(search.may_do(&[asked, asked]));
-        search
-            .learn::<()>(Err(Error::Refused(vec![violation])))
-            .unwrap();
+        search.learn::<()>(Err(Error::Refused(vec![violation]))).unwrap();
         assert!(!search.may_do(&[asked, asked]));
         assert!(search.may_do(&[asked, earliest]));
         search.learn(Ok(())).unwrap();
@@ -423,8 +298,7 @@ mod tests {
     #[test]
     fn starts_lie_in_the_future_on_days_that_are_open() {
         for site in [Berlin, NewYork] {
-            let found =
-                starts(site, site.zone().unwrap(), now(), Wish { day: 1, start: 5 }).unwrap();
+            let found = starts(site, site.zone().unwrap(), now(), Wish { day: 1, start: 5 }).unwrap();
             assert!(!found.is_empty());
             assert!(found.iter().all(|start| *start > now()));
             assert!(found.windows(2).all(|pair| pair[0] < pair[1]));

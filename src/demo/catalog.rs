@@ -10,8 +10,8 @@ use crate::app::Error;
 use crate::app::commands::Publish;
 use crate::domain::access::Caller;
 use crate::domain::catalog::{
-    Activity, Evidence, GapDays, Grade, Need, Phase, ProtocolContent, Qualification, Restriction,
-    SessionCounts, Span, TreatmentContent,
+    Activity, Evidence, GapDays, Grade, Need, Phase, ProtocolContent, Qualification, Restriction, SessionCounts, Span,
+    TreatmentContent,
 };
 use crate::domain::ids::{ProtocolId, TreatmentId};
 use rows::{Forbids, NeedRow, PROTOCOLS, PhaseRow, ProtocolRow, TREATMENTS, TreatmentRow, WINDOWS};
@@ -78,10 +78,7 @@ pub enum Course {
 ///
 /// None, unless the tables are broken; a test holds that they are not.
 pub fn treatments() -> Result<Vec<(Service, TreatmentContent)>, Error> {
-    TREATMENTS
-        .iter()
-        .map(|row| Ok((row.service, treatment(row)?)))
-        .collect()
+    TREATMENTS.iter().map(|row| Ok((row.service, treatment(row)?))).collect()
 }
 
 /// The protocols, in the order in which to publish them, for treatments that were published under these ids.
@@ -89,13 +86,8 @@ pub fn treatments() -> Result<Vec<(Service, TreatmentContent)>, Error> {
 /// # Errors
 ///
 /// A service of a protocol has no id.
-pub fn protocols(
-    ids: &BTreeMap<Service, TreatmentId>,
-) -> Result<Vec<(Course, ProtocolContent)>, Error> {
-    PROTOCOLS
-        .iter()
-        .map(|row| Ok((row.course, protocol(row, ids)?)))
-        .collect()
+pub fn protocols(ids: &BTreeMap<Service, TreatmentId>) -> Result<Vec<(Course, ProtocolContent)>, Error> {
+    PROTOCOLS.iter().map(|row| Ok((row.course, protocol(row, ids)?))).collect()
 }
 
 /// A published catalogue.
@@ -107,53 +99,26 @@ pub(super) struct Catalogue {
 impl Catalogue {
     /// The treatment of a service.
     pub fn treatment(&self, service: Service) -> Result<TreatmentId, Error> {
-        self.treatments
-            .get(&service)
-            .copied()
-            .ok_or_else(|| broken("a treatment is missing from the catalogue"))
+        self.treatments.get(&service).copied().ok_or_else(|| broken("a treatment is missing from the catalogue"))
     }
 
     /// The protocol of a course.
     pub fn protocol(&self, course: Course) -> Result<ProtocolId, Error> {
-        self.protocols
-            .get(&course)
-            .copied()
-            .ok_or_else(|| broken("a protocol is missing from the catalogue"))
+        self.protocols.get(&course).copied().ok_or_else(|| broken("a protocol is missing from the catalogue"))
     }
 }
 
 /// Publishes the default catalogue.
 pub(super) async fn publish(seeder: &Seeder<'_>) -> Result<Catalogue, Error> {
-    let mut catalogue = Catalogue {
-        treatments: BTreeMap::new(),
-        protocols: BTreeMap::new(),
-    };
+    let mut catalogue = Catalogue { treatments: BTreeMap::new(), protocols: BTreeMap::new() };
     for (service, content) in treatments()? {
-        let command = seeder.command(
-            &format!("treatment {service:?}"),
-            Publish {
-                replaces: None,
-                content,
-            },
-        );
-        let treatment = seeder
-            .app
-            .publish_treatment(&Caller::COMMAND_LINE, &command)
-            .await?;
+        let command = seeder.command(&format!("treatment {service:?}"), Publish { replaces: None, content });
+        let treatment = seeder.app.publish_treatment(&Caller::COMMAND_LINE, &command).await?;
         catalogue.treatments.insert(service, treatment.id);
     }
     for (course, content) in protocols(&catalogue.treatments)? {
-        let command = seeder.command(
-            &format!("protocol {course:?}"),
-            Publish {
-                replaces: None,
-                content,
-            },
-        );
-        let protocol = seeder
-            .app
-            .publish_protocol(&Caller::COMMAND_LINE, &command)
-            .await?;
+        let command = seeder.command(&format!("protocol {course:?}"), Publish { replaces: None, content });
+        let protocol = seeder.app.publish_protocol(&Caller::COMMAND_LINE, &command).await?;
         catalogue.protocols.insert(course, protocol.id);
     }
     Ok(catalogue)
@@ -186,41 +151,23 @@ fn phase(row: &PhaseRow) -> Result<Phase, Error> {
         PhaseRow::After(name, minutes, needs) => (name, minutes, needs, false, false),
     };
     let needs = needs.iter().map(need).collect::<Result<_, _>>()?;
-    Ok(Phase {
-        name: label(name)?,
-        minutes,
-        patient_present,
-        exposing,
-        needs,
-    })
+    Ok(Phase { name: label(name)?, minutes, patient_present, exposing, needs })
 }
 
 fn need(&(kind, code): &NeedRow) -> Result<Need, Error> {
-    Ok(Need {
-        kind,
-        qualification: qualification(code)?,
-    })
+    Ok(Need { kind, qualification: qualification(code)? })
 }
 
 /// A qualification of the demonstration.
 pub(super) fn qualification(code: &str) -> Result<Qualification, Error> {
-    Qualification::new(code)
-        .ok_or_else(|| Error::field(format!("demonstration: {code}"), "must be a code"))
+    Qualification::new(code).ok_or_else(|| Error::field(format!("demonstration: {code}"), "must be a code"))
 }
 
 fn restrictions(forbids: Forbids) -> Result<Vec<Restriction>, Error> {
-    let rows = if forbids == Forbids::Nothing {
-        &[]
-    } else {
-        WINDOWS
-    };
+    let rows = if forbids == Forbids::Nothing { &[] } else { WINDOWS };
     rows.iter()
         .map(|&(activity, before, usual, stretch_marks)| {
-            let after = if forbids == Forbids::AsNeedlingStretchMarks {
-                stretch_marks
-            } else {
-                usual
-            };
+            let after = if forbids == Forbids::AsNeedlingStretchMarks { stretch_marks } else { usual };
             Ok(Restriction {
                 activity,
                 before: (before > 0).then_some(Span::Days(before)),
@@ -238,35 +185,21 @@ fn evidence(forbids: Forbids, activity: Activity, differs: bool) -> Result<Evide
         (_, true) => (texts::STRETCH_MARK_PAGE, Grade::B, texts::STRETCH_MARK_WHY),
         (_, false) => (texts::CLINIC_PAGES, Grade::B, texts::rationale(activity)),
     };
-    Ok(Evidence {
-        source: prose(source)?,
-        grade,
-        rationale: prose(rationale)?,
-    })
+    Ok(Evidence { source: prose(source)?, grade, rationale: prose(rationale)? })
 }
 
 fn numbers(row: &ProtocolRow) -> Result<(SessionCounts, GapDays), Error> {
     let ([fewest, default, most], [floor, minimum, target, maximum]) = (row.sessions, row.gap);
     SessionCounts::new(fewest, default, most)
         .zip(GapDays::new(floor, minimum, target, maximum))
-        .ok_or_else(|| {
-            Error::field(
-                format!("demonstration: {}", row.name),
-                "must be in ascending order",
-            )
-        })
+        .ok_or_else(|| Error::field(format!("demonstration: {}", row.name), "must be in ascending order"))
 }
 
-fn protocol(
-    row: &ProtocolRow,
-    ids: &BTreeMap<Service, TreatmentId>,
-) -> Result<ProtocolContent, Error> {
+fn protocol(row: &ProtocolRow, ids: &BTreeMap<Service, TreatmentId>) -> Result<ProtocolContent, Error> {
     let (sessions, gap) = numbers(row)?;
     Ok(ProtocolContent {
         name: label(row.name)?,
-        treatment: *ids
-            .get(&row.service)
-            .ok_or_else(|| broken("a protocol's treatment is not published"))?,
+        treatment: *ids.get(&row.service).ok_or_else(|| broken("a protocol's treatment is not published"))?,
         sessions,
         gap,
         evidence: Evidence {
@@ -293,21 +226,13 @@ mod tests {
     ];
 
     fn content(wanted: Service) -> TreatmentContent {
-        treatments()
-            .unwrap()
-            .into_iter()
-            .find(|(service, _)| *service == wanted)
-            .unwrap()
-            .1
+        treatments().unwrap().into_iter().find(|(service, _)| *service == wanted).unwrap().1
     }
 
     /// Days after needling, and before it.
     fn window(service: Service, activity: Activity) -> (Option<Span>, Option<Span>) {
         let restrictions = content(service).restrictions;
-        let found = restrictions
-            .iter()
-            .find(|restriction| restriction.activity == activity)
-            .unwrap();
+        let found = restrictions.iter().find(|restriction| restriction.activity == activity).unwrap();
         (found.after, found.before)
     }
 
@@ -322,29 +247,13 @@ mod tests {
 
     #[test]
     fn the_protocols_are_those_of_the_clinical_sources() {
-        let ids = TREATMENTS
-            .iter()
-            .map(|row| (row.service, TreatmentId(Uuid::nil())))
-            .collect();
+        let ids = TREATMENTS.iter().map(|row| (row.service, TreatmentId(Uuid::nil()))).collect();
         let found: Vec<_> = protocols(&ids)
             .unwrap()
             .into_iter()
-            .map(
-                |(
-                    course,
-                    ProtocolContent {
-                        sessions: s,
-                        gap: g,
-                        ..
-                    },
-                )| {
-                    (
-                        course,
-                        [s.minimum, s.default, s.maximum],
-                        [g.floor, g.minimum, g.target, g.maximum],
-                    )
-                },
-            )
+            .map(|(course, ProtocolContent { sessions: s, gap: g, .. })| {
+                (course, [s.minimum, s.default, s.maximum], [g.floor, g.minimum, g.target, g.maximum])
+            })
             .collect();
         assert_eq!(found, CLINICAL);
     }
@@ -352,12 +261,7 @@ mod tests {
     #[test]
     fn a_treatment_outside_a_series_keeps_the_minimum_gap_of_its_protocol() {
         for row in PROTOCOLS {
-            assert_eq!(
-                content(row.service).spacing_days,
-                Some(row.gap[1]),
-                "{}",
-                row.name
-            );
+            assert_eq!(content(row.service).spacing_days, Some(row.gap[1]), "{}", row.name);
         }
     }
 
@@ -365,10 +269,7 @@ mod tests {
     fn every_needling_treatment_forbids_every_activity() {
         for row in TREATMENTS.iter().filter(|row| row.spacing_days > 0) {
             let restrictions = content(row.service).restrictions;
-            let activities: Vec<_> = restrictions
-                .iter()
-                .map(|restriction| restriction.activity)
-                .collect();
+            let activities: Vec<_> = restrictions.iter().map(|restriction| restriction.activity).collect();
             assert_eq!(activities, Activity::ALL, "{}", row.name);
         }
     }
@@ -376,27 +277,13 @@ mod tests {
     #[test]
     fn stretch_marks_keep_their_own_windows() {
         let days = |days| Some(Span::Days(days));
-        for (activity, usual) in [
-            (Activity::SunExposure, 7),
-            (Activity::Heat, 5),
-            (Activity::Swimming, 5),
-            (Activity::Exercise, 3),
-        ] {
-            assert_eq!(
-                window(Service::StretchMarks, activity).0,
-                days(7),
-                "{activity:?}"
-            );
-            assert_eq!(
-                window(Service::Rejuvenation, activity).0,
-                days(usual),
-                "{activity:?}"
-            );
+        for (activity, usual) in
+            [(Activity::SunExposure, 7), (Activity::Heat, 5), (Activity::Swimming, 5), (Activity::Exercise, 3)]
+        {
+            assert_eq!(window(Service::StretchMarks, activity).0, days(7), "{activity:?}");
+            assert_eq!(window(Service::Rejuvenation, activity).0, days(usual), "{activity:?}");
         }
-        assert_eq!(
-            window(Service::StretchMarks, Activity::LaserAndLight),
-            (days(28), days(28))
-        );
+        assert_eq!(window(Service::StretchMarks, Activity::LaserAndLight), (days(28), days(28)));
         assert_eq!(window(Service::StretchMarks, Activity::Heat).1, None);
     }
 }

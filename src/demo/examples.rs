@@ -11,7 +11,7 @@ use crate::app::commands::{BookSeries, ListPatients, PageOf};
 use crate::app::{App, Command, Error, Scoped};
 use crate::domain::access::Caller;
 use crate::domain::catalog::BodyArea;
-use crate::domain::ids::{ClinicId, PatientId, PracticeId, ProtocolId};
+use crate::domain::ids::{ClinicId, PatientId, ProtocolId};
 use crate::domain::interval::Instant;
 use crate::domain::refusal::{Refusal, Rule};
 use crate::domain::text::Personal;
@@ -40,8 +40,6 @@ const SAUNA_AFTER_DAYS: i64 = 2;
 /// A series that can be booked, and what to ask about it.
 #[derive(Debug, Clone)]
 pub struct Examples {
-    /// The practice.
-    pub practice: PracticeId,
     /// The clinic.
     pub clinic: ClinicId,
     /// The clinic's zone.
@@ -57,59 +55,28 @@ pub struct Examples {
 }
 
 /// Finds a series of stretch-mark sessions that can be booked right now, for the patient of the demonstration if there
-/// is an area left. If there is none for anybody, the answer is the last refusal.
-///
-/// # Errors
-///
-/// Whatever a use case answers, refusals aside, except the last one.
-pub async fn examples(
-    app: &App,
-    caller: &Caller,
-    demo: &Demo,
-    now: Instant,
-) -> Result<Examples, Error> {
-    let mut search = Search {
-        app,
-        caller,
-        demo,
-        tries: 0,
-        last: Vec::new(),
-    };
+/// is an area left, else for another; nothing if there is none for anybody.
+pub async fn examples(app: &App, caller: &Caller, demo: &Demo, now: Instant) -> Result<Option<Examples>, Error> {
+    let mut search = Search { app, caller, demo, tries: 0, last: Vec::new() };
     let all = series_starts(Site::Berlin, Course::StretchMarks, now, FIRST_DAY)?;
     for area in AREAS {
         if let Some(found) = search.patient(demo.patient, area, &all).await? {
-            return Ok(found);
+            return Ok(Some(found));
         }
     }
     let query = ListPatients {
         family_name_prefix: Personal::new(String::new()),
-        page: PageOf {
-            size: MAX_PATIENTS,
-            after: None,
-        },
+        page: PageOf { size: MAX_PATIENTS, after: None },
     };
-    let others = app
-        .list_patients(
-            caller,
-            Scoped {
-                practice: Some(demo.practice),
-                query,
-            },
-        )
-        .await?;
-    for patient in others
-        .items
-        .iter()
-        .map(|patient| patient.id)
-        .filter(|id| *id != demo.patient)
-    {
+    let others = app.list_patients(caller, Scoped { practice: Some(demo.practice), query }).await?;
+    for patient in others.items.iter().map(|patient| patient.id).filter(|id| *id != demo.patient) {
         for area in AREAS {
             if let Some(found) = search.patient(patient, area, &all).await? {
-                return Ok(found);
+                return Ok(Some(found));
             }
         }
     }
-    Err(Error::Refused(search.last))
+    Ok(None)
 }
 
 struct Search<'a> {
@@ -128,45 +95,22 @@ impl Search<'_> {
         area: BodyArea,
         all: &[Vec<Instant>],
     ) -> Result<Option<Examples>, Error> {
-        let Demo {
-            practice,
-            clinic,
-            protocol,
-            ..
-        } = *self.demo;
+        let Demo { practice, clinic, protocol, .. } = *self.demo;
         for starts in all {
             if self.tries == MAX_TRIES {
                 break;
             }
             self.tries += 1;
-            let body = BookSeries {
-                patient,
-                protocol,
-                area,
-                sessions: sessions(clinic, starts),
-            };
+            let body = BookSeries { patient, protocol, area, sessions: sessions(clinic, starts) };
             // Nothing is kept, so the same request id will do every time.
-            let command = Command {
-                validate_only: true,
-                ..step::command(Some(practice), "example", body)
-            };
+            let command = Command { validate_only: true, ..step::command(Some(practice), "example", body) };
             match self.app.book_series(self.caller, &command).await {
                 Ok(_) => {
                     let zone = Site::Berlin.zone()?;
-                    return Ok(Some(Examples {
-                        practice,
-                        clinic,
-                        zone,
-                        protocol,
-                        patient,
-                        area,
-                        starts: starts.clone(),
-                    }));
+                    return Ok(Some(Examples { clinic, zone, protocol, patient, area, starts: starts.clone() }));
                 }
                 Err(Error::Refused(refusal)) => {
-                    let taken = refusal
-                        .iter()
-                        .any(|violation| violation.rule == Rule::SessionTooSoon);
+                    let taken = refusal.iter().any(|violation| violation.rule == Rule::SessionTooSoon);
                     self.last = refusal;
                     if taken {
                         break;
@@ -185,22 +129,11 @@ impl Examples {
     #[must_use]
     pub fn lines(&self, addr: &str, token: &str, request: Uuid) -> Vec<String> {
         let call = |method: &str, json: &str| {
-            format!(
-                "grpcurl -plaintext -H 'authorization: Bearer {token}' -d '{json}' {addr} stipple.v1.{method}"
-            )
+            format!("grpcurl -plaintext -H 'authorization: Bearer {token}' -d '{json}' {addr} stipple.v1.{method}")
         };
-        let Self {
-            clinic,
-            protocol,
-            patient,
-            ..
-        } = self;
+        let Self { clinic, protocol, patient, .. } = self;
         let area = self.area.as_str().to_ascii_uppercase();
-        let sessions: Vec<_> = self
-            .starts
-            .iter()
-            .map(|at| format!(r#"{{"start_time":"{}"}}"#, written(*at)))
-            .collect();
+        let sessions: Vec<_> = self.starts.iter().map(|at| format!(r#"{{"start_time":"{}"}}"#, written(*at))).collect();
         let sessions = sessions.join(",");
         let mut lines = vec![call(
             "SeriesService/BookSeries",
@@ -219,13 +152,10 @@ impl Examples {
         )];
         if let Some(first) = self.starts.first() {
             let (from, to) = self.day_of(*first);
-            let json =
-                format!(r#"{{"clinic_id":"{clinic}","start_time":"{from}","end_time":"{to}"}}"#);
+            let json = format!(r#"{{"clinic_id":"{clinic}","start_time":"{from}","end_time":"{to}"}}"#);
             lines.push(call("AppointmentService/ListAppointments", &json));
             let sauna = written(self.zone.plus_days(*first, SAUNA_AFTER_DAYS));
-            let json = format!(
-                r#"{{"patient_id":"{patient}","activity":"ACTIVITY_HEAT","start_time":"{sauna}"}}"#
-            );
+            let json = format!(r#"{{"patient_id":"{patient}","activity":"ACTIVITY_HEAT","start_time":"{sauna}"}}"#);
             lines.push(call("AftercareService/CheckActivity", &json));
         }
         lines.push(call("HistoryService/ListChanges", r#"{"page_size":5}"#));
@@ -233,30 +163,11 @@ impl Examples {
         lines
     }
 
-    /// The same ids as shell variables, one a line. The address is host and port.
-    #[must_use]
-    pub fn env(&self, addr: &str, token: &str) -> String {
-        let Self {
-            practice,
-            clinic,
-            patient,
-            protocol,
-            ..
-        } = self;
-        format!(
-            "STIPPLE_ADDR={addr}\nSTIPPLE_TOKEN={token}\nSTIPPLE_PRACTICE_ID={practice}\nSTIPPLE_CLINIC_ID={clinic}\n\
-             STIPPLE_PATIENT_ID={patient}\nSTIPPLE_PROTOCOL_ID={protocol}\n"
-        )
-    }
-
     /// Begin and end of the clinic's calendar day at an instant.
     fn day_of(&self, at: Instant) -> (String, String) {
         let day = self.zone.day(at);
         let next = later(day, 1).unwrap_or(day);
-        (
-            written(self.zone.midnight(day)),
-            written(self.zone.midnight(next)),
-        )
+        (written(self.zone.midnight(day)), written(self.zone.midnight(next)))
     }
 }
 
@@ -272,26 +183,19 @@ mod tests {
     fn examples() -> Examples {
         let id = Uuid::from_u128;
         Examples {
-            practice: PracticeId(id(1)),
             clinic: ClinicId(id(2)),
             zone: Zone::from_name("Europe/Berlin").unwrap(),
             protocol: ProtocolId(id(3)),
             patient: PatientId(id(4)),
             area: BodyArea::UpperArms,
-            starts: vec![
-                "2026-03-28T08:00:00Z".parse().unwrap(),
-                "2026-05-02T07:00:00Z".parse().unwrap(),
-            ],
+            starts: vec!["2026-03-28T08:00:00Z".parse().unwrap(), "2026-05-02T07:00:00Z".parse().unwrap()],
         }
     }
 
     #[test]
     fn each_example_is_one_quoted_shell_command() {
         let lines = examples().lines("127.0.0.1:50051", "secret", Uuid::from_u128(5));
-        let methods: Vec<_> = lines
-            .iter()
-            .filter_map(|line| line.rsplit("stipple.v1.").next())
-            .collect();
+        let methods: Vec<_> = lines.iter().filter_map(|line| line.rsplit("stipple.v1.").next()).collect();
         assert_eq!(
             methods,
             [
@@ -303,14 +207,8 @@ mod tests {
             ]
         );
         for line in &lines {
-            assert!(
-                line.starts_with("grpcurl -plaintext -H 'authorization: Bearer secret' -d '{"),
-                "{line}"
-            );
-            assert!(
-                line.matches('\'').count() == 4 && !line.contains('\n'),
-                "{line}"
-            );
+            assert!(line.starts_with("grpcurl -plaintext -H 'authorization: Bearer secret' -d '{"), "{line}");
+            assert!(line.matches('\'').count() == 4 && !line.contains('\n'), "{line}");
         }
         assert!(lines[0].contains(r#""body_area":"BODY_AREA_UPPER_ARMS""#));
         assert!(lines[0].contains(
@@ -321,11 +219,7 @@ mod tests {
     #[test]
     fn examples_are_about_the_clinics_own_days() {
         let lines = examples().lines("127.0.0.1:50051", "secret", Uuid::from_u128(5));
-        assert!(
-            lines[1].contains(
-                r#""start_time":"2026-03-27T23:00:00Z","end_time":"2026-03-28T23:00:00Z""#
-            )
-        );
+        assert!(lines[1].contains(r#""start_time":"2026-03-27T23:00:00Z","end_time":"2026-03-28T23:00:00Z""#));
         // The clock changes in between: the same time of day is an hour earlier in absolute time.
         assert!(lines[2].contains(r#""start_time":"2026-03-30T07:00:00Z""#));
     }

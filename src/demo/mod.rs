@@ -11,6 +11,7 @@ pub mod catalog;
 
 mod bookings;
 mod examples;
+mod known;
 mod patients;
 mod practice;
 mod step;
@@ -45,10 +46,6 @@ pub struct Demo {
     pub patient: PatientId,
     /// The protocol of the examples: stretch marks.
     pub protocol: ProtocolId,
-    /// How many series it has.
-    pub series: usize,
-    /// How many single visits it has.
-    pub visits: usize,
 }
 
 /// Makes the demonstration practice, or completes it if an earlier call did not come to its end. Only the token is new
@@ -62,44 +59,27 @@ pub async fn seed(app: &App, now: Instant) -> Result<Demo, Error> {
         name: label("Linden and Harbour Skin Clinics (demonstration)")?,
         booking_horizon_days: DEFAULT_HORIZON_DAYS,
     };
-    let practice = app
-        .create_practice(
-            &Caller::COMMAND_LINE,
-            &step::command(None, "practice", settings),
-        )
-        .await?
-        .id;
+    let practice = app.create_practice(&Caller::COMMAND_LINE, &step::command(None, "practice", settings)).await?.id;
     let seeder = Seeder { app, practice };
     let catalogue = catalog::publish(&seeder).await?;
     let clinics = practice::create(&seeder, now).await?;
     let patients = patients::create(&seeder).await?;
     let booked = bookings::book(&seeder, &catalogue, &clinics, &patients, now).await?;
+    tracing::info!(series = booked.series, visits = booked.visits, "the demonstration practice is there");
     Ok(Demo {
         practice,
         token: token(&seeder, now).await?,
         clinic: clinics.id(Site::Berlin),
-        patient: *patients
-            .first()
-            .ok_or_else(|| broken("there is no patient"))?,
+        patient: *patients.first().ok_or_else(|| broken("there is no patient"))?,
         protocol: catalogue.protocol(Course::StretchMarks)?,
-        series: booked.series,
-        visits: booked.visits,
     })
 }
 
 async fn token(seeder: &Seeder<'_>, now: Instant) -> Result<Personal<String>, Error> {
     for attempt in 0..MAX_TOKENS {
-        let body = NewToken {
-            label: label("demonstration")?,
-            role: Role::Manager,
-            practitioner: None,
-        };
+        let body = NewToken { label: label("demonstration")?, role: Role::Manager, practitioner: None };
         let command = seeder.command(&format!("token {} {attempt}", now.timestamp_micros()), body);
-        if let (_, Some(text)) = seeder
-            .app
-            .create_token(&Caller::COMMAND_LINE, &command)
-            .await?
-        {
+        if let (_, Some(text)) = seeder.app.create_token(&Caller::COMMAND_LINE, &command).await? {
             return Ok(Personal::new(text));
         }
     }

@@ -60,28 +60,16 @@ pub async fn create(seeder: &Seeder<'_>) -> Result<Vec<PatientId>, Error> {
     let mut ids = Vec::with_capacity(PATIENTS.len());
     for number in 0..PATIENTS.len() {
         let command = seeder.command(&format!("patient {number}"), record(number)?);
-        ids.push(
-            seeder
-                .app
-                .create_patient(&Caller::COMMAND_LINE, &command)
-                .await?
-                .id,
-        );
+        ids.push(seeder.app.create_patient(&Caller::COMMAND_LINE, &command).await?.id);
     }
     Ok(ids)
 }
 
 fn record(number: usize) -> Result<PatientRecord, Error> {
-    let (given, family, mailbox, (year, month, day)) = PATIENTS
-        .get(number)
-        .ok_or_else(|| broken("no such patient"))?;
-    let birth_date = NaiveDate::from_ymd_opt(*year, *month, *day)
-        .ok_or_else(|| broken("no such day of birth"))?;
-    let phone = if number < IN_BERLIN {
-        format!("+49 30 23125 {number:03}")
-    } else {
-        format!("+1 212 555 01{number:02}")
-    };
+    let (given, family, mailbox, (year, month, day)) = PATIENTS.get(number).ok_or_else(|| broken("no such patient"))?;
+    let birth_date = NaiveDate::from_ymd_opt(*year, *month, *day).ok_or_else(|| broken("no such day of birth"))?;
+    let phone =
+        if number < IN_BERLIN { format!("+49 30 23125 {number:03}") } else { format!("+1 212 555 01{number:02}") };
     Ok(PatientRecord {
         given_name: Personal::new(label(given)?),
         family_name: Personal::new(label(family)?),
@@ -98,13 +86,8 @@ mod tests {
 
     #[test]
     fn every_patient_has_a_record_of_their_own() {
-        let records: Vec<_> = (0..PATIENTS.len())
-            .map(|number| record(number).unwrap())
-            .collect();
-        let mut mailboxes: Vec<_> = records
-            .iter()
-            .map(|record| record.email.expose().as_str())
-            .collect();
+        let records: Vec<_> = (0..PATIENTS.len()).map(|number| record(number).unwrap()).collect();
+        let mut mailboxes: Vec<_> = records.iter().map(|record| record.email.expose().as_str()).collect();
         mailboxes.sort_unstable();
         mailboxes.dedup();
         assert_eq!(mailboxes.len(), PATIENTS.len());

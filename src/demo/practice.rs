@@ -57,19 +57,15 @@ impl Site {
 
     /// Whether a stretch of a day, in minutes after midnight, lies within its opening hours.
     pub fn is_open(self, day: NaiveDate, from: i32, to: i32) -> bool {
-        self.open(day.weekday())
-            .is_some_and(|(opens, closes)| opens * 60 <= from && to <= closes * 60)
+        self.open(day.weekday()).is_some_and(|(opens, closes)| opens * 60 <= from && to <= closes * 60)
     }
 
     fn opening_hours(self) -> Result<Week, Error> {
-        let stretches = [Mon, Tue, Wed, Thu, Fri, Sat]
-            .into_iter()
-            .filter_map(|weekday| {
-                let (from, to) = self.open(weekday)?;
-                Some(hours(weekday, from, to))
-            });
-        Week::new(stretches.collect::<Result<_, _>>()?)
-            .ok_or_else(|| broken("opening hours overlap"))
+        let stretches = [Mon, Tue, Wed, Thu, Fri, Sat].into_iter().filter_map(|weekday| {
+            let (from, to) = self.open(weekday)?;
+            Some(hours(weekday, from, to))
+        });
+        Week::new(stretches.collect::<Result<_, _>>()?).ok_or_else(|| broken("opening hours overlap"))
     }
 }
 
@@ -163,131 +159,65 @@ const CLOSURE_HOURS: (i32, i32) = (16, 19);
 
 /// Makes the clinics and all that is in them.
 pub async fn create(seeder: &Seeder<'_>, now: Instant) -> Result<Clinics, Error> {
-    let clinics = Clinics {
-        berlin: clinic(seeder, Berlin).await?,
-        new_york: clinic(seeder, NewYork).await?,
-    };
+    let clinics = Clinics { berlin: clinic(seeder, Berlin).await?, new_york: clinic(seeder, NewYork).await? };
     closure(seeder, &clinics, now).await?;
     let mut people = BTreeMap::new();
     for &(kind, name, codes, shifts) in PEOPLE {
         let settings = settings(name, codes, working_hours(&clinics, shifts)?)?;
-        people.insert(
-            name,
-            resource(
-                seeder,
-                name,
-                NewResource {
-                    kind,
-                    clinic: None,
-                    settings,
-                },
-            )
-            .await?,
-        );
+        people.insert(name, resource(seeder, name, NewResource { kind, clinic: None, settings }).await?);
     }
     for &(kind, site, name, codes) in THINGS {
         let clinic = Some(clinics.id(site));
         let step = format!("{name} at {site:?}");
-        resource(
-            seeder,
-            &step,
-            NewResource {
-                kind,
-                clinic,
-                settings: settings(name, codes, Vec::new())?,
-            },
-        )
-        .await?;
+        resource(seeder, &step, NewResource { kind, clinic, settings: settings(name, codes, Vec::new())? }).await?;
     }
     for &(name, site, from, days, reason) in TIME_OFF {
         let zone = site.zone()?;
         let first = later(zone.day(now), from)?;
         let during = interval(zone.midnight(first), zone.midnight(later(first, days)?))?;
-        let resource = *people
-            .get(name)
-            .ok_or_else(|| broken("somebody unknown has time off"))?;
-        let body = NewTimeOff {
-            resource,
-            during,
-            reason: Personal::new(prose(reason)?),
-        };
+        let resource = *people.get(name).ok_or_else(|| broken("somebody unknown has time off"))?;
+        let body = NewTimeOff { resource, during, reason: Personal::new(prose(reason)?) };
         let command = seeder.command(&format!("time off of {name}"), body);
-        seeder
-            .app
-            .create_time_off(&Caller::COMMAND_LINE, &command)
-            .await?;
+        seeder.app.create_time_off(&Caller::COMMAND_LINE, &command).await?;
     }
     Ok(clinics)
 }
 
 async fn clinic(seeder: &Seeder<'_>, site: Site) -> Result<ClinicId, Error> {
-    let body = NewClinic {
-        name: label(site.name())?,
-        zone: site.zone()?,
-        opening_hours: site.opening_hours()?,
-    };
+    let body = NewClinic { name: label(site.name())?, zone: site.zone()?, opening_hours: site.opening_hours()? };
     let command = seeder.command(&format!("clinic {site:?}"), body);
-    Ok(seeder
-        .app
-        .create_clinic(&Caller::COMMAND_LINE, &command)
-        .await?
-        .id)
+    Ok(seeder.app.create_clinic(&Caller::COMMAND_LINE, &command).await?.id)
 }
 
 async fn closure(seeder: &Seeder<'_>, clinics: &Clinics, now: Instant) -> Result<(), Error> {
     let zone = Berlin.zone()?;
     let wished = later(zone.day(now), CLOSURE_IN_DAYS)?;
     // At the weekend there is nothing to close at that hour.
-    let day = if matches!(wished.weekday(), Sat | Weekday::Sun) {
-        later(wished, 2)?
-    } else {
-        wished
-    };
+    let day = if matches!(wished.weekday(), Sat | Weekday::Sun) { later(wished, 2)? } else { wished };
     let (from, to) = CLOSURE_HOURS;
     let during = interval(at(zone, day, from * 60), at(zone, day, to * 60))?;
-    let body = NewClosure {
-        clinic: clinics.id(Berlin),
-        during,
-        reason: prose("Staff meeting")?,
-    };
-    seeder
-        .app
-        .create_closure(&Caller::COMMAND_LINE, &seeder.command("closure", body))
-        .await?;
+    let body = NewClosure { clinic: clinics.id(Berlin), during, reason: prose("Staff meeting")? };
+    seeder.app.create_closure(&Caller::COMMAND_LINE, &seeder.command("closure", body)).await?;
     Ok(())
 }
 
 async fn resource(seeder: &Seeder<'_>, step: &str, body: NewResource) -> Result<ResourceId, Error> {
     let command = seeder.command(&format!("resource {step}"), body);
-    Ok(seeder
-        .app
-        .create_resource(&Caller::COMMAND_LINE, &command)
-        .await?
-        .id)
+    Ok(seeder.app.create_resource(&Caller::COMMAND_LINE, &command).await?.id)
 }
 
-fn settings(
-    name: &str,
-    codes: &[&str],
-    working_hours: Vec<(ClinicId, Stretch)>,
-) -> Result<ResourceSettings, Error> {
+fn settings(name: &str, codes: &[&str], working_hours: Vec<(ClinicId, Stretch)>) -> Result<ResourceSettings, Error> {
     Ok(ResourceSettings {
         name: Personal::new(label(name)?),
         active: true,
-        qualifications: codes
-            .iter()
-            .map(|code| qualification(code))
-            .collect::<Result<_, _>>()?,
+        qualifications: codes.iter().map(|code| qualification(code)).collect::<Result<_, _>>()?,
         working_hours,
     })
 }
 
 fn working_hours(clinics: &Clinics, shifts: &[Shift]) -> Result<Vec<(ClinicId, Stretch)>, Error> {
-    let days = shifts
-        .iter()
-        .flat_map(|&(site, days, from, to)| days.iter().map(move |day| (site, *day, from, to)));
-    days.map(|(site, day, from, to)| Ok((clinics.id(site), hours(day, from, to)?)))
-        .collect()
+    let days = shifts.iter().flat_map(|&(site, days, from, to)| days.iter().map(move |day| (site, *day, from, to)));
+    days.map(|(site, day, from, to)| Ok((clinics.id(site), hours(day, from, to)?))).collect()
 }
 
 fn hours(weekday: Weekday, from: i32, to: i32) -> Result<Stretch, Error> {
@@ -300,8 +230,7 @@ fn interval(start: Instant, end: Instant) -> Result<Interval, Error> {
 
 /// A day, that many days later.
 pub fn later(day: NaiveDate, days: u64) -> Result<NaiveDate, Error> {
-    day.checked_add_days(Days::new(days))
-        .ok_or_else(|| broken("a day lies after the end of the calendar"))
+    day.checked_add_days(Days::new(days)).ok_or_else(|| broken("a day lies after the end of the calendar"))
 }
 
 /// The instant at which the wall clock shows that many minutes after midnight.
@@ -320,20 +249,13 @@ mod tests {
     #[test]
     fn somebody_or_something_in_berlin_serves_every_need_of_the_catalogue() {
         for (service, content) in catalog::treatments().unwrap() {
-            for Need {
-                kind,
-                qualification,
-            } in content.needs()
-            {
+            for Need { kind, qualification } in content.needs() {
                 let code = qualification.as_str();
                 let person = PEOPLE.iter().any(|(of, _, codes, shifts)| {
-                    of == kind
-                        && codes.contains(&code)
-                        && shifts.iter().any(|shift| shift.0 == Berlin)
+                    of == kind && codes.contains(&code) && shifts.iter().any(|shift| shift.0 == Berlin)
                 });
-                let thing = THINGS
-                    .iter()
-                    .any(|(of, at, _, codes)| of == kind && *at == Berlin && codes.contains(&code));
+                let thing =
+                    THINGS.iter().any(|(of, at, _, codes)| of == kind && *at == Berlin && codes.contains(&code));
                 assert!(person || thing, "{service:?} needs a {kind:?} for {code}");
             }
         }
@@ -341,17 +263,11 @@ mod tests {
 
     #[test]
     fn hours_make_weeks_and_names_are_unique() {
-        let clinics = Clinics {
-            berlin: ClinicId(Uuid::nil()),
-            new_york: ClinicId(Uuid::max()),
-        };
+        let clinics = Clinics { berlin: ClinicId(Uuid::nil()), new_york: ClinicId(Uuid::max()) };
         let mut names = Vec::new();
         for (_, name, codes, shifts) in PEOPLE {
             let worked = working_hours(&clinics, shifts).unwrap();
-            assert!(
-                Week::new(worked.iter().map(|(_, stretch)| *stretch).collect()).is_some(),
-                "{name}"
-            );
+            assert!(Week::new(worked.iter().map(|(_, stretch)| *stretch).collect()).is_some(), "{name}");
             assert!(settings(name, codes, worked).is_ok());
             names.push(*name);
         }

@@ -32,13 +32,7 @@ pub fn command<T>(practice: Option<PracticeId>, step: &str, body: T) -> Command<
     let mut id = [0; 16];
     id.copy_from_slice(&digest[..16]);
     let request = RequestId(uuid::Builder::from_custom_bytes(id).into_uuid());
-    Command {
-        practice,
-        request,
-        digest,
-        validate_only: false,
-        body,
-    }
+    Command { practice, request, digest, validate_only: false, body }
 }
 
 /// What is wrong with the demonstration's own data.
@@ -48,14 +42,12 @@ pub fn broken(what: &str) -> Error {
 
 /// A label of the demonstration.
 pub fn label(text: &str) -> Result<Label, Error> {
-    Label::new(text)
-        .map_err(|error| Error::field(format!("demonstration: {text}"), error.to_string()))
+    Label::new(text).map_err(|error| Error::field(format!("demonstration: {text}"), error.to_string()))
 }
 
 /// A text of the demonstration.
 pub fn prose<const MAX: usize>(text: &str) -> Result<Prose<MAX>, Error> {
-    Prose::new(text)
-        .map_err(|error| Error::field(format!("demonstration: {text}"), error.to_string()))
+    Prose::new(text).map_err(|error| Error::field(format!("demonstration: {text}"), error.to_string()))
 }
 
 #[cfg(test)]

@@ -75,7 +75,13 @@ pub struct Appointment {
 
 impl Appointment {
     /// A visit that is booked as planned.
-    pub fn book(id: AppointmentId, patient: PatientId, session: Option<SessionOf>, plan: &PlannedVisit, revision: i64) -> Self {
+    pub fn book(
+        id: AppointmentId,
+        patient: PatientId,
+        session: Option<SessionOf>,
+        plan: &PlannedVisit,
+        revision: i64,
+    ) -> Self {
         Self {
             id,
             clinic: plan.clinic,

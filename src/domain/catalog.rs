@@ -261,7 +261,8 @@ impl TreatmentContent {
                 errors.push((format!("phases[{i}].exposing"), "must be false where the patient is not present"));
             }
         }
-        let runs = self.phases.chunk_by(|a, b| a.exposing == b.exposing).filter(|run| run.iter().any(|p| p.exposing)).count();
+        let runs =
+            self.phases.chunk_by(|a, b| a.exposing == b.exposing).filter(|run| run.iter().any(|p| p.exposing)).count();
         if runs > 1 {
             errors.push(("phases".into(), "exposing phases must follow each other"));
         }
@@ -307,7 +308,6 @@ impl TreatmentContent {
             })
             .collect()
     }
-
 }
 
 fn repeats<T: Ord + Clone>(values: &[T]) -> bool {
@@ -373,8 +373,11 @@ pub struct GapDays {
 impl SessionCounts {
     /// The counts, if they are in order and in bounds.
     pub fn new(minimum: i32, default: i32, maximum: i32) -> Option<Self> {
-        (1 <= minimum && minimum <= default && default <= maximum && maximum <= MAX_SESSIONS)
-            .then_some(Self { minimum, default, maximum })
+        (1 <= minimum && minimum <= default && default <= maximum && maximum <= MAX_SESSIONS).then_some(Self {
+            minimum,
+            default,
+            maximum,
+        })
     }
 }
 

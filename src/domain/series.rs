@@ -63,7 +63,8 @@ impl Series {
             }
             SeriesState::Active => {}
         }
-        let (begun, ahead): (Vec<_>, Vec<_>) = self.sessions.into_iter().partition(|session| session.visit.start() <= now);
+        let (begun, ahead): (Vec<_>, Vec<_>) =
+            self.sessions.into_iter().partition(|session| session.visit.start() <= now);
         self.sessions = begun;
         self.state = SeriesState::Cancelled { at: now, reason };
         self.changed_revision = revision;

@@ -11,14 +11,8 @@ const NAMES: [&str; 3] = ["postgres", "_postgres", "nobody"];
 
 /// Environment the PostgreSQL programs get from ours. Nothing else: `PG*` and `LC_*`
 /// would change what they do, and secrets of the server are none of their business.
-const ENVIRONMENT: [&str; 6] = [
-    "PATH",
-    "HOME",
-    "TMPDIR",
-    "LD_LIBRARY_PATH",
-    "DYLD_LIBRARY_PATH",
-    "DYLD_FALLBACK_LIBRARY_PATH",
-];
+const ENVIRONMENT: [&str; 6] =
+    ["PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_PATH"];
 
 /// An unprivileged user.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,27 +31,15 @@ pub(super) fn choose(cluster: &Path) -> Result<Option<Account>, EmbeddedError> {
     if let Ok(found) = cluster.symlink_metadata()
         && found.uid() != 0
     {
-        return Ok(Some(Account {
-            name: format!("number {}", found.uid()),
-            uid: found.uid(),
-            gid: found.gid(),
-        }));
+        return Ok(Some(Account { name: format!("number {}", found.uid()), uid: found.uid(), gid: found.gid() }));
     }
     let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
-    NAMES
-        .iter()
-        .find_map(|name| in_passwd(&passwd, name))
-        .map(Some)
-        .ok_or(EmbeddedError::NoAccount)
+    NAMES.iter().find_map(|name| in_passwd(&passwd, name)).map(Some).ok_or(EmbeddedError::NoAccount)
 }
 
 /// The user of this name. Ids are read as signed, too: macOS writes nobody's as -2.
 fn in_passwd(passwd: &str, name: &str) -> Option<Account> {
-    let id = |text: &str| {
-        text.parse::<u32>()
-            .ok()
-            .or_else(|| text.parse::<i32>().ok().map(i32::cast_unsigned))
-    };
+    let id = |text: &str| text.parse::<u32>().ok().or_else(|| text.parse::<i32>().ok().map(i32::cast_unsigned));
     passwd.lines().find_map(|line| {
         let mut fields = line.split(':');
         if fields.next() != Some(name) {
@@ -65,11 +47,7 @@ fn in_passwd(passwd: &str, name: &str) -> Option<Account> {
         }
         let uid = id(fields.nth(1)?)?;
         let gid = id(fields.next()?)?;
-        (uid != 0).then(|| Account {
-            name: name.to_owned(),
-            uid,
-            gid,
-        })
+        (uid != 0).then(|| Account { name: name.to_owned(), uid, gid })
     })
 }
 
@@ -101,20 +79,9 @@ pub(super) fn command(program: &Path, account: Option<&Account>) -> Command {
 }
 
 /// What a command prints, if it can be run and ends well.
-pub(super) fn output_of(
-    program: &Path,
-    args: &[&str],
-    account: Option<&Account>,
-) -> Option<String> {
-    let output = command(program, account)
-        .args(args)
-        .stderr(Stdio::null())
-        .output()
-        .ok()?;
-    output
-        .status
-        .success()
-        .then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+pub(super) fn output_of(program: &Path, args: &[&str], account: Option<&Account>) -> Option<String> {
+    let output = command(program, account).args(args).stderr(Stdio::null()).output().ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 /// Checks that the cluster's user can reach `dir`. The kernel is asked (permission bits
@@ -130,23 +97,14 @@ pub(super) fn check_reach(dir: &Path, account: Option<&Account>) -> Result<(), E
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .status()
-        .map_err(|source| EmbeddedError::Run {
-            program: shell.to_path_buf(),
-            source,
-        })?;
+        .map_err(|source| EmbeddedError::Run { program: shell.to_path_buf(), source })?;
     if entered.success() {
         return Ok(());
     }
     let mut ancestors: Vec<&Path> = dir.ancestors().collect();
     ancestors.reverse();
-    let closed = ancestors
-        .into_iter()
-        .find(|ancestor| !enters(ancestor, account))
-        .unwrap_or(dir);
-    Err(EmbeddedError::NotTraversable {
-        user: account.name.clone(),
-        dir: closed.to_path_buf(),
-    })
+    let closed = ancestors.into_iter().find(|ancestor| !enters(ancestor, account)).unwrap_or(dir);
+    Err(EmbeddedError::NotTraversable { user: account.name.clone(), dir: closed.to_path_buf() })
 }
 
 fn enters(dir: &Path, account: &Account) -> bool {
@@ -177,10 +135,7 @@ mod tests {
     #[test]
     fn a_user_is_found_by_its_whole_name() {
         let found = in_passwd(PASSWD, "postgres");
-        assert_eq!(
-            found.as_ref().map(|user| (user.uid, user.gid)),
-            Some((101, 104))
-        );
+        assert_eq!(found.as_ref().map(|user| (user.uid, user.gid)), Some((101, 104)));
     }
 
     #[test]

@@ -47,17 +47,11 @@ pub(super) fn find(
             None => {}
         }
     }
-    Err(refusal.unwrap_or_else(|| EmbeddedError::NotInstalled {
-        looked: only.map(Path::to_path_buf),
-    }))
+    Err(refusal.unwrap_or_else(|| EmbeddedError::NotInstalled { looked: only.map(Path::to_path_buf) }))
 }
 
 /// `None`: no server here at all.
-fn examine(
-    bin_dir: &Path,
-    made_by: Option<u32>,
-    account: Option<&Account>,
-) -> Option<Result<Binaries, EmbeddedError>> {
+fn examine(bin_dir: &Path, made_by: Option<u32>, account: Option<&Account>) -> Option<Result<Binaries, EmbeddedError>> {
     let initdb = bin_dir.join("initdb");
     let postgres = bin_dir.join("postgres");
     if !initdb.is_file() || !postgres.is_file() {
@@ -71,26 +65,15 @@ fn examine(
         return Some(Err(EmbeddedError::WrongMajor { needed }));
     }
     if major < OLDEST_MAJOR {
-        return Some(Err(EmbeddedError::TooOld {
-            found: major,
-            needed: OLDEST_MAJOR,
-            bin_dir: bin_dir.to_path_buf(),
-        }));
+        return Some(Err(EmbeddedError::TooOld { found: major, needed: OLDEST_MAJOR, bin_dir: bin_dir.to_path_buf() }));
     }
     // Without a share folder to look into, CREATE EXTENSION will tell.
-    let has_btree_gist = share_dir(bin_dir, major, account)
-        .is_none_or(|share| share.join("extension/btree_gist.control").is_file());
+    let has_btree_gist =
+        share_dir(bin_dir, major, account).is_none_or(|share| share.join("extension/btree_gist.control").is_file());
     if !has_btree_gist {
-        return Some(Err(EmbeddedError::NoBtreeGist {
-            found: major,
-            bin_dir: bin_dir.to_path_buf(),
-        }));
+        return Some(Err(EmbeddedError::NoBtreeGist { found: major, bin_dir: bin_dir.to_path_buf() }));
     }
-    Some(Ok(Binaries {
-        initdb,
-        postgres,
-        major,
-    }))
+    Some(Ok(Binaries { initdb, postgres, major }))
 }
 
 fn share_dir(bin_dir: &Path, major: u32, account: Option<&Account>) -> Option<PathBuf> {
@@ -100,9 +83,7 @@ fn share_dir(bin_dir: &Path, major: u32, account: Option<&Account>) -> Option<Pa
         format!("/usr/pgsql-{major}/share"),
         format!("/usr/share/postgresql{major}"),
     ];
-    told.into_iter()
-        .chain(guesses.into_iter().map(PathBuf::from))
-        .find(|dir| dir.join("extension").is_dir())
+    told.into_iter().chain(guesses.into_iter().map(PathBuf::from)).find(|dir| dir.join("extension").is_dir())
 }
 
 fn candidates(account: Option<&Account>) -> Vec<PathBuf> {
@@ -132,11 +113,7 @@ fn newest_first(names: impl Iterator<Item = String>, prefix: &str) -> Vec<String
     let mut versions: Vec<(u32, String)> = names
         .filter_map(|name| {
             let version = name.strip_prefix(prefix)?.trim_start_matches('@');
-            let number = if version.is_empty() {
-                0
-            } else {
-                leading_number(version)?
-            };
+            let number = if version.is_empty() { 0 } else { leading_number(version)? };
             Some((number, name))
         })
         .collect();
@@ -151,9 +128,7 @@ fn major_version(text: &str) -> Option<u32> {
 
 /// The number a text begins with; also what `PG_VERSION` of a cluster holds.
 pub(super) fn leading_number(text: &str) -> Option<u32> {
-    let end = text
-        .find(|letter: char| !letter.is_ascii_digit())
-        .unwrap_or(text.len());
+    let end = text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len());
     text.get(..end)?.parse().ok()
 }
 
@@ -176,9 +151,6 @@ mod tests {
         let debian = ["9.6", "14", "17", "common"].map(String::from);
         assert_eq!(newest_first(debian.into_iter(), ""), ["17", "14", "9.6"]);
         let brew = ["postgresql", "postgresql@9.6", "postgresql@17", "redis"].map(String::from);
-        assert_eq!(
-            newest_first(brew.into_iter(), "postgresql"),
-            ["postgresql@17", "postgresql@9.6", "postgresql"]
-        );
+        assert_eq!(newest_first(brew.into_iter(), "postgresql"), ["postgresql@17", "postgresql@9.6", "postgresql"]);
     }
 }

@@ -23,15 +23,11 @@ const UNFINISHED: &str = "postgres.new.";
 /// whatever the umask, because the cluster runs as another user.
 pub(super) fn create_data_dir(dir: &Path, durability: Durability) -> Result<(), EmbeddedError> {
     if durability == Durability::Throwaway && dir.symlink_metadata().is_ok() {
-        return Err(EmbeddedError::NotNew {
-            dir: dir.to_path_buf(),
-        });
+        return Err(EmbeddedError::NotNew { dir: dir.to_path_buf() });
     }
     let is_root = rustix::process::geteuid().is_root();
-    let mut missing: Vec<&Path> = dir
-        .ancestors()
-        .take_while(|ancestor| !ancestor.as_os_str().is_empty() && !ancestor.exists())
-        .collect();
+    let mut missing: Vec<&Path> =
+        dir.ancestors().take_while(|ancestor| !ancestor.as_os_str().is_empty() && !ancestor.exists()).collect();
     missing.reverse();
     for folder in missing {
         let mode = if is_root { 0o755 } else { 0o700 };
@@ -59,32 +55,22 @@ pub(super) fn lock(layout: &Layout) -> Result<File, EmbeddedError> {
         .map_err(EmbeddedError::io("write", &layout.lock))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(EmbeddedError::Locked {
-            data_dir: layout.data_dir.clone(),
-        }),
+        Err(TryLockError::WouldBlock) => Err(EmbeddedError::Locked { data_dir: layout.data_dir.clone() }),
         Err(TryLockError::Error(source)) => Err(EmbeddedError::io("lock", &layout.lock)(source)),
     }
 }
 
 /// Makes the socket's folder, or checks the one that is there: whoever can write to it
 /// could put a socket of their own in the place of ours.
-pub(super) fn prepare_socket_dir(
-    layout: &Layout,
-    account: Option<&Account>,
-) -> Result<(), EmbeddedError> {
+pub(super) fn prepare_socket_dir(layout: &Layout, account: Option<&Account>) -> Result<(), EmbeddedError> {
     let dir = layout.socket_dir.as_path();
-    let refuse = |why| EmbeddedError::SocketDir {
-        dir: dir.to_path_buf(),
-        why,
-    };
+    let refuse = |why| EmbeddedError::SocketDir { dir: dir.to_path_buf(), why };
     if let Err(error) = DirBuilder::new().mode(0o700).create(dir)
         && error.kind() != std::io::ErrorKind::AlreadyExists
     {
         return Err(EmbeddedError::io("create", dir)(error));
     }
-    let found = dir
-        .symlink_metadata()
-        .map_err(EmbeddedError::io("open", dir))?;
+    let found = dir.symlink_metadata().map_err(EmbeddedError::io("open", dir))?;
     let ours = rustix::process::geteuid().as_raw();
     let owner = account.map_or(ours, |account| account.uid);
     if !found.is_dir() {
@@ -108,12 +94,10 @@ pub(super) fn made_by(layout: &Layout) -> Result<Option<u32>, EmbeddedError> {
     let file = layout.cluster.join("PG_VERSION");
     match std::fs::read_to_string(&file) {
         Ok(text) => Ok(leading_number(text.trim())),
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(EmbeddedError::io("read", &file)(error))
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(EmbeddedError::io("read", &file)(error)),
+        Err(_) if layout.cluster.symlink_metadata().is_ok() => {
+            Err(EmbeddedError::NotACluster { dir: layout.cluster.clone() })
         }
-        Err(_) if layout.cluster.symlink_metadata().is_ok() => Err(EmbeddedError::NotACluster {
-            dir: layout.cluster.clone(),
-        }),
         Err(_) => Ok(None),
     }
 }
@@ -129,13 +113,8 @@ pub(super) fn create_cluster(
     durability: Durability,
     log: &Log,
 ) -> Result<(), EmbeddedError> {
-    let fresh = layout
-        .data_dir
-        .join(format!("{UNFINISHED}{}", std::process::id()));
-    DirBuilder::new()
-        .mode(0o700)
-        .create(&fresh)
-        .map_err(EmbeddedError::io("create", &fresh))?;
+    let fresh = layout.data_dir.join(format!("{UNFINISHED}{}", std::process::id()));
+    DirBuilder::new().mode(0o700).create(&fresh).map_err(EmbeddedError::io("create", &fresh))?;
     hand_over(&fresh, account)?;
     check_reach(&fresh, account)?;
 
@@ -165,15 +144,10 @@ pub(super) fn create_cluster(
         log: log.file(),
     }
     .spawn()
-    .map_err(|source| EmbeddedError::Run {
-        program: shell(),
-        source,
-    })?;
+    .map_err(|source| EmbeddedError::Run { program: shell(), source })?;
     let mut left = INITDB_LIMIT_SECONDS * 1000 / 10;
     let status = loop {
-        let ended = child
-            .try_wait()
-            .map_err(EmbeddedError::io("wait for initdb in", &fresh))?;
+        let ended = child.try_wait().map_err(EmbeddedError::io("wait for initdb in", &fresh))?;
         match ended {
             Some(status) => break status,
             None if left == 0 => {
@@ -189,12 +163,9 @@ pub(super) fn create_cluster(
     };
     drop(pipe);
     if !status.success() {
-        return Err(EmbeddedError::Initdb {
-            why: log.reason_since(mark),
-        });
+        return Err(EmbeddedError::Initdb { why: log.reason_since(mark) });
     }
-    std::fs::rename(&fresh, &layout.cluster)
-        .map_err(EmbeddedError::io("create", &layout.cluster))?;
+    std::fs::rename(&fresh, &layout.cluster).map_err(EmbeddedError::io("create", &layout.cluster))?;
     if durability == Durability::Durable {
         // The rename itself must outlive a power cut.
         File::open(&layout.data_dir)

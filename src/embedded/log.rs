@@ -14,10 +14,7 @@ const SEARCHED: u64 = 64 * 1024;
 
 /// Messages PostgreSQL gives when it is only too early to start: processes of a
 /// postmaster that was killed are about to end.
-const TRANSIENT: [&str; 2] = [
-    "pre-existing shared memory block",
-    "lock file \"postmaster.pid\" already exists",
-];
+const TRANSIENT: [&str; 2] = ["pre-existing shared memory block", "lock file \"postmaster.pid\" already exists"];
 
 /// The open log. It is read through the open file, because the folder of a throw-away
 /// cluster may be gone by then.
@@ -97,20 +94,13 @@ impl Log {
 fn reason(text: &str) -> String {
     text.lines()
         .map(str::trim)
-        .rfind(|line| {
-            ["FATAL:", "PANIC:", "error:"]
-                .iter()
-                .any(|word| line.contains(word))
-        })
+        .rfind(|line| ["FATAL:", "PANIC:", "error:"].iter().any(|word| line.contains(word)))
         .unwrap_or_else(|| last_line(text))
         .to_owned()
 }
 
 fn last_line(text: &str) -> &str {
-    text.lines()
-        .map(str::trim)
-        .rfind(|line| !line.is_empty())
-        .unwrap_or("it said nothing")
+    text.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or("it said nothing")
 }
 
 #[cfg(test)]

@@ -154,9 +154,7 @@ impl Cluster {
                 State::Running => {}
             }
             if state.changed().await.is_err() {
-                return EmbeddedError::Failed {
-                    why: "its supervisor has ended".to_owned(),
-                };
+                return EmbeddedError::Failed { why: "its supervisor has ended".to_owned() };
             }
         }
         std::future::pending().await
@@ -217,20 +215,10 @@ impl Cluster {
         }
         folder::prepare_socket_dir(&layout, account_ref)?;
         let lifeline = Arc::new(Lifeline::default());
-        let server = Server {
-            layout: layout.clone(),
-            binaries,
-            account,
-            durability,
-            log,
-        };
+        let server = Server { layout: layout.clone(), binaries, account, durability, log };
         let child = server.start(&lifeline)?;
         let state = supervise::spawn(server, Arc::clone(&lifeline), lock, child)?;
-        Ok(Self {
-            layout,
-            lifeline,
-            state,
-        })
+        Ok(Self { layout, lifeline, state })
     }
 
     /// Connects once, as the proof that the cluster is ready. The database is made when
@@ -273,9 +261,7 @@ impl Drop for Cluster {
 }
 
 async fn connect(options: &PgConnectOptions) -> Result<PgConnection, sqlx::Error> {
-    timeout(CONNECT_LIMIT, PgConnection::connect_with(options))
-        .await
-        .unwrap_or(Err(sqlx::Error::PoolTimedOut))
+    timeout(CONNECT_LIMIT, PgConnection::connect_with(options)).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
 }
 
 /// Everything is said, so that `PGHOST` and its like in our environment, which mean some

@@ -32,9 +32,7 @@ impl Layout {
     /// The layout of an existing data folder; its path is made canonical, because the
     /// socket's place is derived from it and must not depend on how it was spelled.
     pub(super) fn of(data_dir: &Path) -> Result<Self, EmbeddedError> {
-        let data_dir = data_dir
-            .canonicalize()
-            .map_err(EmbeddedError::io("open the data folder", data_dir))?;
+        let data_dir = data_dir.canonicalize().map_err(EmbeddedError::io("open the data folder", data_dir))?;
         Ok(Self {
             cluster: data_dir.join("postgres"),
             socket_dir: socket_dir(&data_dir, &std::env::temp_dir()),
@@ -73,15 +71,12 @@ fn socket_dir(data_dir: &Path, temp_dir: &Path) -> PathBuf {
 
 /// Besides the length: sqlx wants UTF-8, and libpq takes a comma for the end of the path.
 fn fits(dir: &Path) -> bool {
-    dir.to_str().is_some_and(|text| !text.contains(','))
-        && socket_in(dir).as_os_str().len() <= SOCKET_PATH_MAX
+    dir.to_str().is_some_and(|text| !text.contains(',')) && socket_in(dir).as_os_str().len() <= SOCKET_PATH_MAX
 }
 
 /// FNV-1a: short, and the same in every process and version, unlike std's hashers.
 fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    })
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 /// Where data goes when nobody says otherwise: `/var/lib/stipple` for root, else the
@@ -93,11 +88,7 @@ pub fn default_data_dir() -> Result<PathBuf, EmbeddedError> {
     if rustix::process::geteuid().is_root() {
         return Ok(PathBuf::from("/var/lib/stipple"));
     }
-    let absolute = |name: &str| {
-        std::env::var_os(name)
-            .map(PathBuf::from)
-            .filter(|path| path.is_absolute())
-    };
+    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let home = || absolute("HOME").ok_or(EmbeddedError::NoHome);
     if cfg!(target_os = "macos") {
         return Ok(home()?.join("Library/Application Support/stipple"));
@@ -165,9 +156,6 @@ mod tests {
 
     #[test]
     fn a_path_in_a_url_is_encoded() {
-        assert_eq!(
-            percent_encoded(Path::new("/a b/ü+&")),
-            "/a%20b/%C3%BC%2B%26"
-        );
+        assert_eq!(percent_encoded(Path::new("/a b/ü+&")), "/a%20b/%C3%BC%2B%26");
     }
 }

@@ -46,9 +46,7 @@ pub(super) fn ready_socket_dir(cluster: &Path) -> Option<PathBuf> {
     UnixStream::connect(socket_in(&first.socket_dir)).ok()?;
     // Read again: the file may have been a dead server's, and the listener a new one's
     // that still replays its log.
-    PidFile::read(cluster)
-        .filter(|found| found.ready)
-        .map(|found| found.socket_dir)
+    PidFile::read(cluster).filter(|found| found.ready).map(|found| found.socket_dir)
 }
 
 /// Ends a server that an earlier process has left running (its guard does so as well, but
@@ -57,14 +55,8 @@ pub(super) fn settle_leftover(layout: &Layout) -> Result<(), EmbeddedError> {
     let Some((pid, process)) = leftover(layout) else {
         return Ok(());
     };
-    tracing::info!(
-        pid,
-        "stopping the PostgreSQL an earlier stipple left running"
-    );
-    for (signal, seconds) in [
-        (Signal::INT, FAST_LIMIT_SECONDS),
-        (Signal::QUIT, IMMEDIATE_LIMIT_SECONDS),
-    ] {
+    tracing::info!(pid, "stopping the PostgreSQL an earlier stipple left running");
+    for (signal, seconds) in [(Signal::INT, FAST_LIMIT_SECONDS), (Signal::QUIT, IMMEDIATE_LIMIT_SECONDS)] {
         // It may have ended in between.
         let _ = kill_process(process, signal);
         for _ in 0..seconds * POLLS_PER_SECOND {
@@ -95,9 +87,7 @@ fn leftover(layout: &Layout) -> Option<(i32, Pid)> {
             }
             None
         }
-        None => UnixStream::connect(socket_in(&found.socket_dir))
-            .is_ok()
-            .then_some((found.pid, process)),
+        None => UnixStream::connect(socket_in(&found.socket_dir)).is_ok().then_some((found.pid, process)),
     }
 }
 
@@ -124,24 +114,14 @@ mod tests {
     #[test]
     fn a_pid_file_is_read() {
         let ready = PidFile::parse(&format!("{TEXT}ready   \n"));
-        assert_eq!(
-            ready,
-            Some(PidFile {
-                pid: 4711,
-                socket_dir: PathBuf::from("/d/run"),
-                ready: true
-            })
-        );
+        assert_eq!(ready, Some(PidFile { pid: 4711, socket_dir: PathBuf::from("/d/run"), ready: true }));
         let starting = PidFile::parse(&format!("{TEXT}starting\n"));
         assert_eq!(starting.map(|found| found.ready), Some(false));
     }
 
     #[test]
     fn half_a_pid_file_is_not_ready() {
-        assert_eq!(
-            PidFile::parse("12\n/d").map(|found| found.ready),
-            Some(false)
-        );
+        assert_eq!(PidFile::parse("12\n/d").map(|found| found.ready), Some(false));
         assert_eq!(PidFile::parse(""), None);
         assert_eq!(PidFile::parse("-12\n"), None);
     }

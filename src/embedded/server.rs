@@ -41,13 +41,8 @@ const ALWAYS: [&str; 11] = [
     "log_checkpoints=off",
 ];
 const DURABLE: [&str; 3] = ["fsync=on", "synchronous_commit=on", "full_page_writes=on"];
-const THROWAWAY: [&str; 5] = [
-    "fsync=off",
-    "synchronous_commit=off",
-    "full_page_writes=off",
-    "wal_level=minimal",
-    "max_wal_senders=0",
-];
+const THROWAWAY: [&str; 5] =
+    ["fsync=off", "synchronous_commit=off", "full_page_writes=off", "wal_level=minimal", "max_wal_senders=0"];
 
 /// The write end of the guard's pipe: as long as it is open, PostgreSQL lives.
 #[derive(Default)]
@@ -117,14 +112,10 @@ impl Server {
                 return Err(EmbeddedError::Stopped);
             }
             early += 1;
-            let again = self.durability == Durability::Durable
-                && self.log.is_transient_since(mark)
-                && early < EARLY_STARTS_MAX;
+            let again =
+                self.durability == Durability::Durable && self.log.is_transient_since(mark) && early < EARLY_STARTS_MAX;
             if !again {
-                return Err(EmbeddedError::Start {
-                    why: self.log.reason_since(mark),
-                    log: self.layout.log.clone(),
-                });
+                return Err(EmbeddedError::Start { why: self.log.reason_since(mark), log: self.layout.log.clone() });
             }
             tracing::debug!(early, "an earlier PostgreSQL still ends: starting again");
             std::thread::sleep(EARLY_START_PAUSE);
@@ -132,15 +123,9 @@ impl Server {
     }
 
     /// `false` when it ended instead.
-    fn wait_until_ready(
-        &self,
-        child: &mut Child,
-        lifeline: &Lifeline,
-    ) -> Result<bool, EmbeddedError> {
+    fn wait_until_ready(&self, child: &mut Child, lifeline: &Lifeline) -> Result<bool, EmbeddedError> {
         for _ in 0..READY_LIMIT_SECONDS * 100 {
-            let ended = child
-                .try_wait()
-                .map_err(EmbeddedError::io("wait for", &self.binaries.postgres))?;
+            let ended = child.try_wait().map_err(EmbeddedError::io("wait for", &self.binaries.postgres))?;
             if ended.is_some() {
                 return Ok(false);
             }
@@ -181,19 +166,12 @@ impl Server {
             log: self.log.file(),
         }
         .spawn()
-        .map_err(|source| EmbeddedError::Run {
-            program: shell(),
-            source,
-        })
+        .map_err(|source| EmbeddedError::Run { program: shell(), source })
     }
 
     /// The setting is a list of names, so ours is quoted: it may hold a comma.
     fn socket_setting(&self) -> OsString {
-        let dir = self
-            .layout
-            .socket_dir
-            .to_string_lossy()
-            .replace('"', "\"\"");
+        let dir = self.layout.socket_dir.to_string_lossy().replace('"', "\"\"");
         format!("unix_socket_directories=\"{dir}\"").into()
     }
 }

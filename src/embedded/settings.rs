@@ -28,11 +28,7 @@ impl Settings {
     /// A cluster whose data is kept in `data_dir`.
     #[must_use]
     pub fn durable(data_dir: impl Into<PathBuf>) -> Self {
-        Self {
-            data_dir: data_dir.into(),
-            durability: Durability::Durable,
-            bin_dir: None,
-        }
+        Self { data_dir: data_dir.into(), durability: Durability::Durable, bin_dir: None }
     }
 
     /// A cluster for tests in a new folder of the temp folder, named after this process.
@@ -48,10 +44,6 @@ impl Settings {
                 break dir;
             }
         };
-        Self {
-            data_dir,
-            durability: Durability::Throwaway,
-            bin_dir: None,
-        }
+        Self { data_dir, durability: Durability::Throwaway, bin_dir: None }
     }
 }

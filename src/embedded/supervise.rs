@@ -69,10 +69,8 @@ fn keep(server: &Server, lifeline: &Lifeline, child: Child) -> State {
         if lifeline.is_cut() {
             return State::Stopped;
         }
-        let mut why = format!(
-            "PostgreSQL ended by itself ({ended}); last in its log: {}",
-            server.log.last_line_since(mark)
-        );
+        let mut why =
+            format!("PostgreSQL ended by itself ({ended}); last in its log: {}", server.log.last_line_since(mark));
         tracing::error!("{why}");
         if server.durability == Durability::Throwaway {
             return State::Failed(why);
@@ -91,11 +89,7 @@ fn keep(server: &Server, lifeline: &Lifeline, child: Child) -> State {
             restarts.push_back(now);
             match server.start(lifeline) {
                 Ok(child) => {
-                    tracing::warn!(
-                        restarts = restarts.len(),
-                        limit = RESTARTS_MAX,
-                        "PostgreSQL runs again"
-                    );
+                    tracing::warn!(restarts = restarts.len(), limit = RESTARTS_MAX, "PostgreSQL runs again");
                     break child;
                 }
                 Err(_) if lifeline.is_cut() => return State::Stopped,
@@ -113,13 +107,11 @@ fn wait(server: &Server, child: &mut Child) -> String {
     std::thread::scope(|scope| {
         // Dropping the sender wakes the watcher, so that the scope ends with the wait.
         let (running, ended) = mpsc::channel::<()>();
-        let watcher = std::thread::Builder::new()
-            .name("stipple-pg-log".to_owned())
-            .spawn_scoped(scope, move || {
-                while ended.recv_timeout(LOG_CHECK) == Err(mpsc::RecvTimeoutError::Timeout) {
-                    server.log.trim();
-                }
-            });
+        let watcher = std::thread::Builder::new().name("stipple-pg-log".to_owned()).spawn_scoped(scope, move || {
+            while ended.recv_timeout(LOG_CHECK) == Err(mpsc::RecvTimeoutError::Timeout) {
+                server.log.trim();
+            }
+        });
         if let Err(error) = watcher {
             tracing::warn!(%error, "the size of the PostgreSQL log is not watched");
         }

@@ -94,9 +94,7 @@ fn parse_check(message: pb::CheckActivityRequest) -> Result<Scoped<CheckActivity
         let short = during.length() <= TimeDelta::days(MAX_ACTIVITY_DAYS);
         fields.some("end_time", short.then_some(during), "must be at most 31 days after start_time")
     });
-    scoped(fields, &practice_id, || {
-        Some(CheckActivity { patient: patient?, activity: activity?, during: during? })
-    })
+    scoped(fields, &practice_id, || Some(CheckActivity { patient: patient?, activity: activity?, during: during? }))
 }
 
 fn rendered(window: &AftercareWindow) -> pb::AftercareWindow {

@@ -22,52 +22,27 @@ impl HistoryService for Services {
         let page = self.app.list_changes(&caller, scoped).await?;
         Ok(Response::new(pb::ListChangesResponse {
             changes: page.items.iter().map(rendered).collect(),
-            next_page_token: page
-                .next
-                .map(|after| query.token(&after))
-                .unwrap_or_default(),
+            next_page_token: page.next.map(|after| query.token(&after)).unwrap_or_default(),
         }))
     }
 }
 
 fn parse_list(message: pb::ListChangesRequest) -> Result<(Query, Scoped<PageOf<i64>>), Error> {
-    let pb::ListChangesRequest {
-        practice_id,
-        after_revision,
-        page_size,
-        page_token,
-    } = message;
+    let pb::ListChangesRequest { practice_id, after_revision, page_size, page_token } = message;
     let query = Query::new("ListChanges", &[&practice_id, &after_revision.to_string()]);
     let mut fields = Fields::default();
-    let from = fields.some(
-        "after_revision",
-        (after_revision >= 0).then_some(after_revision),
-        "must not be negative",
-    );
+    let from = fields.some("after_revision", (after_revision >= 0).then_some(after_revision), "must not be negative");
     let page = fields.page::<i64>(&query, page_size, &page_token)?;
     let scoped = scoped(fields, &practice_id, || {
         let (from, PageOf { size, after }) = (from?, page?);
         // A page token stands for a later place in the same list.
-        Some(PageOf {
-            size,
-            after: Some(after.unwrap_or(from)),
-        })
+        Some(PageOf { size, after: Some(after.unwrap_or(from)) })
     })?;
     Ok((query, scoped))
 }
 
 fn rendered(change: &Change) -> pb::Change {
-    let Change {
-        revision,
-        recorded_at,
-        kind,
-        subject,
-        patient,
-        appointments,
-        token,
-        role,
-        request,
-    } = change;
+    let Change { revision, recorded_at, kind, subject, patient, appointments, token, role, request } = change;
     pb::Change {
         revision: *revision,
         recorded_at: Some(render::timestamp(*recorded_at)),

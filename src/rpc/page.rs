@@ -97,7 +97,16 @@ macro_rules! id_places {
 }
 
 id_places!(
-    PracticeId, ClinicId, ClosureId, ResourceId, TimeOffId, TreatmentId, ProtocolId, PatientId, SeriesId, AppointmentId,
+    PracticeId,
+    ClinicId,
+    ClosureId,
+    ResourceId,
+    TimeOffId,
+    TreatmentId,
+    ProtocolId,
+    PatientId,
+    SeriesId,
+    AppointmentId,
     TokenId
 );
 

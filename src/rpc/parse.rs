@@ -276,11 +276,7 @@ fn minutes(text: &str) -> Option<i32> {
 }
 
 /// A request that reads.
-pub fn scoped<T>(
-    mut fields: Fields,
-    practice_id: &str,
-    build: impl FnOnce() -> Option<T>,
-) -> Result<Scoped<T>, Error> {
+pub fn scoped<T>(mut fields: Fields, practice_id: &str, build: impl FnOnce() -> Option<T>) -> Result<Scoped<T>, Error> {
     let practice = fields.optional_id::<PracticeId>("practice_id", practice_id);
     fields.finish(|| Some(Scoped { practice: practice?, query: build()? }))
 }

@@ -159,14 +159,8 @@ fn parse_list_practices(message: pb::ListPracticesRequest) -> Result<(Query, Pag
 
 fn parse_update_practice(message: pb::UpdatePracticeRequest) -> Result<Command<Update<(), PracticeSettings>>, Error> {
     let head = Head::new(&message, &message.practice_id, &message.request_id, message.validate_only);
-    let pb::UpdatePracticeRequest {
-        practice_id: _,
-        request_id: _,
-        validate_only: _,
-        etag,
-        name,
-        booking_horizon_days,
-    } = message;
+    let pb::UpdatePracticeRequest { practice_id: _, request_id: _, validate_only: _, etag, name, booking_horizon_days } =
+        message;
     let mut fields = Fields::default();
     let etag = fields.etag(&etag);
     let settings = practice_settings(&mut fields, &name, booking_horizon_days);

@@ -9,7 +9,10 @@ use super::pb;
 /// An instant.
 pub fn timestamp(at: Instant) -> prost_types::Timestamp {
     // Sub-second nanoseconds are below 2 * 10^9, which an i32 holds.
-    prost_types::Timestamp { seconds: at.timestamp(), nanos: at.timestamp_subsec_nanos().try_into().unwrap_or_default() }
+    prost_types::Timestamp {
+        seconds: at.timestamp(),
+        nanos: at.timestamp_subsec_nanos().try_into().unwrap_or_default(),
+    }
 }
 
 /// A stretch of the week.

@@ -68,7 +68,9 @@ impl From<sqlx::Error> for StoreError {
                 match state.as_str() {
                     SERIALIZATION_FAILURE | DEADLOCK_DETECTED => Self::Contended(error),
                     QUERY_CANCELED | LOCK_NOT_AVAILABLE => Self::Unavailable(error),
-                    state if UNAVAILABLE_CLASSES.iter().any(|class| state.starts_with(class)) => Self::Unavailable(error),
+                    state if UNAVAILABLE_CLASSES.iter().any(|class| state.starts_with(class)) => {
+                        Self::Unavailable(error)
+                    }
                     _ => Self::Fault(error),
                 }
             }

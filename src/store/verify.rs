@@ -41,29 +41,11 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let width = self
-            .checks
-            .iter()
-            .map(|check| check.what.chars().count())
-            .max()
-            .unwrap_or_default();
-        writeln!(
-            f,
-            "{:<7}  {:<width$}  {:>10}  {:>10}",
-            "promise", "what holds", "rows", "violations"
-        )?;
+        let width = self.checks.iter().map(|check| check.what.chars().count()).max().unwrap_or_default();
+        writeln!(f, "{:<7}  {:<width$}  {:>10}  {:>10}", "promise", "what holds", "rows", "violations")?;
         for check in &self.checks {
-            let Check {
-                promise,
-                what,
-                rows_checked,
-                violations,
-                examples,
-            } = check;
-            writeln!(
-                f,
-                "{promise:<7}  {what:<width$}  {rows_checked:>10}  {violations:>10}"
-            )?;
+            let Check { promise, what, rows_checked, violations, examples } = check;
+            writeln!(f, "{promise:<7}  {what:<width$}  {rows_checked:>10}  {violations:>10}")?;
             for example in examples {
                 writeln!(f, "         ! {example}")?;
             }
@@ -72,20 +54,10 @@ impl fmt::Display for Report {
         let violations: i64 = self.checks.iter().map(|check| check.violations).sum();
         let checks = self.checks.len();
         if self.is_clean() {
-            write!(
-                f,
-                "clean: {checks} checks over {rows} rows found no violation"
-            )
+            write!(f, "clean: {checks} checks over {rows} rows found no violation")
         } else {
-            let broken = self
-                .checks
-                .iter()
-                .filter(|check| check.violations != 0)
-                .count();
-            write!(
-                f,
-                "NOT CLEAN: {violations} violations, in {broken} of {checks} checks over {rows} rows"
-            )
+            let broken = self.checks.iter().filter(|check| check.violations != 0).count();
+            write!(f, "NOT CLEAN: {violations} violations, in {broken} of {checks} checks over {rows} rows")
         }
     }
 }
@@ -95,29 +67,17 @@ impl fmt::Display for Report {
 pub async fn verify(db: &mut PgConnection) -> Result<Report, StoreError> {
     make_room(db).await?;
     let mut checks = Vec::new();
-    let rows = sqlx::query_file_as!(Row, "src/store/verify/p1.sql", MAX_EXAMPLES)
-        .fetch_all(&mut *db)
-        .await?;
+    let rows = sqlx::query_file_as!(Row, "src/store/verify/p1.sql", MAX_EXAMPLES).fetch_all(&mut *db).await?;
     checks.extend(rows.into_iter().map(|row| row.read("P1")));
-    let rows = sqlx::query_file_as!(Row, "src/store/verify/p2.sql", MAX_EXAMPLES)
-        .fetch_all(&mut *db)
-        .await?;
+    let rows = sqlx::query_file_as!(Row, "src/store/verify/p2.sql", MAX_EXAMPLES).fetch_all(&mut *db).await?;
     checks.extend(rows.into_iter().map(|row| row.read("P2")));
-    let rows = sqlx::query_file_as!(Row, "src/store/verify/p3.sql", MAX_EXAMPLES)
-        .fetch_all(&mut *db)
-        .await?;
+    let rows = sqlx::query_file_as!(Row, "src/store/verify/p3.sql", MAX_EXAMPLES).fetch_all(&mut *db).await?;
     checks.extend(rows.into_iter().map(|row| row.read("P3")));
-    let rows = sqlx::query_file_as!(Row, "src/store/verify/p4.sql", MAX_EXAMPLES)
-        .fetch_all(&mut *db)
-        .await?;
+    let rows = sqlx::query_file_as!(Row, "src/store/verify/p4.sql", MAX_EXAMPLES).fetch_all(&mut *db).await?;
     checks.extend(rows.into_iter().map(|row| row.read("P4")));
-    let rows = sqlx::query_file_as!(Row, "src/store/verify/p6.sql", MAX_EXAMPLES)
-        .fetch_all(&mut *db)
-        .await?;
+    let rows = sqlx::query_file_as!(Row, "src/store/verify/p6.sql", MAX_EXAMPLES).fetch_all(&mut *db).await?;
     checks.extend(rows.into_iter().map(|row| row.read("P6")));
-    let rows = sqlx::query_file_as!(Row, "src/store/verify/p7.sql", MAX_EXAMPLES)
-        .fetch_all(&mut *db)
-        .await?;
+    let rows = sqlx::query_file_as!(Row, "src/store/verify/p7.sql", MAX_EXAMPLES).fetch_all(&mut *db).await?;
     checks.extend(rows.into_iter().map(|row| row.read("P7")));
     Ok(Report { checks })
 }
@@ -150,19 +110,8 @@ struct Row {
 
 impl Row {
     fn read(self, promise: &'static str) -> Check {
-        let Self {
-            what,
-            rows_checked,
-            violations,
-            examples,
-        } = self;
-        Check {
-            promise,
-            what,
-            rows_checked,
-            violations,
-            examples,
-        }
+        let Self { what, rows_checked, violations, examples } = self;
+        Check { promise, what, rows_checked, violations, examples }
     }
 }
 
@@ -172,33 +121,19 @@ mod tests {
 
     fn check(violations: i64, examples: &[&str]) -> Check {
         let examples = examples.iter().map(|&example| example.to_owned()).collect();
-        Check {
-            promise: "P1",
-            what: "a thing holds".to_owned(),
-            rows_checked: 12,
-            violations,
-            examples,
-        }
+        Check { promise: "P1", what: "a thing holds".to_owned(), rows_checked: 12, violations, examples }
     }
 
     #[test]
     fn a_clean_report_ends_in_its_verdict() {
-        let report = Report {
-            checks: vec![check(0, &[]), check(0, &[])],
-        };
+        let report = Report { checks: vec![check(0, &[]), check(0, &[])] };
         assert!(report.is_clean());
-        assert!(
-            report
-                .to_string()
-                .ends_with("\nclean: 2 checks over 24 rows found no violation")
-        );
+        assert!(report.to_string().ends_with("\nclean: 2 checks over 24 rows found no violation"));
     }
 
     #[test]
     fn a_report_of_violations_names_examples_and_ends_in_its_verdict() {
-        let report = Report {
-            checks: vec![check(0, &[]), check(3, &["practice 7", "practice 8"])],
-        };
+        let report = Report { checks: vec![check(0, &[]), check(3, &["practice 7", "practice 8"])] };
         assert!(!report.is_clean());
         let text = report.to_string();
         assert!(text.contains("         ! practice 7\n         ! practice 8\n"));

@@ -13,9 +13,9 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tonic::transport::Channel;
 
+use super::cluster;
 use super::kill::Killed;
 use super::wire::{Clients, Wire};
-use super::cluster;
 
 /// What the servers' clocks show when a test begins: a Monday, 9:00 in Berlin.
 pub const NOW: &str = "2026-01-05T08:00:00Z";

@@ -18,9 +18,9 @@ use stipple::rpc::pb::patient_service_client::PatientServiceClient;
 use stipple::rpc::pb::practice_service_client::PracticeServiceClient;
 use stipple::rpc::pb::resource_service_client::ResourceServiceClient;
 use stipple::rpc::pb::series_service_client::SeriesServiceClient;
+use tonic::Status;
 use tonic::body::Body;
 use tonic::codegen::http::{Request, Response, Uri, header};
-use tonic::Status;
 use tower::{Service as _, ServiceExt as _};
 
 use super::kill::MAX_SENDS;
@@ -83,7 +83,9 @@ async fn send_until_answered(server: &TestServer, request: Request<Body>) -> Res
         };
         match sent.await {
             Ok(_) if !spared && killed.loses_reply(generation).await => {}
-            Ok((parts, body)) => return Ok(Response::from_parts(parts, Body::new(body.map_err(|never| match never {})))),
+            Ok((parts, body)) => {
+                return Ok(Response::from_parts(parts, Body::new(body.map_err(|never| match never {}))));
+            }
             Err(_) => killed.recover(generation).await,
         }
     }

@@ -185,10 +185,9 @@ impl World {
 
     /// A request for a series of the first patient's abdomen, with sessions at these wall-clock times.
     pub fn series_request(&self, starts: &[&str]) -> pb::BookSeriesRequest {
-        let sessions = starts.iter().map(|start| pb::SessionRequest {
-            start_time: timestamp(self.local(start)),
-            ..Default::default()
-        });
+        let sessions = starts
+            .iter()
+            .map(|start| pb::SessionRequest { start_time: timestamp(self.local(start)), ..Default::default() });
         pb::BookSeriesRequest {
             request_id: request_id(),
             patient_id: self.patients[0].clone(),
@@ -269,7 +268,10 @@ pub fn evidence() -> Option<pb::Evidence> {
 
 /// See [`World::needling`].
 pub fn needling() -> pb::TreatmentContent {
-    let need = |kind: pb::ResourceKind, qualification: &str| pb::Need { kind: kind.into(), qualification: qualification.into() };
+    let need = |kind: pb::ResourceKind, qualification: &str| pb::Need {
+        kind: kind.into(),
+        qualification: qualification.into(),
+    };
     let room = || need(pb::ResourceKind::Room, "treatment_room");
     let assistant = || need(pb::ResourceKind::Assistant, "assistance");
     let pen = || need(pb::ResourceKind::Device, "needling_pen");

@@ -3,8 +3,8 @@
 
 use super::{Course, Service};
 use crate::domain::catalog::Activity::{
-    self, Alcohol, BotulinumToxin, ChemicalPeel, Depilation, Exercise, Filler, Heat, LaserAndLight,
-    MakeUp, RetinoidsAndAcids, SunExposure, Swimming, Vaccination,
+    self, Alcohol, BotulinumToxin, ChemicalPeel, Depilation, Exercise, Filler, Heat, LaserAndLight, MakeUp,
+    RetinoidsAndAcids, SunExposure, Swimming, Vaccination,
 };
 use crate::domain::catalog::Grade;
 use crate::domain::catalog::ResourceKind::{self, Assistant, Device, Practitioner, Room};
@@ -81,11 +81,7 @@ const NUMBING: PhaseRow = With("numbing", 30, &[TREATMENT_ROOM, PREPARES]);
 const TALK: PhaseRow = With("aftercare talk", 5, &[TREATMENT_ROOM, PREPARES]);
 const NEEDLING: PhaseRow = Proper("needling", 30, &[TREATMENT_ROOM, NEEDLES, PEN]);
 const NEEDLING_RF: PhaseRow = Proper("needling", 30, &[TREATMENT_ROOM, NEEDLES_RF, RF_DEVICE]);
-const DRAW_AND_SPIN: PhaseRow = With(
-    "draw and spin",
-    15,
-    &[TREATMENT_ROOM, DRAWS_BLOOD, CENTRIFUGE],
-);
+const DRAW_AND_SPIN: PhaseRow = With("draw and spin", 15, &[TREATMENT_ROOM, DRAWS_BLOOD, CENTRIFUGE]);
 const TURNOVER: PhaseRow = After("turnover", 15, &[TREATMENT_ROOM, PEN]);
 const TURNOVER_RF: PhaseRow = After("turnover", 15, &[TREATMENT_ROOM, RF_DEVICE]);
 const CLEANING: PhaseRow = After("turnover", 10, &[TREATMENT_ROOM]);
@@ -95,36 +91,17 @@ const PEN_VISIT: &[PhaseRow] = &[NUMBING, NEEDLING, TALK, TURNOVER];
 /// The blood is drawn before the numbing, because numbness fades within half an hour: needling must follow at once.
 const PRP_VISIT: &[PhaseRow] = &[DRAW_AND_SPIN, NUMBING, NEEDLING, TALK, TURNOVER];
 const RF_VISIT: &[PhaseRow] = &[NUMBING, NEEDLING_RF, TALK, TURNOVER_RF];
-const AQUAGOLD_VISIT: &[PhaseRow] = &[
-    NUMBING,
-    Proper("micro-injection", 30, &[TREATMENT_ROOM, INJECTS]),
-    TALK,
-    CLEANING,
-];
+const AQUAGOLD_VISIT: &[PhaseRow] =
+    &[NUMBING, Proper("micro-injection", 30, &[TREATMENT_ROOM, INJECTS]), TALK, CLEANING];
 const CONSULTATION_VISIT: &[PhaseRow] = &[With("consultation", 30, &[CONSULTING_ROOM, CLEARS])];
-const LASER_VISIT: &[PhaseRow] = &[
-    Proper("laser", 30, &[TREATMENT_ROOM, LASERS, LASER]),
-    CLEANING,
-];
+const LASER_VISIT: &[PhaseRow] = &[Proper("laser", 30, &[TREATMENT_ROOM, LASERS, LASER]), CLEANING];
 const PEEL_VISIT: &[PhaseRow] = &[Proper("peel", 40, &[TREATMENT_ROOM, PEELS]), CLEANING];
-const INJECTION_VISIT: &[PhaseRow] = &[
-    Proper("injection", 20, &[TREATMENT_ROOM, INJECTS]),
-    CLEANING,
-];
+const INJECTION_VISIT: &[PhaseRow] = &[Proper("injection", 20, &[TREATMENT_ROOM, INJECTS]), CLEANING];
 const WAXING_VISIT: &[PhaseRow] = &[Proper("waxing", 40, &[TREATMENT_ROOM, WAXES]), CLEANING];
 const MAKE_UP_VISIT: &[PhaseRow] = &[Proper("make-up", 45, &[CONSULTING_ROOM, MAKES_UP])];
-const SAUNA_VISIT: &[PhaseRow] = &[
-    Proper("sauna", 60, &[SAUNA]),
-    After("turnover", 15, &[SAUNA]),
-];
-const POOL_VISIT: &[PhaseRow] = &[
-    Proper("hydrotherapy", 45, &[POOL]),
-    After("turnover", 15, &[POOL]),
-];
-const SUNBED_VISIT: &[PhaseRow] = &[
-    Proper("sunbed", 15, &[SUNBED]),
-    After("turnover", 10, &[SUNBED]),
-];
+const SAUNA_VISIT: &[PhaseRow] = &[Proper("sauna", 60, &[SAUNA]), After("turnover", 15, &[SAUNA])];
+const POOL_VISIT: &[PhaseRow] = &[Proper("hydrotherapy", 45, &[POOL]), After("turnover", 15, &[POOL])];
+const SUNBED_VISIT: &[PhaseRow] = &[Proper("sunbed", 15, &[SUNBED]), After("turnover", 10, &[SUNBED])];
 const CLASS_VISIT: &[PhaseRow] = &[Proper("training", 45, &[STUDIO, TRAINS])];
 
 const fn row(
@@ -135,14 +112,7 @@ const fn row(
     forbids: Forbids,
     phases: &'static [PhaseRow],
 ) -> TreatmentRow {
-    TreatmentRow {
-        service,
-        name,
-        spacing_days,
-        exposures,
-        forbids,
-        phases,
-    }
+    TreatmentRow { service, name, spacing_days, exposures, forbids, phases }
 }
 
 /// The treatments. A maintenance session comes 28 days after the last at the earliest; when it does come is up to the
@@ -214,14 +184,7 @@ const fn course(
     gap: [i32; 4],
     grade: Grade,
 ) -> ProtocolRow {
-    ProtocolRow {
-        course,
-        service,
-        name,
-        sessions,
-        gap,
-        grade,
-    }
+    ProtocolRow { course, service, name, sessions, gap, grade }
 }
 
 /// The protocols.

@@ -18,8 +18,7 @@ pub const STRETCH_MARK_WHY: &str = "The page on stretch marks asks for 7 days wh
     pages on the face ask for less.";
 
 /// Where the windows of `AquaGold` come from.
-pub const AQUAGOLD_SOURCE: &str =
-    "No standard protocol was found (realself.com); a judgement of this project.";
+pub const AQUAGOLD_SOURCE: &str = "No standard protocol was found (realself.com); a judgement of this project.";
 
 /// Why the windows of `AquaGold` are what they are.
 pub const AQUAGOLD_WHY: &str = "AquaGold needles the skin and usually carries botulinum toxin and filler, so the \

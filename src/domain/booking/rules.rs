@@ -121,8 +121,12 @@ impl<'a> Desk<'a> {
     /// A resource for each need, if there is a choice that uses every named one.
     fn serving(&self, start: Instant) -> Option<Vec<ResourceId>> {
         let resources = &self.facts.resources;
-        let named: Vec<usize> =
-            self.request.named.iter().filter_map(|id| resources.iter().position(|resource| resource.id == *id)).collect();
+        let named: Vec<usize> = self
+            .request
+            .named
+            .iter()
+            .filter_map(|id| resources.iter().position(|resource| resource.id == *id))
+            .collect();
         let options: Vec<Vec<usize>> = (0..self.timing.needs.len())
             .map(|need| {
                 let mut able: Vec<usize> =
@@ -230,14 +234,20 @@ impl<'a> Desk<'a> {
             Self::check(Rule::PatientBusy, move |start| {
                 let visit = self.timing.visit(start);
                 let there = patient.visits.iter().filter(|other| other.during.overlaps(visit));
-                there.map(|other| Obstacle::new(Some(other.other), "the patient has another visit at that time")).collect()
+                there
+                    .map(|other| Obstacle::new(Some(other.other), "the patient has another visit at that time"))
+                    .collect()
             }),
             Self::check(Rule::SessionTooSoon, move |start| self.gaps_broken(start)),
             Self::check(Rule::ActivityForbidden, move |start| {
                 self.windows_hit(start, WindowRole::Exposes, "is forbidden by an aftercare window at that time")
             }),
             Self::check(Rule::ForbidsBookedActivity, move |start| {
-                self.windows_hit(start, WindowRole::Restricts, "is booked at a time in which this visit would forbid it")
+                self.windows_hit(
+                    start,
+                    WindowRole::Restricts,
+                    "is booked at a time in which this visit would forbid it",
+                )
             }),
         ]
     }
@@ -291,8 +301,9 @@ impl<'a> Desk<'a> {
         let mut met = BTreeSet::new();
         for id in &self.request.named {
             let Some(resource) = self.facts.resources.iter().find(|resource| resource.id == *id) else { continue };
-            let free_need = (0..self.timing.needs.len())
-                .find(|need| !met.contains(need) && self.timing.needs.get(*need).is_some_and(|n| resource.is_qualified(n)));
+            let free_need = (0..self.timing.needs.len()).find(|need| {
+                !met.contains(need) && self.timing.needs.get(*need).is_some_and(|n| resource.is_qualified(n))
+            });
             if let Some(need) = free_need {
                 met.insert(need);
             }
@@ -323,7 +334,8 @@ impl<'a> Desk<'a> {
             return vec![check(Rule::ResourceInactive, always("the resource has been put out of use"))];
         }
         let Some(need) = need else {
-            let text = "the resource is not qualified for any need of the treatment that another named one does not serve";
+            let text =
+                "the resource is not qualified for any need of the treatment that another named one does not serve";
             return vec![check(Rule::ResourceNotQualified, always(text))];
         };
         let on_duty = resource.on_duty(self.request.clinic, self.clinic, self.span);
@@ -363,7 +375,8 @@ impl<'a> Desk<'a> {
                 resource.active && resource.is_qualified(wanted) && resource.serves(self.request.clinic)
             })
             .collect();
-        let (kind, qualification) = (self.timing.needs[need].kind.as_str(), self.timing.needs[need].qualification.as_str());
+        let (kind, qualification) =
+            (self.timing.needs[need].kind.as_str(), self.timing.needs[need].qualification.as_str());
         if candidates.is_empty() {
             let text = format!("no {kind} at the clinic is qualified for {qualification}");
             return Self::check(Rule::NoQualifiedResource, move |_| vec![Obstacle::new(None, text.clone())]);

@@ -19,9 +19,7 @@ impl CatalogService for Services {
         let (caller, message) = open(request)?;
         let command = treatment::parse_publish(message)?;
         let published = self.app.publish_treatment(&caller, &command).await?;
-        Ok(Response::new(pb::PublishTreatmentResponse {
-            treatment: Some(treatment::rendered(&published)),
-        }))
+        Ok(Response::new(pb::PublishTreatmentResponse { treatment: Some(treatment::rendered(&published)) }))
     }
 
     async fn get_treatment(
@@ -31,9 +29,7 @@ impl CatalogService for Services {
         let (caller, message) = open(request)?;
         let scoped = treatment::parse_get(message)?;
         let found = self.app.get_treatment(&caller, scoped).await?;
-        Ok(Response::new(pb::GetTreatmentResponse {
-            treatment: Some(treatment::rendered(&found)),
-        }))
+        Ok(Response::new(pb::GetTreatmentResponse { treatment: Some(treatment::rendered(&found)) }))
     }
 
     async fn list_treatments(
@@ -45,10 +41,7 @@ impl CatalogService for Services {
         let page = self.app.list_treatments(&caller, scoped).await?;
         Ok(Response::new(pb::ListTreatmentsResponse {
             treatments: page.items.iter().map(treatment::rendered).collect(),
-            next_page_token: page
-                .next
-                .map(|after| query.token(&after))
-                .unwrap_or_default(),
+            next_page_token: page.next.map(|after| query.token(&after)).unwrap_or_default(),
         }))
     }
 
@@ -59,9 +52,7 @@ impl CatalogService for Services {
         let (caller, message) = open(request)?;
         let command = protocol::parse_publish(message)?;
         let published = self.app.publish_protocol(&caller, &command).await?;
-        Ok(Response::new(pb::PublishProtocolResponse {
-            protocol: Some(protocol::rendered(&published)),
-        }))
+        Ok(Response::new(pb::PublishProtocolResponse { protocol: Some(protocol::rendered(&published)) }))
     }
 
     async fn get_protocol(
@@ -71,9 +62,7 @@ impl CatalogService for Services {
         let (caller, message) = open(request)?;
         let scoped = protocol::parse_get(message)?;
         let found = self.app.get_protocol(&caller, scoped).await?;
-        Ok(Response::new(pb::GetProtocolResponse {
-            protocol: Some(protocol::rendered(&found)),
-        }))
+        Ok(Response::new(pb::GetProtocolResponse { protocol: Some(protocol::rendered(&found)) }))
     }
 
     async fn list_protocols(
@@ -85,41 +74,23 @@ impl CatalogService for Services {
         let page = self.app.list_protocols(&caller, scoped).await?;
         Ok(Response::new(pb::ListProtocolsResponse {
             protocols: page.items.iter().map(protocol::rendered).collect(),
-            next_page_token: page
-                .next
-                .map(|after| query.token(&after))
-                .unwrap_or_default(),
+            next_page_token: page.next.map(|after| query.token(&after)).unwrap_or_default(),
         }))
     }
 }
 
 /// What to publish the next version of, with its etag; none, with neither, for something new.
-#[expect(
-    clippy::option_option,
-    reason = "the outer says whether it is well formed, the inner whether it is there"
-)]
-fn replaces<Id: From<uuid::Uuid>>(
-    fields: &mut Fields,
-    field: &str,
-    id: &str,
-    etag: &str,
-) -> Option<Option<(Id, i64)>> {
+#[expect(clippy::option_option, reason = "the outer says whether it is well formed, the inner whether it is there")]
+fn replaces<Id: From<uuid::Uuid>>(fields: &mut Fields, field: &str, id: &str, etag: &str) -> Option<Option<(Id, i64)>> {
     if id.is_empty() {
-        return fields.some(
-            "etag",
-            etag.is_empty().then_some(None),
-            &format!("must be empty without {field}"),
-        );
+        return fields.some("etag", etag.is_empty().then_some(None), &format!("must be empty without {field}"));
     }
     let (id, etag) = (fields.id(field, id), fields.etag(etag));
     Some(Some((id?, etag?)))
 }
 
 /// Which version; none for the highest.
-#[expect(
-    clippy::option_option,
-    reason = "the outer says whether it is well formed, the inner whether it is there"
-)]
+#[expect(clippy::option_option, reason = "the outer says whether it is well formed, the inner whether it is there")]
 fn version(fields: &mut Fields, version: i32) -> Option<Option<i32>> {
     let known = (version >= 0).then_some((version > 0).then_some(version));
     fields.some("version", known, "must be a version, or 0 for the highest")
@@ -127,17 +98,9 @@ fn version(fields: &mut Fields, version: i32) -> Option<Option<i32>> {
 
 /// Where the numbers of a restriction or a protocol come from.
 fn evidence(fields: &mut Fields, field: &str, evidence: Option<&pb::Evidence>) -> Option<Evidence> {
-    let pb::Evidence {
-        source,
-        grade,
-        rationale,
-    } = fields.some(field, evidence, "is required")?;
+    let pb::Evidence { source, grade, rationale } = fields.some(field, evidence, "is required")?;
     let source = fields.prose(&format!("{field}.source"), source);
     let grade = fields.grade(&format!("{field}.grade"), *grade);
     let rationale = fields.prose(&format!("{field}.rationale"), rationale);
-    Some(Evidence {
-        source: source?,
-        grade: grade?,
-        rationale: rationale?,
-    })
+    Some(Evidence { source: source?, grade: grade?, rationale: rationale? })
 }

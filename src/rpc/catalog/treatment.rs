@@ -4,23 +4,16 @@ use super::{evidence, replaces, version};
 use crate::app::commands::{PageOf, Publish, PublishTreatment, VersionOf};
 use crate::app::{Command, Error, Scoped};
 use crate::domain::catalog::{
-    Activity, GRID_MINUTES, MAX_NEEDS, MAX_PHASE_MINUTES, MAX_PHASES, MAX_SPACING_DAYS, MAX_SPAN,
-    Need, Phase, Qualification, Restriction, Span, Treatment, TreatmentContent,
+    Activity, GRID_MINUTES, MAX_NEEDS, MAX_PHASE_MINUTES, MAX_PHASES, MAX_SPACING_DAYS, MAX_SPAN, Need, Phase,
+    Qualification, Restriction, Span, Treatment, TreatmentContent,
 };
 use crate::domain::ids::TreatmentId;
 use crate::rpc::page::Query;
 use crate::rpc::parse::{Fields, Head, scoped};
 use crate::rpc::{pb, render};
 
-pub fn parse_publish(
-    message: pb::PublishTreatmentRequest,
-) -> Result<Command<PublishTreatment>, Error> {
-    let head = Head::new(
-        &message,
-        &message.practice_id,
-        &message.request_id,
-        message.validate_only,
-    );
+pub fn parse_publish(message: pb::PublishTreatmentRequest) -> Result<Command<PublishTreatment>, Error> {
+    let head = Head::new(&message, &message.practice_id, &message.request_id, message.validate_only);
     let pb::PublishTreatmentRequest {
         practice_id: _,
         request_id: _,
@@ -32,51 +25,25 @@ pub fn parse_publish(
     let mut fields = Fields::default();
     let replaces = replaces(&mut fields, "treatment_id", &treatment_id, &etag);
     let content = content(&mut fields, new.as_ref());
-    head.command(fields, || {
-        Some(Publish {
-            replaces: replaces?,
-            content: content?,
-        })
-    })
+    head.command(fields, || Some(Publish { replaces: replaces?, content: content? }))
 }
 
-fn content(
-    fields: &mut Fields,
-    content: Option<&pb::TreatmentContent>,
-) -> Option<TreatmentContent> {
-    let pb::TreatmentContent {
-        name,
-        spacing_days,
-        phases,
-        exposures,
-        restrictions,
-    } = fields.some("content", content, "is required")?;
+fn content(fields: &mut Fields, content: Option<&pb::TreatmentContent>) -> Option<TreatmentContent> {
+    let pb::TreatmentContent { name, spacing_days, phases, exposures, restrictions } =
+        fields.some("content", content, "is required")?;
     let name = fields.label("content.name", name);
     let spacing_days = match *spacing_days {
         0 => Some(None),
-        days => fields
-            .within("content.spacing_days", days, 1, MAX_SPACING_DAYS)
-            .map(Some),
+        days => fields.within("content.spacing_days", days, 1, MAX_SPACING_DAYS).map(Some),
     };
     if phases.is_empty() {
         fields.note("content.phases", "must have at least one entry");
     }
     let phases = each(fields, "content.phases", phases, MAX_PHASES, phase);
     let most = Activity::ALL.len();
-    let exposures = each(
-        fields,
-        "content.exposures",
-        exposures,
-        most,
-        |fields, field, activity| fields.activity(field, *activity),
-    );
-    let restrictions = each(
-        fields,
-        "content.restrictions",
-        restrictions,
-        most,
-        restriction,
-    );
+    let exposures =
+        each(fields, "content.exposures", exposures, most, |fields, field, activity| fields.activity(field, *activity));
+    let restrictions = each(fields, "content.restrictions", restrictions, most, restriction);
     Some(TreatmentContent {
         name: name?,
         spacing_days: spacing_days?,
@@ -95,43 +62,21 @@ fn each<M, T>(
     parse: impl Fn(&mut Fields, &str, &M) -> Option<T>,
 ) -> Option<Vec<T>> {
     fields.at_most(field, entries.len(), most)?;
-    let parsed: Vec<Option<T>> = entries
-        .iter()
-        .enumerate()
-        .map(|(i, entry)| parse(fields, &format!("{field}[{i}]"), entry))
-        .collect();
+    let parsed: Vec<Option<T>> =
+        entries.iter().enumerate().map(|(i, entry)| parse(fields, &format!("{field}[{i}]"), entry)).collect();
     parsed.into_iter().collect()
 }
 
 fn phase(fields: &mut Fields, field: &str, phase: &pb::Phase) -> Option<Phase> {
-    let pb::Phase {
-        name,
-        minutes,
-        patient_present,
-        exposing,
-        needs,
-    } = phase;
+    let pb::Phase { name, minutes, patient_present, exposing, needs } = phase;
     let name = fields.label(&format!("{field}.name"), name);
-    let on_grid =
-        (GRID_MINUTES..=MAX_PHASE_MINUTES).contains(minutes) && minutes % GRID_MINUTES == 0;
-    let remedy =
-        format!("must be {GRID_MINUTES} to {MAX_PHASE_MINUTES}, a multiple of {GRID_MINUTES}");
-    let minutes = fields.some(
-        &format!("{field}.minutes"),
-        on_grid.then_some(*minutes),
-        &remedy,
-    );
+    let on_grid = (GRID_MINUTES..=MAX_PHASE_MINUTES).contains(minutes) && minutes % GRID_MINUTES == 0;
+    let remedy = format!("must be {GRID_MINUTES} to {MAX_PHASE_MINUTES}, a multiple of {GRID_MINUTES}");
+    let minutes = fields.some(&format!("{field}.minutes"), on_grid.then_some(*minutes), &remedy);
     let place = format!("{field}.needs");
     let needs = each(fields, &place, needs, MAX_NEEDS, need).and_then(|needs| {
-        let repeats = needs
-            .iter()
-            .enumerate()
-            .any(|(i, need)| needs[..i].contains(need));
-        fields.some(
-            &place,
-            (!repeats).then_some(needs),
-            "must name each need at most once",
-        )
+        let repeats = needs.iter().enumerate().any(|(i, need)| needs[..i].contains(need));
+        fields.some(&place, (!repeats).then_some(needs), "must name each need at most once")
     });
     Some(Phase {
         name: name?,
@@ -143,34 +88,18 @@ fn phase(fields: &mut Fields, field: &str, phase: &pb::Phase) -> Option<Phase> {
 }
 
 fn need(fields: &mut Fields, field: &str, need: &pb::Need) -> Option<Need> {
-    let pb::Need {
-        kind,
-        qualification,
-    } = need;
+    let pb::Need { kind, qualification } = need;
     let kind = fields.resource_kind(&format!("{field}.kind"), *kind);
     let qualification = fields.some(
         &format!("{field}.qualification"),
         Qualification::new(qualification),
         "must be 1 to 63 lower-case letters, digits and underscores, the first a letter",
     );
-    Some(Need {
-        kind: kind?,
-        qualification: qualification?,
-    })
+    Some(Need { kind: kind?, qualification: qualification? })
 }
 
-fn restriction(
-    fields: &mut Fields,
-    field: &str,
-    restriction: &pb::Restriction,
-) -> Option<Restriction> {
-    let pb::Restriction {
-        activity,
-        before,
-        after,
-        instruction,
-        evidence: source,
-    } = restriction;
+fn restriction(fields: &mut Fields, field: &str, restriction: &pb::Restriction) -> Option<Restriction> {
+    let pb::Restriction { activity, before, after, instruction, evidence: source } = restriction;
     let activity = fields.activity(&format!("{field}.activity"), *activity);
     if before.is_none() && after.is_none() {
         fields.note(format!("{field}.before"), "must be set, or after, or both");
@@ -188,10 +117,7 @@ fn restriction(
     })
 }
 
-#[expect(
-    clippy::option_option,
-    reason = "the outer says whether it is well formed, the inner whether it is there"
-)]
+#[expect(clippy::option_option, reason = "the outer says whether it is well formed, the inner whether it is there")]
 fn span(fields: &mut Fields, field: &str, span: Option<&pb::Span>) -> Option<Option<Span>> {
     let Some(pb::Span { amount }) = span else {
         return Some(None);
@@ -202,44 +128,18 @@ fn span(fields: &mut Fields, field: &str, span: Option<&pb::Span>) -> Option<Opt
         Some(pb::span::Amount::Days(days)) => bounded(days).map(Span::Days),
         None => None,
     };
-    fields
-        .some(
-            field,
-            span,
-            &format!("must be 1 to {MAX_SPAN} hours or days"),
-        )
-        .map(Some)
+    fields.some(field, span, &format!("must be 1 to {MAX_SPAN} hours or days")).map(Some)
 }
 
-pub fn parse_get(
-    message: pb::GetTreatmentRequest,
-) -> Result<Scoped<VersionOf<TreatmentId>>, Error> {
-    let pb::GetTreatmentRequest {
-        practice_id,
-        treatment_id,
-        version: number,
-    } = message;
+pub fn parse_get(message: pb::GetTreatmentRequest) -> Result<Scoped<VersionOf<TreatmentId>>, Error> {
+    let pb::GetTreatmentRequest { practice_id, treatment_id, version: number } = message;
     let mut fields = Fields::default();
-    let (id, version) = (
-        fields.id("treatment_id", &treatment_id),
-        version(&mut fields, number),
-    );
-    scoped(fields, &practice_id, || {
-        Some(VersionOf {
-            id: id?,
-            version: version?,
-        })
-    })
+    let (id, version) = (fields.id("treatment_id", &treatment_id), version(&mut fields, number));
+    scoped(fields, &practice_id, || Some(VersionOf { id: id?, version: version? }))
 }
 
-pub fn parse_list(
-    message: pb::ListTreatmentsRequest,
-) -> Result<(Query, Scoped<PageOf<TreatmentId>>), Error> {
-    let pb::ListTreatmentsRequest {
-        practice_id,
-        page_size,
-        page_token,
-    } = message;
+pub fn parse_list(message: pb::ListTreatmentsRequest) -> Result<(Query, Scoped<PageOf<TreatmentId>>), Error> {
+    let pb::ListTreatmentsRequest { practice_id, page_size, page_token } = message;
     let query = Query::new("ListTreatments", &[&practice_id]);
     let mut fields = Fields::default();
     let page = fields.page(&query, page_size, &page_token)?;
@@ -248,13 +148,7 @@ pub fn parse_list(
 }
 
 pub fn rendered(treatment: &Treatment) -> pb::Treatment {
-    let Treatment {
-        id,
-        version,
-        published_at,
-        published_revision,
-        content,
-    } = treatment;
+    let Treatment { id, version, published_at, published_revision, content } = treatment;
     pb::Treatment {
         treatment_id: id.to_string(),
         version: *version,
@@ -265,42 +159,22 @@ pub fn rendered(treatment: &Treatment) -> pb::Treatment {
 }
 
 fn rendered_content(content: &TreatmentContent) -> pb::TreatmentContent {
-    let TreatmentContent {
-        name,
-        spacing_days,
-        phases,
-        exposures,
-        restrictions,
-    } = content;
+    let TreatmentContent { name, spacing_days, phases, exposures, restrictions } = content;
     pb::TreatmentContent {
         name: name.as_str().to_owned(),
         spacing_days: spacing_days.unwrap_or_default(),
         phases: phases.iter().map(rendered_phase).collect(),
-        exposures: exposures
-            .iter()
-            .map(|activity| render::activity(*activity).into())
-            .collect(),
+        exposures: exposures.iter().map(|activity| render::activity(*activity).into()).collect(),
         restrictions: restrictions.iter().map(rendered_restriction).collect(),
     }
 }
 
 fn rendered_phase(phase: &Phase) -> pb::Phase {
-    let Phase {
-        name,
-        minutes,
-        patient_present,
-        exposing,
-        needs,
-    } = phase;
-    let needs = needs.iter().map(
-        |Need {
-             kind,
-             qualification,
-         }| pb::Need {
-            kind: render::resource_kind(*kind).into(),
-            qualification: qualification.as_str().to_owned(),
-        },
-    );
+    let Phase { name, minutes, patient_present, exposing, needs } = phase;
+    let needs = needs.iter().map(|Need { kind, qualification }| pb::Need {
+        kind: render::resource_kind(*kind).into(),
+        qualification: qualification.as_str().to_owned(),
+    });
     pb::Phase {
         name: name.as_str().to_owned(),
         minutes: *minutes,
@@ -311,13 +185,7 @@ fn rendered_phase(phase: &Phase) -> pb::Phase {
 }
 
 fn rendered_restriction(restriction: &Restriction) -> pb::Restriction {
-    let Restriction {
-        activity,
-        before,
-        after,
-        instruction,
-        evidence,
-    } = restriction;
+    let Restriction { activity, before, after, instruction, evidence } = restriction;
     pb::Restriction {
         activity: render::activity(*activity).into(),
         before: before.map(rendered_span),
@@ -332,7 +200,5 @@ const fn rendered_span(span: Span) -> pb::Span {
         Span::Hours(hours) => pb::span::Amount::Hours(hours),
         Span::Days(days) => pb::span::Amount::Days(days),
     };
-    pb::Span {
-        amount: Some(amount),
-    }
+    pb::Span { amount: Some(amount) }
 }

@@ -72,19 +72,14 @@ async fn insert_needs(
     (practice, treatment, version): Of,
     phases: &[Phase],
 ) -> Result<(), StoreError> {
-    let needs: Vec<(i16, &Need)> = (0..)
-        .zip(phases)
-        .flat_map(|(position, phase)| phase.needs.iter().map(move |need| (position, need)))
-        .collect();
+    let needs: Vec<(i16, &Need)> =
+        (0..).zip(phases).flat_map(|(position, phase)| phase.needs.iter().map(move |need| (position, need))).collect();
     if needs.is_empty() {
         return Ok(());
     }
     let positions: Vec<i16> = needs.iter().map(|(position, _)| *position).collect();
     let kinds: Vec<&str> = needs.iter().map(|(_, need)| need.kind.as_str()).collect();
-    let qualifications: Vec<&str> = needs
-        .iter()
-        .map(|(_, need)| need.qualification.as_str())
-        .collect();
+    let qualifications: Vec<&str> = needs.iter().map(|(_, need)| need.qualification.as_str()).collect();
     let done = sqlx::query!(
         "INSERT INTO treatment_needs (practice_id, treatment_id, version, position, kind, qualification)
          SELECT $1, $2, $3, * FROM UNNEST($4::smallint[], $5::text[], $6::text[])",
@@ -115,11 +110,7 @@ async fn insert_exposures(
         version,
         &activities as &[&str]
     );
-    expect_rows(
-        "insert exposures",
-        exposures.len(),
-        &done.execute(db).await?,
-    )
+    expect_rows("insert exposures", exposures.len(), &done.execute(db).await?)
 }
 
 async fn insert_restrictions(
@@ -130,12 +121,9 @@ async fn insert_restrictions(
     if restrictions.is_empty() {
         return Ok(());
     }
-    let texts =
-        |of: fn(&Restriction) -> &str| -> Vec<&str> { restrictions.iter().map(of).collect() };
-    let (before_amounts, before_units): (Vec<i32>, Vec<&str>) =
-        restrictions.iter().map(|r| stored(r.before)).unzip();
-    let (after_amounts, after_units): (Vec<i32>, Vec<&str>) =
-        restrictions.iter().map(|r| stored(r.after)).unzip();
+    let texts = |of: fn(&Restriction) -> &str| -> Vec<&str> { restrictions.iter().map(of).collect() };
+    let (before_amounts, before_units): (Vec<i32>, Vec<&str>) = restrictions.iter().map(|r| stored(r.before)).unzip();
+    let (after_amounts, after_units): (Vec<i32>, Vec<&str>) = restrictions.iter().map(|r| stored(r.after)).unzip();
     let done = sqlx::query!(
         "INSERT INTO treatment_restrictions (practice_id, treatment_id, version, activity, before_amount, before_unit,
                                              after_amount, after_unit, instruction, source, grade, rationale)
@@ -154,11 +142,7 @@ async fn insert_restrictions(
         &texts(|r| r.evidence.grade.as_str()) as &[&str],
         &texts(|r| r.evidence.rationale.as_str()) as &[&str]
     );
-    expect_rows(
-        "insert restrictions",
-        restrictions.len(),
-        &done.execute(db).await?,
-    )
+    expect_rows("insert restrictions", restrictions.len(), &done.execute(db).await?)
 }
 
 const fn stored(span: Option<Span>) -> (i32, &'static str) {

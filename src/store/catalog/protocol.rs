@@ -52,11 +52,7 @@ pub async fn list_protocols(
         after.map(|id| id.0),
         limit
     );
-    rows.fetch_all(db)
-        .await?
-        .into_iter()
-        .map(Row::read)
-        .collect()
+    rows.fetch_all(db).await?.into_iter().map(Row::read).collect()
 }
 
 /// Inserts a new version of a protocol.
@@ -65,13 +61,7 @@ pub async fn insert_protocol(
     practice: PracticeId,
     protocol: &Protocol,
 ) -> Result<(), StoreError> {
-    let ProtocolContent {
-        name,
-        treatment,
-        sessions,
-        gap,
-        evidence,
-    } = &protocol.content;
+    let ProtocolContent { name, treatment, sessions, gap, evidence } = &protocol.content;
     let done = sqlx::query!(
         "INSERT INTO protocols (practice_id, protocol_id, version, name, treatment_id, treatment_version,
                                 sessions_minimum, sessions_default, sessions_maximum, gap_floor_days, gap_minimum_days,
@@ -122,17 +112,8 @@ struct Row {
 
 impl Row {
     fn read(self) -> Result<Protocol, StoreError> {
-        let sessions = SessionCounts::new(
-            self.sessions_minimum,
-            self.sessions_default,
-            self.sessions_maximum,
-        );
-        let gap = GapDays::new(
-            self.gap_floor_days,
-            self.gap_minimum_days,
-            self.gap_target_days,
-            self.gap_maximum_days,
-        );
+        let sessions = SessionCounts::new(self.sessions_minimum, self.sessions_default, self.sessions_maximum);
+        let gap = GapDays::new(self.gap_floor_days, self.gap_minimum_days, self.gap_target_days, self.gap_maximum_days);
         Ok(Protocol {
             id: ProtocolId(self.protocol_id),
             version: self.version,

@@ -5,8 +5,7 @@ use uuid::Uuid;
 
 use super::evidence;
 use crate::domain::catalog::{
-    Activity, Need, Phase, Qualification, ResourceKind, Restriction, Span, Treatment,
-    TreatmentContent,
+    Activity, Need, Phase, Qualification, ResourceKind, Restriction, Span, Treatment, TreatmentContent,
 };
 use crate::domain::ids::{PracticeId, TreatmentId};
 use crate::domain::interval::Instant;
@@ -108,10 +107,7 @@ pub async fn treatments(
     practice: PracticeId,
     versions: &[(TreatmentId, i32)],
 ) -> Result<Vec<Treatment>, StoreError> {
-    let (ids, versions): (Vec<Uuid>, Vec<i32>) = versions
-        .iter()
-        .map(|(id, version)| (id.0, *version))
-        .unzip();
+    let (ids, versions): (Vec<Uuid>, Vec<i32>) = versions.iter().map(|(id, version)| (id.0, *version)).unzip();
     let rows = select!(
         "(SELECT * FROM treatments
           WHERE practice_id = $1 AND (treatment_id, version) IN (SELECT * FROM UNNEST($2::uuid[], $3::integer[])))",
@@ -119,11 +115,7 @@ pub async fn treatments(
         &ids,
         &versions
     );
-    rows.fetch_all(db)
-        .await?
-        .into_iter()
-        .map(Row::read)
-        .collect()
+    rows.fetch_all(db).await?.into_iter().map(Row::read).collect()
 }
 
 /// Treatments in their highest versions, in order of their ids, after one of them.
@@ -141,11 +133,7 @@ pub async fn list_treatments(
         after.map(|id| id.0),
         limit
     );
-    rows.fetch_all(db)
-        .await?
-        .into_iter()
-        .map(Row::read)
-        .collect()
+    rows.fetch_all(db).await?.into_iter().map(Row::read).collect()
 }
 
 fn span(amount: i32, unit: &str) -> Result<Option<Span>, StoreError> {
@@ -185,10 +173,7 @@ struct Row {
 
 impl Row {
     fn read(self) -> Result<Treatment, StoreError> {
-        let exposures = self
-            .exposures
-            .iter()
-            .map(|name| read::named(Activity::from_name(name)));
+        let exposures = self.exposures.iter().map(|name| read::named(Activity::from_name(name)));
         Ok(Treatment {
             id: TreatmentId(self.treatment_id),
             version: self.version,
@@ -207,51 +192,36 @@ impl Row {
     fn phases(&self) -> Result<Vec<Phase>, StoreError> {
         let stretches = self.phase_names.iter().zip(&self.phase_minutes);
         let flags = self.phases_present.iter().zip(&self.phases_exposing);
-        let phases = (0..).zip(stretches.zip(flags)).map(
-            |(position, ((name, minutes), (present, exposing)))| {
-                Ok(Phase {
-                    name: read::label(name)?,
-                    minutes: *minutes,
-                    patient_present: *present,
-                    exposing: *exposing,
-                    needs: self.needs(position)?,
-                })
-            },
-        );
+        let phases = (0..).zip(stretches.zip(flags)).map(|(position, ((name, minutes), (present, exposing)))| {
+            Ok(Phase {
+                name: read::label(name)?,
+                minutes: *minutes,
+                patient_present: *present,
+                exposing: *exposing,
+                needs: self.needs(position)?,
+            })
+        });
         phases.collect()
     }
 
     fn needs(&self, phase: i16) -> Result<Vec<Need>, StoreError> {
-        let needs = self
-            .need_phases
-            .iter()
-            .zip(self.need_kinds.iter().zip(&self.need_qualifications));
-        let of_phase =
-            needs
-                .filter(|(position, _)| **position == phase)
-                .map(|(_, (kind, qualification))| {
-                    Ok(Need {
-                        kind: read::named(ResourceKind::from_name(kind))?,
-                        qualification: read::named(Qualification::new(qualification))?,
-                    })
-                });
+        let needs = self.need_phases.iter().zip(self.need_kinds.iter().zip(&self.need_qualifications));
+        let of_phase = needs.filter(|(position, _)| **position == phase).map(|(_, (kind, qualification))| {
+            Ok(Need {
+                kind: read::named(ResourceKind::from_name(kind))?,
+                qualification: read::named(Qualification::new(qualification))?,
+            })
+        });
         of_phase.collect()
     }
 
     fn restrictions(&self) -> Result<Vec<Restriction>, StoreError> {
         let befores = self.before_amounts.iter().zip(&self.before_units);
         let afters = self.after_amounts.iter().zip(&self.after_units);
-        let rules = self
-            .restricted
-            .iter()
-            .zip(befores.zip(afters))
-            .zip(&self.instructions);
-        let evidences = self
-            .sources
-            .iter()
-            .zip(self.grades.iter().zip(&self.rationales));
-        let restrictions = rules.zip(evidences).map(
-            |(((activity, (before, after)), instruction), (source, (grade, rationale)))| {
+        let rules = self.restricted.iter().zip(befores.zip(afters)).zip(&self.instructions);
+        let evidences = self.sources.iter().zip(self.grades.iter().zip(&self.rationales));
+        let restrictions =
+            rules.zip(evidences).map(|(((activity, (before, after)), instruction), (source, (grade, rationale)))| {
                 Ok(Restriction {
                     activity: read::named(Activity::from_name(activity))?,
                     before: span(*before.0, before.1)?,
@@ -259,8 +229,7 @@ impl Row {
                     instruction: read::prose(instruction)?,
                     evidence: evidence(source, grade, rationale)?,
                 })
-            },
-        );
+            });
         restrictions.collect()
     }
 }

@@ -416,14 +416,17 @@ CREATE TABLE patients (
     phone text NOT NULL,
     email text NOT NULL,
     notes text NOT NULL,
+    family_name_folded text COLLATE "C" NOT NULL,
+    given_name_folded text COLLATE "C" NOT NULL,
     changed_revision bigint NOT NULL,
     created_at timestamptz NOT NULL,
     CONSTRAINT patient_is_identified PRIMARY KEY (practice_id, patient_id),
     CONSTRAINT patient_belongs_to_practice FOREIGN KEY (practice_id) REFERENCES practices (practice_id),
     CONSTRAINT patient_names_are_short_text CHECK (length(given_name) BETWEEN 1 AND 200 AND length(family_name) BETWEEN 1 AND 200),
+    CONSTRAINT patient_folded_names_are_bounded CHECK (length(family_name_folded) <= 800 AND length(given_name_folded) <= 800),
     CONSTRAINT patient_contact_is_bounded CHECK (length(phone) <= 50 AND length(email) <= 254 AND length(notes) <= 2000)
 );
-CREATE INDEX patients_by_name ON patients (practice_id, lower(family_name) COLLATE "C", lower(given_name) COLLATE "C", patient_id);
+CREATE INDEX patients_by_name ON patients (practice_id, family_name_folded, given_name_folded, patient_id);
 COMMENT ON TABLE patients IS 'The person treated. Everything in it but the ids is personal data.';
 COMMENT ON COLUMN patients.practice_id IS 'The practice whose patient it is.';
 COMMENT ON COLUMN patients.patient_id IS 'UUIDv7.';
@@ -433,6 +436,8 @@ COMMENT ON COLUMN patients.birth_date IS 'Personal data.';
 COMMENT ON COLUMN patients.phone IS 'Personal data; empty if unknown.';
 COMMENT ON COLUMN patients.email IS 'Personal data; empty if unknown.';
 COMMENT ON COLUMN patients.notes IS 'Personal data; what the front desk should know.';
+COMMENT ON COLUMN patients.family_name_folded IS 'Personal data; the family name without differences of letter case in any alphabet, to search and sort by.';
+COMMENT ON COLUMN patients.given_name_folded IS 'Personal data; the given name likewise.';
 COMMENT ON COLUMN patients.changed_revision IS 'Revision that last changed it: its etag.';
 COMMENT ON COLUMN patients.created_at IS 'When the patient was registered.';
 

@@ -27,7 +27,7 @@ pub struct Place {
     /// The folder of the private PostgreSQL; by default in the user's data directory.
     #[arg(long, global = true, env = "STIPPLE_DATA_DIR", value_name = "FOLDER")]
     pub data_dir: Option<PathBuf>,
-    /// The database to use instead of a private one: postgres://user:password@host/database.
+    /// The database to use instead of a private one, as `postgres://user:password@host/database`.
     #[arg(long, global = true, env = "DATABASE_URL", value_name = "URL", hide_env_values = true)]
     pub database_url: Option<String>,
     /// Where to listen for gRPC; port 0 takes a free one.

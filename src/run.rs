@@ -1,5 +1,6 @@
 //! The commands of the command line.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::str::FromStr as _;
@@ -73,7 +74,7 @@ async fn act(command: &Command, place: &Place, database: &Database) -> anyhow::R
         Command::Demo => {
             database.migrate().await?;
             let folder = data_dir(place)?;
-            let practice = demo::seed(&app, app.now()).await.context("adding the demonstration practice")?;
+            let practice = database.seed(&app).await?;
             let address = place.listen.to_string();
             let lines = present_demo(&app, &folder, &practice, &address).await?;
             println!("The demonstration practice is in the database. With a server on {address}:\n{lines}");
@@ -113,7 +114,7 @@ async fn serve(place: &Place) -> anyhow::Result<ExitCode> {
             let folder = data_dir(place)?;
             let practice = match known_demo(&app, &folder).await {
                 Some(practice) => practice,
-                None => demo::seed(&app, app.now()).await.context("adding the demonstration practice")?,
+                None => database.seed(&app).await?,
             };
             lines = present_demo(&app, &folder, &practice, &address).await?;
         }
@@ -123,7 +124,8 @@ async fn serve(place: &Place) -> anyhow::Result<ExitCode> {
         started = starting => started?,
         () = &mut stop => return Ok(ExitCode::SUCCESS),
     };
-    println!("Stipple is ready on {address}.\n{lines}");
+    // Whoever reads may have gone after the first line; the server serves all the same.
+    let _ = writeln!(std::io::stdout(), "Stipple is ready on {address}.\n{lines}");
 
     let mut failure = None;
     let stop = async {
@@ -178,12 +180,11 @@ impl Database {
                 Presence::Start => None,
                 Presence::AttachOrStart => Cluster::attach(&folder).await,
             };
-            match running {
-                Some(options) => (options, None),
-                None => {
-                    let cluster = Cluster::start(&Settings::durable(folder)).await?;
-                    (cluster.connect_options("stipple"), Some(cluster))
-                }
+            if let Some(options) = running {
+                (options, None)
+            } else {
+                let cluster = Cluster::start(&Settings::durable(folder)).await?;
+                (cluster.connect_options("stipple"), Some(cluster))
             }
         };
         let options = options.application_name("stipple").options([
@@ -197,6 +198,12 @@ impl Database {
 
     async fn migrate(&self) -> anyhow::Result<()> {
         store::MIGRATIONS.run(&self.pool).await.context("bringing the schema up to date")
+    }
+
+    async fn seed(&self, app: &App) -> anyhow::Result<Demo> {
+        let practice = demo::seed(app, app.now()).await.context("adding the demonstration practice")?;
+        store::analyze(&self.pool).await.context("looking at what was added")?;
+        Ok(practice)
     }
 
     /// Ends when the private PostgreSQL has failed for good; never, if there is none.
@@ -241,7 +248,6 @@ async fn present_demo(app: &App, folder: &Path, demo: &Demo, address: &str) -> a
 
 /// Writes a file that only its owner may read, because it holds a token.
 fn write_private(file: &Path, text: &str) -> std::io::Result<()> {
-    use std::io::Write as _;
     use std::os::unix::fs::OpenOptionsExt as _;
     let temporary = file.with_extension("env.new");
     // Made anew, so that the mode holds whatever was there.

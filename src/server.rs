@@ -47,13 +47,12 @@ pub async fn serve(listener: TcpListener, app: Arc<App>, stop: impl Future<Outpu
 
     let (stopping, mut stopped) = tokio::sync::watch::channel(());
     let server = Server::builder()
-        .tcp_nodelay(true)
         .max_concurrent_streams(MAX_STREAMS)
         .http2_max_header_list_size(MAX_HEADER_BYTES)
         .http2_keepalive_interval(Some(KEEPALIVE))
         .layer(GuardLayer::new(app))
         .add_routes(routes)
-        .serve_with_incoming_shutdown(TcpIncoming::from(listener), async move {
+        .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), async move {
             // An error means that the sender is gone, which is just as good a reason to stop.
             let _ = stopped.changed().await;
         });
@@ -66,11 +65,10 @@ pub async fn serve(listener: TcpListener, app: Arc<App>, stop: impl Future<Outpu
         health.set_service_status(name, tonic_health::ServingStatus::NotServing).await;
     }
     let _ = stopping.send(());
-    match tokio::time::timeout(DRAIN, server).await {
-        Ok(ended) => ended.context("serving"),
-        Err(_) => {
-            tracing::warn!("some requests did not finish in time and were cut off");
-            Ok(())
-        }
+    if let Ok(ended) = tokio::time::timeout(DRAIN, server).await {
+        ended.context("serving")
+    } else {
+        tracing::warn!("some requests did not finish in time and were cut off");
+        Ok(())
     }
 }

@@ -1,5 +1,23 @@
 //! Everything that is promised, over the wire, against a real server and a real database.
 
+mod access;
+mod aftercare;
+mod bad_input;
+mod catalog;
+mod changes;
+mod crud;
+mod desk;
+mod fuzz;
 mod harness;
-mod smoke;
+mod messages;
+mod offers;
+mod patients;
+mod privacy;
+mod rebooking;
+mod repeats;
+mod series;
+mod tenancy;
 mod verify;
+mod wall_clock;
+mod who_and_where;
+mod wire;

@@ -91,7 +91,7 @@ const CATALOGUE: &str = "
         ('00000000-0000-0000-0000-000000000001', '00000000-0000-0000-0000-0000000000b1', 1, 'Scars',
             '00000000-0000-0000-0000-0000000000a1', 1, 3, 3, 6, 21, 28, 35, 60, '', 'own', '', 1, '2026-12-01Z');
     INSERT INTO patients
-    SELECT '00000000-0000-0000-0000-000000000001', patient_id::uuid, 'G', 'F', '1990-01-01', '', '', '', 1,
+    SELECT '00000000-0000-0000-0000-000000000001', patient_id::uuid, 'G', 'F', '1990-01-01', '', '', '', 'f', 'g', 1,
         '2026-12-01Z'
     FROM unnest(ARRAY['00000000-0000-0000-0000-0000000000f1', '00000000-0000-0000-0000-0000000000f2']) AS patient_id;
 ";
@@ -590,7 +590,7 @@ async fn verify_reads_the_wall_clock_as_the_domain_does() {
             .execute(&mut db)
             .await
             .unwrap();
-        sqlx::query("INSERT INTO patients VALUES ($1, $2, 'G', 'F', '1990-01-01', '', '', '', 1, '2026-12-01Z')")
+        sqlx::query("INSERT INTO patients VALUES ($1, $2, 'G', 'F', '1990-01-01', '', '', '', 'f', 'g', 1, '2026-12-01Z')")
             .bind(PRACTICE)
             .bind(patient)
             .execute(&mut db)

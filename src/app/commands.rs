@@ -7,7 +7,7 @@ use crate::domain::ids::{
     AppointmentId, ClinicId, ClosureId, PatientId, ProtocolId, ResourceId, SeriesId, TimeOffId, TokenId, TreatmentId,
 };
 use crate::domain::interval::{Instant, Interval};
-use crate::domain::patient::PatientRecord;
+use crate::domain::patient::{PatientPlace, PatientRecord};
 use crate::domain::text::{Label, Personal, Prose};
 use crate::domain::zone::Zone;
 
@@ -168,7 +168,7 @@ pub struct ListPatients {
     /// How the family name begins; empty for all.
     pub family_name_prefix: Personal<String>,
     /// Which page.
-    pub page: PageOf<PatientId>,
+    pub page: PageOf<PatientPlace>,
 }
 
 /// A new series.

@@ -79,11 +79,14 @@ pub(super) async fn load(
     })
 }
 
-/// A day around each visit, or as far as the search for an earliest start reaches. Spans that touch are one.
+/// The day around each visit, or as far as the search for an earliest start reaches. Spans that touch are one.
 fn spans(question: &Question<'_>) -> Vec<Interval> {
-    let after = TimeDelta::days(if question.look_for_earliest { EARLIEST_SEARCH_DAYS + 2 } else { 2 });
-    let around =
-        question.visits.iter().filter_map(|visit| Interval::new(visit.start - TimeDelta::days(1), visit.start + after));
+    // A visit takes at most twelve hours; the hours around it tell who has least to do.
+    let (before, mut after) = (TimeDelta::hours(6), TimeDelta::hours(18));
+    if question.look_for_earliest {
+        after += TimeDelta::days(EARLIEST_SEARCH_DAYS);
+    }
+    let around = question.visits.iter().filter_map(|visit| Interval::new(visit.start - before, visit.start + after));
     Calendar::union(around.collect()).intervals().to_vec()
 }
 

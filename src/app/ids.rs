@@ -8,7 +8,7 @@ pub trait IdSource: Send + Sync {
     /// That many bytes which nobody can foresee.
     fn random(&self) -> [u8; 32];
 
-    /// A UUIDv7 of that time.
+    /// A `UUIDv7` of that time.
     fn new_id(&self, now: DateTime<Utc>) -> Uuid {
         let random = self.random();
         let mut tail = [0; 10];

@@ -5,13 +5,13 @@ pub const MAX_PAGE: i32 = 500;
 /// Entries of a page, unless the caller says otherwise.
 pub const DEFAULT_PAGE: i32 = 100;
 
-/// One page, and where the next begins.
+/// One page.
 #[derive(Debug, Clone)]
 pub struct Page<T, After> {
-    /// Its entries.
-    pub items: Vec<T>,
-    /// What the next page comes after; none on the last.
-    pub next: Option<After>,
+    /// Its entries, each with the place that a page after it begins at.
+    pub items: Vec<(T, After)>,
+    /// Whether there is a next page.
+    pub more: bool,
 }
 
 /// How many entries to ask the store for: one more than the page holds tells whether there is a next page.
@@ -25,12 +25,10 @@ impl<T, After> Page<T, After> {
         let size = usize::try_from(size).unwrap_or_default();
         let more = items.len() > size;
         items.truncate(size);
-        let next = if more { items.last().map(after) } else { None };
-        Self { items, next }
-    }
-
-    /// The same page of something else.
-    pub fn map<U>(self, map: impl FnMut(T) -> U) -> Page<U, After> {
-        Page { items: self.items.into_iter().map(map).collect(), next: self.next }
+        let items = items.into_iter().map(|item| {
+            let after = after(&item);
+            (item, after)
+        });
+        Self { items: items.collect(), more }
     }
 }

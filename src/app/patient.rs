@@ -1,5 +1,7 @@
 //! Patients.
 
+use chrono::TimeDelta;
+
 use super::commands::{ListPatients, UpdatePatient};
 use super::page::{Page, fetch};
 use super::write::Begun;
@@ -7,7 +9,8 @@ use super::{App, Command, Error, Scoped};
 use crate::domain::access::Caller;
 use crate::domain::history::ChangeKind;
 use crate::domain::ids::{PatientId, PracticeId};
-use crate::domain::patient::{Patient, PatientRecord};
+use crate::domain::interval::Instant;
+use crate::domain::patient::{Patient, PatientPlace, PatientRecord};
 use crate::store::{PgConnection, patient};
 
 impl App {
@@ -22,6 +25,7 @@ impl App {
             Begun::Fresh(write) => write,
             Begun::Repeat(subject) => return self.patient(practice, PatientId(subject)).await,
         };
+        born_by(write.now, &command.body)?;
         let created = Patient {
             id: PatientId(self.ids.new_id(write.now)),
             record: command.body.clone(),
@@ -50,6 +54,7 @@ impl App {
             return Err(Error::EtagMismatch);
         }
         let after = Patient { id: before.id, record: command.body.to.clone(), changed_revision: write.revision };
+        born_by(write.now, &after.record)?;
         write.record(ChangeKind::PatientUpdated, after.id, Some(after.id), Vec::new()).await?;
         patient::update(write.db(), practice, &after).await?;
         write.finish().await?;
@@ -66,18 +71,27 @@ impl App {
         &self,
         caller: &Caller,
         scoped: Scoped<ListPatients>,
-    ) -> Result<Page<Patient, PatientId>, Error> {
+    ) -> Result<Page<Patient, PatientPlace>, Error> {
         let practice = Self::tenant(caller, scoped.practice)?;
         let ListPatients { family_name_prefix, page } = scoped.query;
         let mut db = self.read().await?;
         let limit = fetch(page.size);
-        let found = patient::list(&mut db, practice, family_name_prefix.expose(), page.after, limit).await?;
-        Ok(Page::new(found, page.size, |last| last.id))
+        let found = patient::list(&mut db, practice, family_name_prefix.expose(), page.after.as_ref(), limit).await?;
+        Ok(Page::new(found, page.size, Patient::place))
     }
 
     async fn patient(&self, practice: PracticeId, id: PatientId) -> Result<Patient, Error> {
         found(&mut *self.read().await?, practice, id).await
     }
+}
+
+/// A patient is born: today is over somewhere on earth before it is tomorrow everywhere.
+fn born_by(now: Instant, record: &PatientRecord) -> Result<(), Error> {
+    let latest = (now + TimeDelta::hours(14)).date_naive();
+    if *record.birth_date.expose() > latest {
+        return Err(Error::field("birth_date", "must not be in the future"));
+    }
+    Ok(())
 }
 
 async fn found(db: &mut PgConnection, practice: PracticeId, id: PatientId) -> Result<Patient, Error> {

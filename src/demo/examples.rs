@@ -13,7 +13,7 @@ use crate::domain::access::Caller;
 use crate::domain::catalog::BodyArea;
 use crate::domain::ids::{ClinicId, PatientId, ProtocolId};
 use crate::domain::interval::Instant;
-use crate::domain::refusal::{Refusal, Rule};
+use crate::domain::refusal::Rule;
 use crate::domain::text::Personal;
 use crate::domain::zone::Zone;
 
@@ -57,7 +57,7 @@ pub struct Examples {
 /// Finds a series of stretch-mark sessions that can be booked right now, for the patient of the demonstration if there
 /// is an area left, else for another; nothing if there is none for anybody.
 pub async fn examples(app: &App, caller: &Caller, demo: &Demo, now: Instant) -> Result<Option<Examples>, Error> {
-    let mut search = Search { app, caller, demo, tries: 0, last: Vec::new() };
+    let mut search = Search { app, caller, demo, tries: 0 };
     let all = series_starts(Site::Berlin, Course::StretchMarks, now, FIRST_DAY)?;
     for area in AREAS {
         if let Some(found) = search.patient(demo.patient, area, &all).await? {
@@ -69,7 +69,7 @@ pub async fn examples(app: &App, caller: &Caller, demo: &Demo, now: Instant) -> 
         page: PageOf { size: MAX_PATIENTS, after: None },
     };
     let others = app.list_patients(caller, Scoped { practice: Some(demo.practice), query }).await?;
-    for patient in others.items.iter().map(|patient| patient.id).filter(|id| *id != demo.patient) {
+    for patient in others.items.iter().map(|(patient, _)| patient.id).filter(|id| *id != demo.patient) {
         for area in AREAS {
             if let Some(found) = search.patient(patient, area, &all).await? {
                 return Ok(Some(found));
@@ -84,7 +84,6 @@ struct Search<'a> {
     caller: &'a Caller,
     demo: &'a Demo,
     tries: usize,
-    last: Refusal,
 }
 
 impl Search<'_> {
@@ -111,7 +110,6 @@ impl Search<'_> {
                 }
                 Err(Error::Refused(refusal)) => {
                     let taken = refusal.iter().any(|violation| violation.rule == Rule::SessionTooSoon);
-                    self.last = refusal;
                     if taken {
                         break;
                     }

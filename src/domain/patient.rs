@@ -3,7 +3,7 @@
 use chrono::NaiveDate;
 
 use super::ids::PatientId;
-use super::text::{Label, Personal, Prose};
+use super::text::{Label, Personal, Prose, folded};
 
 /// What a practice knows of a patient.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +22,17 @@ pub struct PatientRecord {
     pub notes: Personal<Prose<2000>>,
 }
 
+/// Where a patient stands in the list of all: family name and given name without differences of letter case, then id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PatientPlace {
+    /// Family name, folded.
+    pub family_name: Personal<String>,
+    /// Given name, folded.
+    pub given_name: Personal<String>,
+    /// Id.
+    pub id: PatientId,
+}
+
 /// A patient.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Patient {
@@ -31,4 +42,15 @@ pub struct Patient {
     pub record: PatientRecord,
     /// Revision that last changed it.
     pub changed_revision: i64,
+}
+
+impl Patient {
+    /// Where they stand in the list of all.
+    pub fn place(&self) -> PatientPlace {
+        PatientPlace {
+            family_name: Personal::new(folded(self.record.family_name.expose().as_str())),
+            given_name: Personal::new(folded(self.record.given_name.expose().as_str())),
+            id: self.id,
+        }
+    }
 }

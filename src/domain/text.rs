@@ -48,6 +48,12 @@ impl Label {
     }
 }
 
+/// A text without differences of letter case, in any alphabet: character by character, so that what begins a text also
+/// begins it folded.
+pub fn folded(text: &str) -> String {
+    text.chars().flat_map(char::to_lowercase).collect()
+}
+
 /// Free text of at most `MAX` characters; may be empty, may have line breaks.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Prose<const MAX: usize>(String);
@@ -59,7 +65,7 @@ impl<const MAX: usize> Prose<MAX> {
         if text.chars().count() > MAX {
             return Err(TextError::TooLong { max: MAX });
         }
-        if text.chars().any(|c| c.is_control() && c != '\n' && c != '\t') {
+        if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
             return Err(TextError::Control);
         }
         Ok(Self(text.to_owned()))
@@ -100,6 +106,12 @@ mod tests {
     #[test]
     fn personal_data_is_not_printed() {
         assert_eq!(format!("{:?}", Personal::new("Ada")), "[redacted]");
+    }
+
+    #[test]
+    fn letter_case_is_folded_in_any_alphabet() {
+        assert_eq!(folded("ÄGIR ИВА"), "ägir ива");
+        assert!(folded("ΟΔΥΣΣΕΥΣ").starts_with(&folded("ΟΔΥΣ")));
     }
 
     #[test]

@@ -76,6 +76,7 @@ fn keep(server: &Server, lifeline: &Lifeline, child: Child) -> State {
             return State::Failed(why);
         }
         running = loop {
+            #[expect(clippy::disallowed_methods, reason = "elapsed time between restarts; no decision rests on it")]
             let now = Instant::now();
             restarts.retain(|restart| now.duration_since(*restart) < RESTART_WINDOW);
             if restarts.len() >= RESTARTS_MAX {

@@ -1,4 +1,4 @@
-//! AccessService.
+//! `AccessService`.
 
 use tonic::{Request, Response, Status};
 
@@ -31,11 +31,8 @@ impl AccessService for Services {
     ) -> Result<Response<pb::ListTokensResponse>, Status> {
         let (caller, message) = open(request)?;
         let (query, scoped) = parse_list(message)?;
-        let page = self.app.list_tokens(&caller, scoped).await?;
-        Ok(Response::new(pb::ListTokensResponse {
-            tokens: page.items.iter().map(rendered).collect(),
-            next_page_token: page.next.map(|after| query.token(&after)).unwrap_or_default(),
-        }))
+        let (tokens, next_page_token) = query.render(self.app.list_tokens(&caller, scoped).await?, rendered);
+        Ok(Response::new(pb::ListTokensResponse { tokens, next_page_token }))
     }
 
     async fn revoke_token(

@@ -1,4 +1,4 @@
-//! AftercareService.
+//! `AftercareService`.
 
 use chrono::TimeDelta;
 use tonic::{Request, Response, Status};
@@ -27,11 +27,8 @@ impl AftercareService for Services {
     ) -> Result<Response<pb::GetAftercareResponse>, Status> {
         let (caller, message) = open(request)?;
         let (query, scoped) = parse_get(message)?;
-        let page = self.app.get_aftercare(&caller, scoped).await?;
-        Ok(Response::new(pb::GetAftercareResponse {
-            windows: page.items.iter().map(rendered).collect(),
-            next_page_token: page.next.map(|after| query.token(&after)).unwrap_or_default(),
-        }))
+        let (windows, next_page_token) = query.render(self.app.get_aftercare(&caller, scoped).await?, rendered);
+        Ok(Response::new(pb::GetAftercareResponse { windows, next_page_token }))
     }
 
     async fn check_activity(
@@ -68,6 +65,7 @@ fn parse_get(message: pb::GetAftercareRequest) -> Result<(Query, Scoped<GetAfter
     Ok((query, scoped))
 }
 
+#[expect(clippy::option_option, reason = "absent in the message is a value; malformed is none")]
 fn optional_instant(
     fields: &mut Fields,
     field: &str,

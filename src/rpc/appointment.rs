@@ -1,4 +1,4 @@
-//! AppointmentService.
+//! `AppointmentService`.
 
 use chrono::TimeDelta;
 use tonic::{Request, Response, Status};
@@ -44,11 +44,9 @@ impl AppointmentService for Services {
     ) -> Result<Response<pb::ListAppointmentsResponse>, Status> {
         let (caller, message) = open(request)?;
         let (query, scoped) = parse_list(message)?;
-        let page = self.app.list_appointments(&caller, scoped).await?;
-        Ok(Response::new(pb::ListAppointmentsResponse {
-            appointments: page.items.iter().map(rendered).collect(),
-            next_page_token: page.next.map(|after| query.token(&after)).unwrap_or_default(),
-        }))
+        let (appointments, next_page_token) =
+            query.render(self.app.list_appointments(&caller, scoped).await?, rendered);
+        Ok(Response::new(pb::ListAppointmentsResponse { appointments, next_page_token }))
     }
 
     async fn cancel_appointment(

@@ -62,39 +62,39 @@ impl<U: Message + Name + Default> Decoder for StrictDecoder<U> {
         use bytes::Buf as _;
         let bytes = buf.copy_to_bytes(buf.remaining());
         let message = U::decode(bytes.clone()).map_err(|_| status::malformed_message())?;
-        if let Some(descriptor) = DESCRIPTORS.get_message_by_name(&U::full_name()) {
-            let mut path = String::new();
-            if has_unknown_field(&descriptor, &bytes, &mut path, 0).unwrap_or(false) {
-                return Err(status::unknown_field(&path));
-            }
+        if let Some(descriptor) = DESCRIPTORS.get_message_by_name(&U::full_name())
+            && let Some(Some(field)) = unknown_field(&descriptor, &bytes, 0)
+        {
+            return Err(status::unknown_field(&field));
         }
         Ok(Some(message))
     }
 }
 
-/// Looks for a field that the descriptor does not know; `path` then names it. Nothing if the bytes end too early,
-/// which decoding has ruled out.
-fn has_unknown_field(message: &MessageDescriptor, mut bytes: &[u8], path: &mut String, depth: u32) -> Option<bool> {
+/// Names a field that the descriptor does not know, if there is one. The outer nothing means that the bytes end too
+/// early, which decoding has ruled out.
+#[expect(clippy::option_option, reason = "the outer one carries `?` over the reading, the inner one is the answer")]
+fn unknown_field(message: &MessageDescriptor, mut bytes: &[u8], depth: u32) -> Option<Option<String>> {
     let context = prost::encoding::DecodeContext::default();
     while !bytes.is_empty() {
         let (tag, wire_type) = decode_key(&mut bytes).ok()?;
         let Some(field) = message.get_field(tag) else {
-            path.push_str(&format!("field number {tag} of {}", message.full_name()));
-            return Some(true);
+            return Some(Some(format!("field number {tag} of {}", message.full_name())));
         };
         match (field.kind(), wire_type) {
             (Kind::Message(inner), WireType::LengthDelimited) if depth < MAX_DEPTH => {
                 let length = usize::try_from(decode_varint(&mut bytes).ok()?).ok()?;
                 let (head, tail) = bytes.split_at_checked(length)?;
                 bytes = tail;
-                if has_unknown_field(&inner, head, path, depth + 1)? {
-                    return Some(true);
+                let found = unknown_field(&inner, head, depth + 1)?;
+                if found.is_some() {
+                    return Some(found);
                 }
             }
             _ => skip_field(wire_type, tag, &mut bytes, context.clone()).ok()?,
         }
     }
-    Some(false)
+    Some(None)
 }
 
 #[cfg(test)]
@@ -103,8 +103,7 @@ mod tests {
 
     fn unknown<M: Message + Name>(bytes: &[u8]) -> Option<String> {
         let descriptor = DESCRIPTORS.get_message_by_name(&M::full_name()).unwrap();
-        let mut path = String::new();
-        has_unknown_field(&descriptor, bytes, &mut path, 0).unwrap().then_some(path)
+        unknown_field(&descriptor, bytes, 0).unwrap()
     }
 
     #[test]

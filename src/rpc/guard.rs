@@ -130,13 +130,14 @@ fn shaped(response: Response<Body>) -> Response<Body> {
     }
     let Some(plain) = Status::from_header_map(response.headers()) else { return response };
     let shaped = match plain.code() {
-        Code::Ok => return response,
         Code::OutOfRange => status::message_too_large(),
-        Code::Unimplemented => status::unknown_method(),
+        // The method is known, so it is the compression that is not.
+        Code::Unimplemented => status::unknown_encoding(),
         // The transport found no message where one had to be, or could not take it apart.
         Code::Internal | Code::InvalidArgument | Code::Unknown | Code::Cancelled => status::malformed_message(),
         Code::DeadlineExceeded => status::deadline_exceeded(),
-        Code::NotFound
+        Code::Ok
+        | Code::NotFound
         | Code::AlreadyExists
         | Code::PermissionDenied
         | Code::ResourceExhausted

@@ -19,11 +19,8 @@ impl HistoryService for Services {
     ) -> Result<Response<pb::ListChangesResponse>, Status> {
         let (caller, message) = open(request)?;
         let (query, scoped) = parse_list(message)?;
-        let page = self.app.list_changes(&caller, scoped).await?;
-        Ok(Response::new(pb::ListChangesResponse {
-            changes: page.items.iter().map(rendered).collect(),
-            next_page_token: page.next.map(|after| query.token(&after)).unwrap_or_default(),
-        }))
+        let (changes, next_page_token) = query.render(self.app.list_changes(&caller, scoped).await?, rendered);
+        Ok(Response::new(pb::ListChangesResponse { changes, next_page_token }))
     }
 }
 

@@ -5,7 +5,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 
 use crate::app::Error;
+use crate::app::page::Page;
 
+/// Bytes after which a page ends, whatever its size in entries: callers take messages of 4 MiB unless told otherwise.
+const MAX_PAGE_BYTES: usize = 2 * 1024 * 1024;
 /// Bytes of the query's digest that a token carries.
 const BINDING: usize = 8;
 
@@ -26,8 +29,33 @@ impl Query {
         Self(binding)
     }
 
+    /// The messages of a page, and the token of the next one; empty on the last. A page that would grow too large for
+    /// callers ends early.
+    pub fn render<T, P: Place, M: prost::Message>(
+        &self,
+        page: Page<T, P>,
+        render: impl Fn(&T) -> M,
+    ) -> (Vec<M>, String) {
+        let mut messages = Vec::with_capacity(page.items.len());
+        let mut bytes = 0;
+        let mut last = None;
+        for (item, place) in page.items {
+            let message = render(&item);
+            bytes += message.encoded_len();
+            if let Some(before) = &last
+                && bytes > MAX_PAGE_BYTES
+            {
+                return (messages, self.token(before));
+            }
+            messages.push(message);
+            last = Some(place);
+        }
+        let next = if page.more { last.map(|place| self.token(&place)) } else { None };
+        (messages, next.unwrap_or_default())
+    }
+
     /// The token for the page after a place in the list.
-    pub fn token(&self, after: &impl Place) -> String {
+    fn token(&self, after: &impl Place) -> String {
         let mut bytes = self.0.to_vec();
         after.write(&mut bytes);
         URL_SAFE_NO_PAD.encode(bytes)
@@ -126,6 +154,18 @@ impl<B: Place> Place for (crate::domain::interval::Instant, B) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_page_ends_before_it_grows_too_large() {
+        let query = Query::new("List", &[]);
+        let items = (0..5).map(|number: i64| (number, number)).collect();
+        let large = |_: &i64| "x".repeat(MAX_PAGE_BYTES / 2 - 100);
+        let (messages, token) = query.render(Page { items, more: false }, large);
+        assert_eq!((messages.len(), query.place::<i64>(&token).unwrap()), (2, Some(1)));
+        let huge = |_: &i64| "x".repeat(MAX_PAGE_BYTES + 1);
+        let (messages, token) = query.render(Page { items: vec![(7, 7), (8, 8)], more: true }, huge);
+        assert_eq!((messages.len(), query.place::<i64>(&token).unwrap()), (1, Some(7)));
+    }
 
     #[test]
     fn a_token_is_good_for_its_own_query_only() {

@@ -43,7 +43,7 @@ impl Fields {
     /// The command, unless a field is malformed.
     pub fn finish<T>(self, build: impl FnOnce() -> Option<T>) -> Result<T, Error> {
         match build() {
-            Some(built) if self.0.is_empty() => Ok(built),
+            Some(command) if self.0.is_empty() => Ok(command),
             Some(_) | None => Err(Error::Fields(self.0)),
         }
     }

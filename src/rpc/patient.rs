@@ -1,15 +1,15 @@
-//! PatientService.
+//! `PatientService`.
 
 use tonic::{Request, Response, Status};
 
-use super::page::Query;
+use super::page::{Place, Query};
 use super::parse::{Fields, Head, scoped};
 use super::pb::patient_service_server::PatientService;
 use super::{Services, open, pb, render};
 use crate::app::commands::{ListPatients, Update, UpdatePatient};
 use crate::app::{Command, Error, Scoped};
 use crate::domain::ids::PatientId;
-use crate::domain::patient::{Patient, PatientRecord};
+use crate::domain::patient::{Patient, PatientPlace, PatientRecord};
 use crate::domain::text::{Label, Personal};
 
 /// The first year in which a patient can have been born.
@@ -43,11 +43,8 @@ impl PatientService for Services {
     ) -> Result<Response<pb::ListPatientsResponse>, Status> {
         let (caller, message) = open(request)?;
         let (query, scoped) = parse_list(message)?;
-        let page = self.app.list_patients(&caller, scoped).await?;
-        Ok(Response::new(pb::ListPatientsResponse {
-            patients: page.items.iter().map(rendered).collect(),
-            next_page_token: page.next.map(|after| query.token(&after)).unwrap_or_default(),
-        }))
+        let (patients, next_page_token) = query.render(self.app.list_patients(&caller, scoped).await?, rendered);
+        Ok(Response::new(pb::ListPatientsResponse { patients, next_page_token }))
     }
 
     async fn update_patient(
@@ -155,5 +152,23 @@ fn rendered(patient: &Patient) -> pb::Patient {
         email: email.expose().as_str().to_owned(),
         notes: notes.expose().as_str().to_owned(),
         etag: render::etag(patient.changed_revision),
+    }
+}
+
+/// The names are personal data, and travel in the body of the next request only, as the first one's filter does.
+impl Place for PatientPlace {
+    fn write(&self, bytes: &mut Vec<u8>) {
+        self.id.write(bytes);
+        bytes.extend(self.family_name.expose().as_bytes());
+        bytes.push(0);
+        bytes.extend(self.given_name.expose().as_bytes());
+    }
+
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let (id, names) = bytes.split_at_checked(16)?;
+        // No name has a control character.
+        let (family_name, given_name) = std::str::from_utf8(names).ok()?.split_once('\0')?;
+        let name = |text: &str| (!text.contains('\0')).then(|| Personal::new(text.to_owned()));
+        Some(Self { id: PatientId::read(id)?, family_name: name(family_name)?, given_name: name(given_name)? })
     }
 }

@@ -40,11 +40,8 @@ impl PracticeService for Services {
     ) -> Result<Response<pb::ListPracticesResponse>, Status> {
         let (_, message) = open(request)?;
         let (query, page) = parse_list_practices(message)?;
-        let page = self.app.list_practices(page).await?;
-        Ok(Response::new(pb::ListPracticesResponse {
-            practices: page.items.iter().map(rendered_practice).collect(),
-            next_page_token: page.next.map(|after| query.token(&after)).unwrap_or_default(),
-        }))
+        let (practices, next_page_token) = query.render(self.app.list_practices(page).await?, rendered_practice);
+        Ok(Response::new(pb::ListPracticesResponse { practices, next_page_token }))
     }
 
     async fn update_practice(
@@ -83,11 +80,8 @@ impl PracticeService for Services {
     ) -> Result<Response<pb::ListClinicsResponse>, Status> {
         let (caller, message) = open(request)?;
         let (query, scoped) = parse_list_clinics(message)?;
-        let page = self.app.list_clinics(&caller, scoped).await?;
-        Ok(Response::new(pb::ListClinicsResponse {
-            clinics: page.items.iter().map(rendered_clinic).collect(),
-            next_page_token: page.next.map(|after| query.token(&after)).unwrap_or_default(),
-        }))
+        let (clinics, next_page_token) = query.render(self.app.list_clinics(&caller, scoped).await?, rendered_clinic);
+        Ok(Response::new(pb::ListClinicsResponse { clinics, next_page_token }))
     }
 
     async fn update_clinic(
@@ -116,11 +110,9 @@ impl PracticeService for Services {
     ) -> Result<Response<pb::ListClosuresResponse>, Status> {
         let (caller, message) = open(request)?;
         let (query, scoped) = parse_list_closures(message)?;
-        let page = self.app.list_closures(&caller, scoped).await?;
-        Ok(Response::new(pb::ListClosuresResponse {
-            closures: page.items.iter().map(rendered_closure).collect(),
-            next_page_token: page.next.map(|after| query.token(&after)).unwrap_or_default(),
-        }))
+        let (closures, next_page_token) =
+            query.render(self.app.list_closures(&caller, scoped).await?, rendered_closure);
+        Ok(Response::new(pb::ListClosuresResponse { closures, next_page_token }))
     }
 
     async fn delete_closure(

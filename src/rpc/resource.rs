@@ -42,11 +42,8 @@ impl ResourceService for Services {
     ) -> Result<Response<pb::ListResourcesResponse>, Status> {
         let (caller, message) = open(request)?;
         let (query, scoped) = parse_list(message)?;
-        let page = self.app.list_resources(&caller, scoped).await?;
-        Ok(Response::new(pb::ListResourcesResponse {
-            resources: page.items.iter().map(rendered).collect(),
-            next_page_token: page.next.map(|after| query.token(&after)).unwrap_or_default(),
-        }))
+        let (resources, next_page_token) = query.render(self.app.list_resources(&caller, scoped).await?, rendered);
+        Ok(Response::new(pb::ListResourcesResponse { resources, next_page_token }))
     }
 
     async fn update_resource(
@@ -75,11 +72,9 @@ impl ResourceService for Services {
     ) -> Result<Response<pb::ListTimeOffResponse>, Status> {
         let (caller, message) = open(request)?;
         let (query, scoped) = parse_list_time_off(message)?;
-        let page = self.app.list_time_off(&caller, scoped).await?;
-        Ok(Response::new(pb::ListTimeOffResponse {
-            time_off: page.items.iter().map(rendered_time_off).collect(),
-            next_page_token: page.next.map(|after| query.token(&after)).unwrap_or_default(),
-        }))
+        let (time_off, next_page_token) =
+            query.render(self.app.list_time_off(&caller, scoped).await?, rendered_time_off);
+        Ok(Response::new(pb::ListTimeOffResponse { time_off, next_page_token }))
     }
 
     async fn delete_time_off(

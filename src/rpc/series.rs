@@ -1,4 +1,4 @@
-//! SeriesService.
+//! `SeriesService`.
 
 use tonic::{Request, Response, Status};
 
@@ -45,11 +45,8 @@ impl SeriesService for Services {
     ) -> Result<Response<pb::ListSeriesResponse>, Status> {
         let (caller, message) = open(request)?;
         let (query, scoped) = parse_list(message)?;
-        let page = self.app.list_series(&caller, scoped).await?;
-        Ok(Response::new(pb::ListSeriesResponse {
-            series: page.items.iter().map(rendered).collect(),
-            next_page_token: page.next.map(|after| query.token(&after)).unwrap_or_default(),
-        }))
+        let (series, next_page_token) = query.render(self.app.list_series(&caller, scoped).await?, rendered);
+        Ok(Response::new(pb::ListSeriesResponse { series, next_page_token }))
     }
 
     async fn cancel_series(

@@ -13,6 +13,12 @@ use crate::store::StoreError;
 
 /// The `domain` of every `ErrorInfo`.
 pub const DOMAIN: &str = "stipple.v1";
+/// Bytes of violations that an error carries. They travel in headers, as base64, and callers take 8 KiB of headers.
+const MAX_DETAIL_BYTES: usize = 4_000;
+/// Bytes that a violation takes beside its own: its frame, and its entry in the `PreconditionFailure`.
+const ENTRY_BYTES: usize = 48;
+/// Violations that the message, which people read, says in words.
+const MAX_CLAUSES: usize = 3;
 /// How long a caller should wait before the same again, in seconds.
 const RETRY_SECONDS: i64 = 1;
 
@@ -99,6 +105,11 @@ pub fn unknown_method() -> Status {
     simple(Code::Unimplemented, "the server has no such method", pb::Reason::MethodUnknown)
 }
 
+/// The message is compressed in a way that the server does not take.
+pub fn unknown_encoding() -> Status {
+    simple(Code::Unimplemented, "send messages without compression", pb::Reason::EncodingUnknown)
+}
+
 /// The bytes are not a message.
 pub fn malformed_message() -> Status {
     simple(Code::InvalidArgument, "the bytes are not a message of the expected type", pb::Reason::MessageMalformed)
@@ -127,30 +138,31 @@ fn retry_later(code: Code, message: &str, reason: pb::Reason) -> Status {
 }
 
 fn fields(reason: pb::Reason, what: &str, violations: Vec<FieldViolation>) -> Status {
-    let said: Vec<String> = violations.iter().map(|v| format!("{} {}", v.field, v.remedy)).collect();
-    let field_violations = violations.into_iter().map(|violation| rpc::bad_request::FieldViolation {
-        field: violation.field,
-        description: violation.remedy,
-        ..Default::default()
-    });
-    let bad = rpc::BadRequest { field_violations: field_violations.collect() };
-    let message = format!("{what}: {}", said.join("; "));
+    let all: Vec<_> = violations
+        .into_iter()
+        .map(|FieldViolation { field, remedy }| rpc::bad_request::FieldViolation {
+            field,
+            description: remedy,
+            ..Default::default()
+        })
+        .collect();
+    let total = all.len();
+    let bad = rpc::BadRequest { field_violations: fitting(all, |violation| violation.field.clone()) };
+    let said = bad.field_violations.iter().map(|violation| format!("{} {}", violation.field, violation.description));
+    let message = format!("{what}: {}", summary(said, total));
     build(Code::InvalidArgument, message, reason, [], vec![any("google.rpc.BadRequest", &bad)])
 }
 
 fn refused(violations: &[Violation]) -> Status {
-    let rendered: Vec<pb::RuleViolation> = violations.iter().map(rule_violation).collect();
-    let precondition = rpc::PreconditionFailure {
-        violations: rendered
-            .iter()
-            .map(|violation| rpc::precondition_failure::Violation {
-                r#type: reason_name(violation.reason()),
-                subject: violation.field.clone(),
-                description: violation.description.clone(),
-            })
-            .collect(),
-    };
-    let said: Vec<String> = rendered.iter().map(sentence).collect();
+    let rendered = fitting(violations.iter().map(rule_violation).collect(), |violation| violation.field.clone());
+    let omitted = violations.len() - rendered.len();
+    // The descriptions are in the refusal: what travels in headers is not said twice.
+    let precondition = rendered.iter().map(|violation| rpc::precondition_failure::Violation {
+        r#type: reason_name(violation.reason()),
+        subject: violation.field.clone(),
+        description: String::new(),
+    });
+    let precondition = rpc::PreconditionFailure { violations: precondition.collect() };
     let first = rendered.first().cloned().unwrap_or_default();
     let metadata = [
         ("field", first.field.clone()),
@@ -160,24 +172,53 @@ fn refused(violations: &[Violation]) -> Status {
         ("earliest_date", first.earliest_date.clone()),
     ];
     let reason = first.reason();
-    let details = vec![
-        any("google.rpc.PreconditionFailure", &precondition),
-        any("stipple.v1.Refusal", &pb::Refusal { violations: rendered }),
-    ];
-    build(Code::FailedPrecondition, format!("refused: {}", said.join("; ")), reason, metadata, details)
+    let message = format!("refused: {}", summary(rendered.iter().map(sentence), violations.len()));
+    let refusal = pb::Refusal { violations: rendered, omitted: i32::try_from(omitted).unwrap_or(i32::MAX) };
+    let details = vec![any("google.rpc.PreconditionFailure", &precondition), any("stipple.v1.Refusal", &refusal)];
+    build(Code::FailedPrecondition, message, reason, metadata, details)
+}
+
+/// The first few clauses, and how many more there are.
+fn summary(clauses: impl Iterator<Item = String>, total: usize) -> String {
+    let first: Vec<String> = clauses.take(MAX_CLAUSES).collect();
+    match total - first.len() {
+        0 => first.join("; "),
+        more => format!("{}; and {more} more", first.join("; ")),
+    }
+}
+
+/// As many violations as fit into [`MAX_DETAIL_BYTES`], in their order. If not all do, each part of the request keeps
+/// its first, then its second, and so on.
+fn fitting<V: prost::Message>(violations: Vec<V>, part: impl Fn(&V) -> String) -> Vec<V> {
+    let mut seen: HashMap<String, usize> = HashMap::new();
+    let mut order: Vec<(usize, usize)> = Vec::with_capacity(violations.len());
+    for (place, violation) in violations.iter().enumerate() {
+        let rank = seen.entry(part(violation)).or_default();
+        order.push((*rank, place));
+        *rank += 1;
+    }
+    order.sort_unstable();
+    let mut bytes = 0;
+    let mut kept: Vec<usize> = Vec::with_capacity(order.len());
+    for (_, place) in order {
+        bytes += violations[place].encoded_len() + ENTRY_BYTES;
+        if bytes > MAX_DETAIL_BYTES && !kept.is_empty() {
+            break;
+        }
+        kept.push(place);
+    }
+    kept.sort_unstable();
+    let mut kept = kept.into_iter().peekable();
+    let fits = violations.into_iter().enumerate().filter(|(place, _)| kept.next_if_eq(place).is_some());
+    fits.map(|(_, violation)| violation).collect()
 }
 
 /// A violation as one clause of the message that people read.
 fn sentence(violation: &pb::RuleViolation) -> String {
-    let mut text = String::new();
-    if !violation.field.is_empty() {
-        text.push_str(&format!("{}: ", violation.field));
-    }
-    text.push_str(&format!("{} ({})", violation.description, reason_name(violation.reason())));
-    if !violation.earliest_date.is_empty() {
-        text.push_str(&format!(", earliest {}", violation.earliest_date));
-    }
-    text
+    let pb::RuleViolation { field, description, earliest_date, .. } = violation;
+    let place = if field.is_empty() { String::new() } else { format!("{field}: ") };
+    let when = if earliest_date.is_empty() { String::new() } else { format!(", earliest {earliest_date}") };
+    format!("{place}{description} ({}){when}", reason_name(violation.reason()))
 }
 
 /// A reason as `ErrorInfo` names it: without the prefix of the enum.

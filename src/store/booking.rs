@@ -108,9 +108,12 @@ pub async fn resources(
            CROSS JOIN LATERAL (
                SELECT coalesce(array_agg(appointment_id), '{}') AS appointments,
                       coalesce(array_agg(lower(during)), '{}') AS starts, coalesce(array_agg(upper(during)), '{}') AS ends
-               FROM occupancies
-               JOIN unnest($6::timestamptz[], $7::timestamptz[]) AS span (a, b) ON during && tstzrange(a, b)
-               WHERE practice_id = r.practice_id AND resource_id = r.resource_id AND live) o
+               FROM unnest($6::timestamptz[], $7::timestamptz[]) AS span (a, b)
+               -- OFFSET 0 keeps the planner from joining the other way round, over all that the resource ever did.
+               CROSS JOIN LATERAL (
+                   SELECT appointment_id, during FROM occupancies
+                   WHERE practice_id = r.practice_id AND resource_id = r.resource_id AND live
+                     AND during && tstzrange(span.a, span.b) OFFSET 0) taken) o
            WHERE r.practice_id = $1
              AND (r.resource_id = ANY($5)
                   OR (r.active AND (r.clinic_id IS NULL OR r.clinic_id = ANY($2))
@@ -182,9 +185,11 @@ pub async fn patient(
            CROSS JOIN LATERAL (
                SELECT coalesce(array_agg(appointment_id), '{}') AS appointments,
                       coalesce(array_agg(lower(visit)), '{}') AS starts, coalesce(array_agg(upper(visit)), '{}') AS ends
-               FROM appointments
-               JOIN unnest($3::timestamptz[], $4::timestamptz[]) AS span (a, b) ON visit && tstzrange(a, b)
-               WHERE practice_id = p.practice_id AND patient_id = p.patient_id AND live) v
+               FROM unnest($3::timestamptz[], $4::timestamptz[]) AS span (a, b)
+               CROSS JOIN LATERAL (
+                   SELECT appointment_id, visit FROM appointments
+                   WHERE practice_id = p.practice_id AND patient_id = p.patient_id AND live
+                     AND visit && tstzrange(span.a, span.b) OFFSET 0) there) v
            CROSS JOIN LATERAL (
                SELECT coalesce(array_agg(appointment_id), '{}') AS appointments,
                       coalesce(array_agg(lower(days)), '{}') AS days, coalesce(array_agg(upper(days)), '{}') AS untils

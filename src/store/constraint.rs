@@ -102,6 +102,7 @@ pub const CONSTRAINTS: &[(&str, Meaning)] = &[
     ("patient_is_identified", Meaning::Fault),
     ("patient_belongs_to_practice", Meaning::Fault),
     ("patient_names_are_short_text", Meaning::Fault),
+    ("patient_folded_names_are_bounded", Meaning::Fault),
     ("patient_contact_is_bounded", Meaning::Fault),
     ("series_is_identified", Meaning::Fault),
     ("series_is_of_a_patient", Meaning::Fault),

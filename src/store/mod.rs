@@ -23,5 +23,12 @@ pub use error::StoreError;
 pub use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 pub use sqlx::{PgConnection, Postgres, Transaction};
 
+/// Lets PostgreSQL look at how much there is of everything. It does so by itself, but not at once, and until then it
+/// plans as if the tables were empty: for after a lot was written in one go.
+pub async fn analyze(pool: &PgPool) -> Result<(), StoreError> {
+    sqlx::query("ANALYZE").execute(pool).await?;
+    Ok(())
+}
+
 /// The schema, as migrations in order.
 pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();

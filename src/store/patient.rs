@@ -6,8 +6,8 @@ use super::error::expect_rows;
 use super::{StoreError, read};
 use crate::domain::ids::{PatientId, PracticeId};
 use crate::domain::interval::Instant;
-use crate::domain::patient::{Patient, PatientRecord};
-use crate::domain::text::Personal;
+use crate::domain::patient::{Patient, PatientPlace, PatientRecord};
+use crate::domain::text::{Personal, folded};
 
 /// A patient.
 pub async fn get(
@@ -25,27 +25,30 @@ pub async fn get(
     row.fetch_optional(db).await?.map(Row::read).transpose()
 }
 
-/// Patients whose family name begins with `prefix`, by family name, given name and id, after one of them.
+/// Patients whose family name begins with `prefix`, whatever the letter case, in the order of their places.
 pub async fn list(
     db: &mut PgConnection,
     practice: PracticeId,
     prefix: &str,
-    after: Option<PatientId>,
+    after: Option<&PatientPlace>,
     limit: i64,
 ) -> Result<Vec<Patient>, StoreError> {
-    let pattern = format!("{}%", prefix.to_lowercase().replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"));
+    let literal = folded(prefix).replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+    let (family, given, id) = match after {
+        Some(after) => (after.family_name.expose().as_str(), after.given_name.expose().as_str(), after.id.0),
+        None => ("", "", uuid::Uuid::nil()),
+    };
     let rows = sqlx::query_as!(
         Row,
-        r#"SELECT patient_id, given_name, family_name, birth_date, phone, email, notes, changed_revision FROM patients
-           WHERE practice_id = $1 AND lower(family_name) COLLATE "C" LIKE $2
-             AND ($3::uuid IS NULL OR
-                  (lower(family_name) COLLATE "C", lower(given_name) COLLATE "C", patient_id) >
-                  (SELECT lower(family_name) COLLATE "C", lower(given_name) COLLATE "C", patient_id
-                   FROM patients WHERE practice_id = $1 AND patient_id = $3))
-           ORDER BY lower(family_name) COLLATE "C", lower(given_name) COLLATE "C", patient_id LIMIT $4"#,
+        "SELECT patient_id, given_name, family_name, birth_date, phone, email, notes, changed_revision FROM patients
+         WHERE practice_id = $1 AND family_name_folded LIKE $2
+           AND (family_name_folded, given_name_folded, patient_id) > ($3, $4, $5)
+         ORDER BY family_name_folded, given_name_folded, patient_id LIMIT $6",
         practice.0,
-        pattern,
-        after.map(|id| id.0),
+        format!("{literal}%"),
+        family,
+        given,
+        id,
         limit
     );
     rows.fetch_all(db).await?.into_iter().map(Row::read).collect()
@@ -58,11 +61,11 @@ pub async fn insert(
     patient: &Patient,
     now: Instant,
 ) -> Result<(), StoreError> {
-    let record = &patient.record;
+    let (record, place) = (&patient.record, patient.place());
     let done = sqlx::query!(
         "INSERT INTO patients (practice_id, patient_id, given_name, family_name, birth_date, phone, email, notes,
-                               changed_revision, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+                               family_name_folded, given_name_folded, changed_revision, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
         practice.0,
         patient.id.0,
         record.given_name.expose().as_str(),
@@ -71,6 +74,8 @@ pub async fn insert(
         record.phone.expose().as_str(),
         record.email.expose().as_str(),
         record.notes.expose().as_str(),
+        place.family_name.expose(),
+        place.given_name.expose(),
         patient.changed_revision,
         now
     );
@@ -79,10 +84,10 @@ pub async fn insert(
 
 /// Replaces a patient's record.
 pub async fn update(db: &mut PgConnection, practice: PracticeId, patient: &Patient) -> Result<(), StoreError> {
-    let record = &patient.record;
+    let (record, place) = (&patient.record, patient.place());
     let done = sqlx::query!(
         "UPDATE patients SET given_name = $3, family_name = $4, birth_date = $5, phone = $6, email = $7, notes = $8,
-                             changed_revision = $9
+                             family_name_folded = $9, given_name_folded = $10, changed_revision = $11
          WHERE practice_id = $1 AND patient_id = $2",
         practice.0,
         patient.id.0,
@@ -92,6 +97,8 @@ pub async fn update(db: &mut PgConnection, practice: PracticeId, patient: &Patie
         record.phone.expose().as_str(),
         record.email.expose().as_str(),
         record.notes.expose().as_str(),
+        place.family_name.expose(),
+        place.given_name.expose(),
         patient.changed_revision
     );
     expect_rows("update patient", 1, &done.execute(db).await?)

@@ -19,6 +19,11 @@ fn cluster() -> &'static Cluster {
     CLUSTER.get_or_init(|| Cluster::start_blocking(&Settings::throwaway()).expect("PostgreSQL starts"))
 }
 
+/// The folder of the run's PostgreSQL, which is removed at the end of the run, however that comes.
+pub fn folder() -> &'static std::path::Path {
+    cluster().data_dir()
+}
+
 /// A new empty database, without a schema.
 pub async fn empty_database() -> PgConnectOptions {
     create("template0").await

@@ -87,6 +87,7 @@ impl Killed {
 async fn spawn(url: &str) -> (Child, Channel) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_stipple"))
         .args(["--listen", "127.0.0.1:0", "--clock", NOW, "--database-url", url, "serve"])
+        .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .kill_on_drop(true)
         .spawn()
@@ -100,7 +101,9 @@ async fn spawn(url: &str) -> (Child, Channel) {
         }
         panic!("the server ended before it was ready");
     };
-    let address = tokio::time::timeout(Duration::from_secs(60), ready).await.expect("the server becomes ready");
+    let address = tokio::time::timeout(Duration::from_mins(1), ready).await.expect("the server becomes ready");
+    // Read to the end: a server whose output nobody takes dies of it.
+    tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
     let channel = Channel::from_shared(format!("http://{address}")).unwrap().connect_lazy();
     (child, channel)
 }

@@ -56,12 +56,21 @@ pub struct TestServer {
 impl TestServer {
     /// A server on a new database.
     pub async fn start() -> Self {
+        Self::start_with(Killed::wanted()).await
+    }
+
+    /// A server on a new database, killed at random whether or not the suite is run with kills.
+    pub async fn start_killed(seed: u64) -> Self {
+        Self::start_with(Some(seed)).await
+    }
+
+    async fn start_with(killed: Option<u64>) -> Self {
         let options = cluster::migrated_database().await;
         let pool = cluster::pool(options.clone()).await;
         let clock = Arc::new(TestClock(Mutex::new(NOW.parse().unwrap())));
         let app = App::new(pool.clone(), Arc::clone(&clock) as Arc<dyn Clock>, Arc::new(SystemIds));
         let operator = app.create_operator_token("tests").await.unwrap();
-        let home = match Killed::wanted() {
+        let home = match killed {
             Some(seed) => Home::Killed(Killed::start(&cluster::url(&options), seed).await),
             None => Self::here(app, clock).await,
         };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::NaiveDate;
 
-use super::timing::{ActivityWindow, Occupied, Timing};
+use super::timing::{ActivityWindow, Occupied, Timing, spacing};
 use super::{Other, VisitRequest};
 use crate::domain::calendar::Calendar;
 use crate::domain::catalog::{BodyArea, Need, Qualification, ResourceKind};
@@ -154,7 +154,7 @@ impl PatientFacts {
     /// Adds what a visit means for the patient.
     pub(super) fn add(&mut self, timing: &Timing<'_>, zone: Zone, request: &VisitRequest, other: Other) {
         self.visits.push(PatientVisit { during: timing.visit(request.start), other });
-        if let (Some(area), Some((day, until))) = (request.area, timing.spacing(zone, request)) {
+        if let (Some(area), Some((day, until))) = (request.area, spacing(zone, request)) {
             self.spacing.push(SpacingWindow { area, day, until, other });
         }
         self.windows.extend(timing.windows(zone, request.start).into_iter().map(|window| (window, other)));

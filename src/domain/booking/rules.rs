@@ -7,7 +7,7 @@ use chrono::{NaiveDate, TimeDelta};
 
 use super::assign::assign;
 use super::facts::{ClinicFacts, Facts, ResourceFacts};
-use super::timing::{ActivityWindow, PlannedVisit, Timing, WindowRole};
+use super::timing::{ActivityWindow, PlannedVisit, Timing, WindowRole, spacing};
 use super::{EARLIEST_SEARCH_DAYS, Neighbour, VisitRequest, on_grid};
 use crate::domain::calendar::Calendar;
 use crate::domain::catalog::{GRID_MINUTES, Treatment};
@@ -120,13 +120,14 @@ impl<'a> Desk<'a> {
 
     /// A resource for each need, if there is a choice that uses every named one.
     fn serving(&self, start: Instant) -> Option<Vec<ResourceId>> {
+        self.serving_with(&self.request.named, start)
+    }
+
+    /// A resource for each need, if there is a choice that uses all of these.
+    fn serving_with(&self, must_use: &[ResourceId], start: Instant) -> Option<Vec<ResourceId>> {
         let resources = &self.facts.resources;
-        let named: Vec<usize> = self
-            .request
-            .named
-            .iter()
-            .filter_map(|id| resources.iter().position(|resource| resource.id == *id))
-            .collect();
+        let must_use: Vec<usize> =
+            must_use.iter().filter_map(|id| resources.iter().position(|resource| resource.id == *id)).collect();
         let options: Vec<Vec<usize>> = (0..self.timing.needs.len())
             .map(|need| {
                 let mut able: Vec<usize> =
@@ -140,7 +141,7 @@ impl<'a> Desk<'a> {
                 able
             })
             .collect();
-        let serving = assign(&options, &named)?;
+        let serving = assign(&options, &must_use)?;
         Some(serving.into_iter().map(|resource| resources[resource].id).collect())
     }
 
@@ -254,7 +255,7 @@ impl<'a> Desk<'a> {
 
     fn gaps_broken(&self, start: Instant) -> Vec<Obstacle> {
         let asked = VisitRequest { start, ..self.request.clone() };
-        let (Some(area), Some((day, until))) = (asked.area, self.timing.spacing(self.clinic.zone, &asked)) else {
+        let (Some(area), Some((day, until))) = (asked.area, spacing(self.clinic.zone, &asked)) else {
             return Vec::new();
         };
         let near = self.facts.patient.spacing.iter().filter(|window| window.area == area);
@@ -297,30 +298,54 @@ impl<'a> Desk<'a> {
 
     /// Why no choice of resources will do: what is against each named one, and which needs nothing can serve.
     fn resource_checks(&'a self) -> Vec<Check<'a>> {
-        let mut checks = Vec::new();
-        let mut met = BTreeSet::new();
-        for id in &self.request.named {
-            let Some(resource) = self.facts.resources.iter().find(|resource| resource.id == *id) else { continue };
-            let free_need = (0..self.timing.needs.len()).find(|need| {
-                !met.contains(need) && self.timing.needs.get(*need).is_some_and(|n| resource.is_qualified(n))
-            });
-            if let Some(need) = free_need {
-                met.insert(need);
-            }
-            checks.extend(self.named_checks(resource, free_need));
-        }
-        for need in (0..self.timing.needs.len()).filter(|need| !met.contains(need)) {
-            checks.push(self.need_check(need));
-        }
-        // Each need by itself could be served, but not all of them at once.
+        let named = self.named_needs();
+        let mut checks: Vec<Check<'a>> =
+            named.iter().flat_map(|(resource, need)| self.named_checks(resource, *need)).collect();
         let start = self.request.start;
-        if checks.iter().all(|check: &Check<'_>| (check.obstacles)(start).is_empty()) {
+        // Where a named resource is itself in the way, the others are judged without it.
+        let named_would_do = checks.iter().all(|check| (check.obstacles)(start).is_empty());
+        let must_use: &[ResourceId] = if named_would_do { &self.request.named } else { &[] };
+        let served: BTreeSet<usize> = named.iter().filter_map(|(_, need)| *need).collect();
+        let open = (0..self.timing.needs.len()).filter(|need| !served.contains(need));
+        checks.extend(open.map(|need| self.need_check(need, must_use)));
+        if checks.iter().all(|check| (check.obstacles)(start).is_empty()) {
+            // Each need by itself could be served, but not all of them at once.
             checks.push(Self::check(Rule::NoResourceFree, move |start| match self.serving(start) {
                 Some(_) => Vec::new(),
                 None => vec![Obstacle::new(None, "too few qualified resources are free to serve every need at once")],
             }));
         }
         checks
+    }
+
+    /// The need that each named resource is taken to serve; none for one that is not qualified for any that is left.
+    fn named_needs(&self) -> Vec<(&ResourceFacts, Option<usize>)> {
+        let named: Vec<&ResourceFacts> =
+            self.request.named.iter().filter_map(|id| self.facts.resources.iter().find(|r| r.id == *id)).collect();
+        let needs = &self.timing.needs;
+        let qualified = |resource: &ResourceFacts| -> Vec<usize> {
+            (0..needs.len()).filter(|need| resource.is_qualified(needs[*need])).collect()
+        };
+        // As many of them as can be placed together, the earlier named first.
+        let mut placed: Vec<usize> = Vec::new();
+        let mut options: Vec<Vec<usize>> = Vec::new();
+        let mut serving: Vec<usize> = Vec::new();
+        for (place, resource) in named.iter().enumerate() {
+            options.push(qualified(resource));
+            match assign(&options, &[]) {
+                Some(found) => {
+                    placed.push(place);
+                    serving = found;
+                }
+                None => {
+                    options.pop();
+                }
+            }
+        }
+        let need = |place: usize| {
+            placed.iter().position(|other| *other == place).and_then(|index| serving.get(index).copied())
+        };
+        named.iter().enumerate().map(|(place, resource)| (*resource, need(place))).collect()
     }
 
     fn named_checks(&'a self, resource: &'a ResourceFacts, need: Option<usize>) -> Vec<Check<'a>> {
@@ -343,9 +368,10 @@ impl<'a> Desk<'a> {
         vec![
             check(
                 Rule::OutsideWorkingHours,
-                Box::new(move |start| match needed(start).iter().all(|during| on_duty.covers(*during)) {
-                    true => Vec::new(),
-                    false => vec![Obstacle::new(None, "the resource does not work at that clinic at that time")],
+                Box::new(move |start| {
+                    let there = needed(start).iter().all(|during| on_duty.covers(*during));
+                    let text = "the resource does not work at that clinic at that time";
+                    if there { Vec::new() } else { vec![Obstacle::new(None, text)] }
                 }),
             ),
             check(
@@ -368,7 +394,7 @@ impl<'a> Desk<'a> {
         ]
     }
 
-    fn need_check(&'a self, need: usize) -> Check<'a> {
+    fn need_check(&'a self, need: usize, must_use: &'a [ResourceId]) -> Check<'a> {
         let candidates: Vec<usize> = (0..self.facts.resources.len())
             .filter(|index| {
                 let (resource, wanted) = (&self.facts.resources[*index], self.timing.needs[need]);
@@ -381,9 +407,12 @@ impl<'a> Desk<'a> {
             let text = format!("no {kind} at the clinic is qualified for {qualification}");
             return Self::check(Rule::NoQualifiedResource, move |_| vec![Obstacle::new(None, text.clone())]);
         }
+        let requested = self.request.start;
         Self::check(Rule::NoResourceFree, move |start| {
             if candidates.iter().any(|resource| self.is_able(*resource, need, start)) {
-                return Vec::new();
+                // A later start is offered only if every other need can be served then too.
+                let offered = start == requested || self.serving_with(must_use, start).is_some();
+                return if offered { Vec::new() } else { vec![Obstacle::default()] };
             }
             let needed: Vec<Interval> = self.timing.needed(need, start).collect();
             let taken_by = candidates

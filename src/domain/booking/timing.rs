@@ -97,7 +97,7 @@ impl Offsets {
     /// Adds a stretch to a list, joined to the last one if they touch.
     fn join(list: &mut Vec<Self>, next: Self) {
         match list.last_mut() {
-            Some(last) if last.to == next.from => last.to = next.to,
+            Some(before) if before.to == next.from => before.to = next.to,
             Some(_) | None => list.push(next),
         }
     }
@@ -150,13 +150,6 @@ impl<'a> Timing<'a> {
         self.stretches.get(need).into_iter().flatten().map(move |stretch| stretch.at(start))
     }
 
-    /// The session's day, and the first day on which the area may be needled again.
-    pub fn spacing(&self, zone: Zone, request: &VisitRequest) -> Option<(NaiveDate, NaiveDate)> {
-        let day = zone.day(request.start);
-        let days = u64::try_from(request.spacing_days?).ok()?;
-        Some((day, day.checked_add_days(Days::new(days))?))
-    }
-
     /// What a visit exposes to and forbids.
     pub fn windows(&self, zone: Zone, start: Instant) -> Vec<ActivityWindow> {
         let Some(exposing) = self.exposing.map(|stretch| stretch.at(start)) else { return Vec::new() };
@@ -190,10 +183,17 @@ impl<'a> Timing<'a> {
             visit: self.visit(start),
             phases: booked_phases(self.treatment, start, serving),
             occupied: occupied.collect(),
-            spacing: self.spacing(zone, request),
+            spacing: spacing(zone, request),
             windows: self.windows(zone, start),
         }
     }
+}
+
+/// The session's day, and the first day on which the area may be needled again.
+pub fn spacing(zone: Zone, request: &VisitRequest) -> Option<(NaiveDate, NaiveDate)> {
+    let day = zone.day(request.start);
+    let days = u64::try_from(request.spacing_days?).ok()?;
+    Some((day, day.checked_add_days(Days::new(days))?))
 }
 
 /// The phases of a visit whose needs are served by these resources, in the order of the needs.

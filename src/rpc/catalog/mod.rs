@@ -38,11 +38,9 @@ impl CatalogService for Services {
     ) -> Result<Response<pb::ListTreatmentsResponse>, Status> {
         let (caller, message) = open(request)?;
         let (query, scoped) = treatment::parse_list(message)?;
-        let page = self.app.list_treatments(&caller, scoped).await?;
-        Ok(Response::new(pb::ListTreatmentsResponse {
-            treatments: page.items.iter().map(treatment::rendered).collect(),
-            next_page_token: page.next.map(|after| query.token(&after)).unwrap_or_default(),
-        }))
+        let (treatments, next_page_token) =
+            query.render(self.app.list_treatments(&caller, scoped).await?, treatment::rendered);
+        Ok(Response::new(pb::ListTreatmentsResponse { treatments, next_page_token }))
     }
 
     async fn publish_protocol(
@@ -71,11 +69,9 @@ impl CatalogService for Services {
     ) -> Result<Response<pb::ListProtocolsResponse>, Status> {
         let (caller, message) = open(request)?;
         let (query, scoped) = protocol::parse_list(message)?;
-        let page = self.app.list_protocols(&caller, scoped).await?;
-        Ok(Response::new(pb::ListProtocolsResponse {
-            protocols: page.items.iter().map(protocol::rendered).collect(),
-            next_page_token: page.next.map(|after| query.token(&after)).unwrap_or_default(),
-        }))
+        let (protocols, next_page_token) =
+            query.render(self.app.list_protocols(&caller, scoped).await?, protocol::rendered);
+        Ok(Response::new(pb::ListProtocolsResponse { protocols, next_page_token }))
     }
 }
 

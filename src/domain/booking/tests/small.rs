@@ -1,0 +1,242 @@
+//! Small instances: few resources, hours with holes, busy stretches, and the night in which the clock goes forward.
+
+use std::collections::BTreeMap;
+
+use chrono::Weekday;
+use proptest::prelude::*;
+use uuid::Uuid;
+
+use super::super::*;
+use crate::domain::catalog::{
+    Activity, Evidence, Grade, Need, Phase, Qualification, ResourceKind, Restriction, Span, TreatmentContent,
+};
+use crate::domain::hours::{Stretch, Week, weekday_from_iso};
+use crate::domain::ids::{AppointmentId, TreatmentId};
+use crate::domain::interval::Interval;
+use crate::domain::text::{Label, Prose};
+use crate::domain::zone::Zone;
+
+pub const HERE: ClinicId = ClinicId(Uuid::from_u128(1));
+const ELSEWHERE: ClinicId = ClinicId(Uuid::from_u128(2));
+
+pub fn zone() -> Zone {
+    Zone::from_name("Europe/Berlin").unwrap()
+}
+
+/// So many times five minutes after six in the morning of the day before the clock goes forward.
+pub fn at(ticks: i64) -> Instant {
+    zone().instant("2026-03-28T06:00:00".parse().unwrap()) + TimeDelta::minutes(5 * ticks)
+}
+
+pub fn between(from: i64, length: i64) -> Interval {
+    Interval::new(at(from), at(from + length)).unwrap()
+}
+
+pub fn appointment(number: u128) -> Other {
+    Other::Appointment(AppointmentId(Uuid::from_u128(number)))
+}
+
+/// What a treatment may need.
+pub fn need(place: usize) -> Need {
+    let kind = if place < 2 { ResourceKind::Room } else { ResourceKind::Practitioner };
+    Need { kind, qualification: qualification(place % 2) }
+}
+
+pub fn qualification(place: usize) -> Qualification {
+    Qualification::new(["first", "second"][place]).unwrap()
+}
+
+/// The hours of Sundays, or of all other days.
+fn hours() -> impl Strategy<Value = Vec<(i32, i32)>> {
+    prop_oneof![
+        6 => Just(vec![(0, 24)]),
+        2 => Just(vec![(6, 20)]),
+        1 => Just(vec![(0, 12), (12, 24)]),
+        1 => Just(vec![(6, 12), (13, 20)]),
+        1 => Just(vec![(0, 6), (8, 24)]),
+        1 => Just(vec![]),
+    ]
+}
+
+fn week() -> impl Strategy<Value = Vec<Stretch>> {
+    (hours(), hours()).prop_map(|(other_days, sundays)| {
+        (1..=7)
+            .filter_map(weekday_from_iso)
+            .flat_map(|day| {
+                let hours = if day == Weekday::Sun { &sundays } else { &other_days };
+                hours.iter().map(move |(from, to)| Stretch::new(day, from * 60, to * 60).unwrap()).collect::<Vec<_>>()
+            })
+            .collect()
+    })
+}
+
+fn intervals(most: usize) -> impl Strategy<Value = Vec<Interval>> {
+    prop::collection::vec((0..520_i64, 1..40_i64).prop_map(|(from, length)| between(from, length)), 0..most)
+}
+
+fn resource() -> impl Strategy<Value = ResourceFacts> {
+    let weights = (prop::bool::weighted(0.92), prop::bool::weighted(0.92));
+    let taken = (intervals(2), intervals(4));
+    (any::<bool>(), 0..4_usize, weights, week(), taken).prop_map(
+        |(is_room, mask, (active, is_here), week, (time_off, busy))| {
+            let clinic = if is_here { HERE } else { ELSEWHERE };
+            let qualifications = (0..2).filter(|bit| (mask + 1) & (1 << bit) != 0).map(qualification);
+            let busy = busy.into_iter().map(|during| Busy { during, other: appointment(7) });
+            ResourceFacts {
+                id: ResourceId(Uuid::nil()),
+                kind: if is_room { ResourceKind::Room } else { ResourceKind::Practitioner },
+                clinic: is_room.then_some(clinic),
+                active,
+                qualifications: qualifications.collect(),
+                working_hours: if is_room { Vec::new() } else { week.into_iter().map(|s| (clinic, s)).collect() },
+                time_off,
+                busy: busy.collect(),
+            }
+        },
+    )
+}
+
+fn window() -> impl Strategy<Value = (ActivityWindow, Other)> {
+    (any::<bool>(), any::<bool>(), -900..900_i64, 1..60_i64).prop_map(|(heat, restricts, from, length)| {
+        let activity = if heat { Activity::Heat } else { Activity::Swimming };
+        let role = if restricts { WindowRole::Restricts } else { WindowRole::Exposes };
+        (ActivityWindow { activity, role, during: between(from, length) }, appointment(8))
+    })
+}
+
+fn day(offset: i64) -> NaiveDate {
+    zone().day(at(0)) + TimeDelta::days(offset)
+}
+
+fn patient() -> impl Strategy<Value = PatientFacts> {
+    let area = prop_oneof![Just(BodyArea::Face), Just(BodyArea::Neck)];
+    let spacing = (area, -12..12_i64, 1..9_i64).prop_map(|(area, from, length)| SpacingWindow {
+        area,
+        day: day(from),
+        until: day(from + length),
+        other: appointment(9),
+    });
+    let windows = prop::collection::vec(window(), 0..3);
+    (intervals(3), prop::collection::vec(spacing, 0..2), windows).prop_map(|(visits, spacing, windows)| PatientFacts {
+        visits: visits.into_iter().map(|during| PatientVisit { during, other: appointment(6) }).collect(),
+        spacing,
+        windows,
+    })
+}
+
+prop_compose! {
+    pub fn facts()(
+        now in prop_oneof![4 => Just(-300_i64), 1 => 0..400_i64],
+        horizon in prop_oneof![4 => Just(2_000_i64), 1 => 100..600_i64],
+        opening in week(),
+        closures in intervals(2),
+        mut resources in prop::collection::vec(resource(), 1..7),
+        patient in patient(),
+    ) -> Facts {
+        for (number, resource) in (100..).zip(&mut resources) {
+            resource.id = ResourceId(Uuid::from_u128(number));
+        }
+        let clinic = ClinicFacts { zone: zone(), opening_hours: Week::new(opening).unwrap(), closures };
+        Facts {
+            now: at(now),
+            horizon_end: at(horizon),
+            spans: vec![between(-300, 1_400)],
+            look_for_earliest: true,
+            clinics: BTreeMap::from([(HERE, clinic)]),
+            resources,
+            patient,
+        }
+    }
+}
+
+fn restriction() -> impl Strategy<Value = (Option<Span>, Option<Span>)> {
+    let span = prop_oneof![Just(None), (1..40_i32).prop_map(|h| Some(Span::Hours(h))), Just(Some(Span::Days(1)))];
+    (span.clone(), span)
+}
+
+prop_compose! {
+    pub fn treatment()(
+        phases in prop::collection::vec((1..6_i32, prop::collection::btree_set(0..4_usize, 0..3)), 1..5),
+        present in 1..5_usize,
+        exposing in (0..4_usize, 1..4_usize),
+        needles in any::<bool>(),
+        exposures in prop::collection::btree_set(prop_oneof![Just(Activity::Heat), Just(Activity::Swimming)], 0..3),
+        restrictions in prop::collection::vec(restriction(), 0..3),
+    ) -> Treatment {
+        let present = present.min(phases.len());
+        let first = exposing.0.min(present - 1);
+        let exposed = first..(first + exposing.1).min(present);
+        let phases = phases.into_iter().enumerate().map(|(place, (ticks, needs))| Phase {
+            name: Label::new("A phase").unwrap(),
+            minutes: 5 * ticks,
+            patient_present: place < present,
+            exposing: exposed.contains(&place),
+            needs: needs.into_iter().map(need).collect(),
+        });
+        let restrictions = [Activity::Heat, Activity::Swimming].into_iter().zip(restrictions);
+        let content = TreatmentContent {
+            name: Label::new("A treatment").unwrap(),
+            spacing_days: needles.then_some(5),
+            phases: phases.collect(),
+            exposures: exposures.into_iter().collect(),
+            restrictions: restrictions.map(|(activity, (before, after))| Restriction {
+                activity,
+                before,
+                after,
+                instruction: Prose::default(),
+                evidence: evidence(),
+            }).collect(),
+        };
+        content.check().unwrap();
+        let id = TreatmentId(Uuid::from_u128(5));
+        Treatment { id, version: 1, published_at: at(0), published_revision: 1, content }
+    }
+}
+
+pub fn evidence() -> Evidence {
+    Evidence { source: Prose::default(), grade: Grade::Own, rationale: Prose::default() }
+}
+
+fn neighbour() -> impl Strategy<Value = Option<(i64, i32)>> {
+    prop::option::weighted(0.5, (1..12_i64, 1..3_i32))
+}
+
+prop_compose! {
+    fn request()(
+        start in 0..500_i64,
+        named in prop_oneof![3 => Just(vec![]), 2 => prop::sample::subsequence((0..7_usize).collect::<Vec<_>>(), 1..3)],
+        area in prop_oneof![Just(None), Just(Some(BodyArea::Face))],
+        neighbours in prop_oneof![2 => Just(None), 1 => (neighbour(), neighbour(), 2..10_i64).prop_map(Some)],
+        gap in 1..6_i64,
+    ) -> VisitRequest {
+        let near = |sign: i64| move |(days, distance): (i64, i32)| {
+            Neighbour { day: day(sign * (days - 1)), distance, other: appointment(3) }
+        };
+        VisitRequest {
+            clinic: HERE,
+            start: at(start),
+            named: named.into_iter().map(|place| ResourceId(Uuid::from_u128(100 + place as u128))).collect(),
+            area,
+            spacing_days: Some(gap),
+            neighbours: neighbours.map(|(previous, next, maximum_gap)| Neighbours {
+                previous: previous.map(near(-1)),
+                next: next.map(near(1)),
+                maximum_gap,
+            }),
+            preferred: Vec::new(),
+        }
+    }
+}
+
+/// A question: names only resources that exist, and asks for a gap only if the treatment needles.
+pub fn question() -> impl Strategy<Value = (Facts, Treatment, VisitRequest)> {
+    (facts(), treatment(), request(), prop::bool::weighted(0.9)).prop_map(|(facts, treatment, mut request, fits)| {
+        request.named.retain(|id| facts.resources.iter().any(|resource| resource.id == *id));
+        let needles = treatment.content.spacing_days.is_some();
+        request.spacing_days = request.spacing_days.filter(|_| needles);
+        if fits {
+            request.area = needles.then_some(BodyArea::Face);
+        }
+        (facts, treatment, request)
+    })
+}

@@ -1,0 +1,105 @@
+//! Many at once, and a server that is killed under them.
+
+use std::sync::Arc;
+
+use stipple::rpc::pb;
+use tokio::sync::Barrier;
+
+use crate::harness::server::Home;
+use crate::harness::world::request_id;
+use crate::harness::{TestServer, World, refusal};
+
+const CLIENTS: usize = 4;
+/// Saunas that each client asks for; every third that it got it cancels again.
+const SLOTS: usize = 7;
+/// The practice has two rooms.
+const WINNERS: usize = 2;
+
+/// What one client was told.
+#[derive(Default)]
+struct Told {
+    booked: Vec<(usize, pb::Appointment)>,
+    cancelled: Vec<pb::Appointment>,
+    /// The requests that were carried out.
+    carried_out: Vec<String>,
+    refused: Vec<String>,
+}
+
+async fn client(world: Arc<World>, patient: String, barrier: Arc<Barrier>) -> Told {
+    let mut told = Told::default();
+    for slot in 0..SLOTS {
+        let mut request = world.visit_request(&world.sauna, &format!("2026-03-0{}T10:00:00", slot + 1));
+        let Some(pb::book_appointment_request::Visit::Treatment(visit)) = &mut request.visit else { unreachable!() };
+        visit.patient_id.clone_from(&patient);
+        let id = request.request_id.clone();
+        match world.book(request).await {
+            Ok(appointment) => {
+                told.booked.push((slot, appointment));
+                told.carried_out.push(id);
+            }
+            Err(status) => {
+                assert_eq!(refusal(&status).len(), 1, "{status:?}");
+                told.refused.push(id);
+            }
+        }
+    }
+    barrier.wait().await;
+    for (_, appointment) in told.booked.iter().step_by(3) {
+        let request = pb::CancelAppointmentRequest {
+            request_id: request_id(),
+            etag: appointment.etag.clone(),
+            appointment_id: appointment.appointment_id.clone(),
+            ..Default::default()
+        };
+        told.carried_out.push(request.request_id.clone());
+        let answer = world.manager.appointments().cancel_appointment(request).await.unwrap();
+        told.cancelled.push(answer.into_inner().appointment.unwrap());
+    }
+    told
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_acknowledged_is_there_exactly_once_however_often_the_server_is_killed() {
+    let world = Arc::new(World::on(TestServer::start_killed(7).await, "Europe/Berlin").await);
+    let mut patients = world.patients.clone();
+    while patients.len() < CLIENTS {
+        patients.push(world.patient().await);
+    }
+    let pool = world.server.pool();
+    let history = "SELECT revision, request_id::text FROM changes WHERE practice_id::text = $1 ORDER BY revision";
+    let read = || async { sqlx::query_as(history).bind(&world.practice).fetch_all(pool).await.unwrap() };
+    let before: Vec<(i64, String)> = read().await;
+
+    let barrier = Arc::new(Barrier::new(CLIENTS));
+    let clients: Vec<_> = patients
+        .into_iter()
+        .map(|patient| tokio::spawn(client(Arc::clone(&world), patient, Arc::clone(&barrier))))
+        .collect();
+    let mut told = Vec::new();
+    for client in clients {
+        told.push(client.await.unwrap());
+    }
+
+    for slot in 0..SLOTS {
+        let winners = told.iter().flat_map(|told| &told.booked).filter(|(of, _)| *of == slot).count();
+        assert_eq!(winners, WINNERS, "slot {slot}");
+    }
+    let after: Vec<(i64, String)> = read().await;
+    assert!(after.iter().zip(1..).all(|((revision, _), number)| *revision == number), "{after:?}");
+    let mut recorded: Vec<_> = after[before.len()..].iter().map(|(_, request)| request.clone()).collect();
+    let mut carried_out: Vec<_> = told.iter().flat_map(|told| told.carried_out.clone()).collect();
+    recorded.sort();
+    carried_out.sort();
+    assert_eq!(recorded, carried_out, "each once, and nothing that was refused");
+
+    for appointment in told.iter().flat_map(|told| &told.cancelled) {
+        let request =
+            pb::GetAppointmentRequest { appointment_id: appointment.appointment_id.clone(), ..Default::default() };
+        let found = world.manager.appointments().get_appointment(request).await.unwrap().into_inner();
+        assert_eq!(found.appointment.as_ref(), Some(appointment));
+    }
+    world.server.assert_clean().await;
+    let Home::Killed(killed) = world.server.home() else { unreachable!() };
+    let (_, deaths) = killed.channel().await;
+    assert!(deaths >= 3, "killed {deaths} times only");
+}

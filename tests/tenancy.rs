@@ -1,0 +1,199 @@
+//! Practices on one server know nothing of each other.
+
+use std::collections::BTreeSet;
+
+use prost_reflect::{DynamicMessage, Value};
+use stipple::rpc::pb;
+use tonic::Code;
+
+use crate::harness::kill::Killed;
+use crate::harness::wire::{fields, reason};
+use crate::harness::world::request_id;
+use crate::harness::{TestServer, World};
+use crate::wire::{Ids, bearer, call, filled, id_leaves, rpc, rpcs, told, with};
+
+async fn two() -> (World, Ids, World, Ids) {
+    let server = TestServer::start().await;
+    let a = World::on(server.clone(), "Europe/Berlin").await;
+    let b = World::on(server, "Europe/Berlin").await;
+    let (ids_a, ids_b) = (Ids::of(&a).await, Ids::of(&b).await);
+    (a, ids_a, b, ids_b)
+}
+
+async fn revision(world: &World) -> i64 {
+    let answer = world.manager.practices().get_practice(pb::GetPracticeRequest::default()).await.unwrap();
+    answer.into_inner().practice.unwrap().revision
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_id_of_another_practice_is_told_from_an_unknown_id_by_nothing() {
+    let (a, ids_a, b, ids_b) = two().await;
+    let before = (revision(&a).await, revision(&b).await);
+    let mut sharp = BTreeSet::new();
+    for rpc in rpcs() {
+        for leaf in id_leaves(&rpc.input) {
+            let ask = async |id: &str| {
+                let message = with(&rpc, &ids_b, &leaf, Value::String(id.to_owned()));
+                call(&b.server, Some(&ids_b.token), &rpc, &message).await
+            };
+            let unknown = ask(&request_id()).await;
+            if unknown.as_ref().is_err_and(|status| status.code() == Code::NotFound) {
+                sharp.insert(format!("{} {}", rpc.name.split('/').nth(1).unwrap(), leaf.name));
+            }
+            // An id of the right kind, and of every other.
+            for (kind, id) in &ids_a.by_field {
+                // Servers that are killed and started anew all the time need not see every combination.
+                if Killed::wanted().is_some() && !leaf.name.contains(kind) {
+                    continue;
+                }
+                let foreign = ask(id).await;
+                assert_eq!(
+                    told(&foreign),
+                    told(&unknown),
+                    "{} with a {kind} of another practice in {}",
+                    rpc.name,
+                    leaf.name
+                );
+            }
+        }
+    }
+    assert_eq!((revision(&a).await, revision(&b).await), before, "nothing was done");
+    // The comparison means something only where the id is what the answer is about.
+    let blunt: Vec<String> = rpcs()
+        .iter()
+        .flat_map(|rpc| id_leaves(&rpc.input).into_iter().map(|leaf| (rpc.name.clone(), leaf.name)))
+        .map(|(rpc, leaf)| format!("{} {leaf}", rpc.split('/').nth(1).unwrap()))
+        .filter(|place| !sharp.contains(place))
+        // Of an unknown patient there are no series.
+        .filter(|place| place != "ListSeries patient_id")
+        .collect();
+    assert!(blunt.is_empty(), "an unknown id is not NOT_FOUND: {blunt:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_of_one_practice_does_not_learn_whether_another_exists() {
+    let (a, _, b, ids_b) = two().await;
+    let before = (revision(&a).await, revision(&b).await);
+    for rpc in rpcs() {
+        if rpc.input.get_field_by_name("practice_id").is_none() {
+            let operators = ["CreatePractice", "ListPractices"];
+            assert!(operators.iter().any(|name| rpc.name.ends_with(name)), "{} names no practice", rpc.name);
+            continue;
+        }
+        let ask = async |practice: &str| {
+            let mut message = filled(&rpc.input, &ids_b);
+            if rpc.name.ends_with("/CreateResource") {
+                message.clear_field_by_name("working_hours");
+            }
+            if rpc.name.contains("/Publish") {
+                message.set_field_by_name("etag", Value::String("1".into()));
+            }
+            message.set_field_by_name("practice_id", Value::String(practice.to_owned()));
+            call(&b.server, Some(&ids_b.token), &rpc, &message).await
+        };
+        let (known, unknown) = (ask(&a.practice).await, ask(&request_id()).await);
+        let status = known.as_ref().expect_err(&rpc.name);
+        assert_eq!(reason(status), "PRACTICE_NOT_ALLOWED", "{}", rpc.name);
+        assert_eq!((status.code(), told(&known)), (Code::PermissionDenied, told(&unknown)), "{}", rpc.name);
+    }
+    assert_eq!((revision(&a).await, revision(&b).await), before, "nothing was done");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lists_hold_nothing_of_another_practice() {
+    let (a, ids_a, b, ids_b) = two().await;
+    for rpc in rpcs().into_iter().filter(|rpc| rpc.name.contains("/List") || rpc.name.ends_with("/GetAftercare")) {
+        if rpc.name.ends_with("/ListPractices") {
+            continue;
+        }
+        let mut message = DynamicMessage::new(rpc.input.clone());
+        for (field, id) in &ids_b.by_field {
+            let subject = rpc.name.ends_with("/ListAppointments") && *field != "clinic_id";
+            if rpc.input.get_field_by_name(field).is_some() && !subject {
+                message.set_field_by_name(field, Value::String(id.clone()));
+            }
+        }
+        if rpc.input.get_field_by_name("end_time").is_some() {
+            message.set_field_by_name("start_time", crate::wire::instant(1_767_225_600, 0));
+            message.set_field_by_name("end_time", crate::wire::instant(1_798_761_600, 0));
+        }
+        let answer = call(&b.server, Some(&ids_b.token), &rpc, &message).await.expect(&rpc.name);
+        assert!(!answer.is_empty(), "{} lists something", rpc.name);
+        let text = String::from_utf8_lossy(&answer).into_owned();
+        for (kind, id) in &ids_a.by_field {
+            assert!(!text.contains(id.as_str()), "{} tells a {kind} of another practice", rpc.name);
+        }
+        assert!(!text.contains(&a.practice), "{}", rpc.name);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_token_of_another_practice_shows_nothing_of_it() {
+    let (a, _, b, _) = two().await;
+    let page = |page_token: &str| pb::ListPatientsRequest {
+        page_size: 1,
+        page_token: page_token.into(),
+        ..Default::default()
+    };
+    let first = a.manager.patients().list_patients(page("")).await.unwrap().into_inner();
+    // Either it is no token of that query, or it stands for a place in the own list.
+    match b.manager.patients().list_patients(page(&first.next_page_token)).await {
+        Ok(answer) => {
+            for patient in answer.into_inner().patients {
+                assert!(b.patients.contains(&patient.patient_id));
+            }
+        }
+        Err(status) => assert_eq!(reason(&status), "PAGE_TOKEN_INVALID"),
+    }
+    // With the practice named, the token is bound to it.
+    let named = |practice: &World, page_token: &str| pb::ListPatientsRequest {
+        practice_id: practice.practice.clone(),
+        ..page(page_token)
+    };
+    let first = a.manager.patients().list_patients(named(&a, "")).await.unwrap().into_inner();
+    let operator = a.server.operator();
+    let status = operator.patients().list_patients(named(&b, &first.next_page_token)).await.unwrap_err();
+    assert_eq!(reason(&status), "PAGE_TOKEN_INVALID");
+    let second = operator.patients().list_patients(named(&a, &first.next_page_token)).await.unwrap().into_inner();
+    assert!(a.patients.contains(&second.patients[0].patient_id));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operator_acts_in_any_practice_that_is_named_and_in_none_otherwise() {
+    let (a, ids_a, b, ids_b) = two().await;
+    let (_, operator) = bearer(&a.server, "", pb::Role::Operator, "").await;
+    for (world, ids) in [(&a, &ids_a), (&b, &ids_b)] {
+        let patient =
+            pb::GetPatientRequest { practice_id: world.practice.clone(), patient_id: world.patients[0].clone() };
+        let answer = a.server.operator().patients().get_patient(patient).await.unwrap().into_inner();
+        assert_eq!(answer.patient.unwrap().patient_id, world.patients[0]);
+        let closure = pb::DeleteClosureRequest {
+            practice_id: world.practice.clone(),
+            request_id: request_id(),
+            closure_id: ids.by_field["closure_id"].clone(),
+            ..Default::default()
+        };
+        a.server.operator().practices().delete_closure(closure).await.unwrap();
+    }
+    // What is the deployment's own, an operator sees without naming a practice.
+    let own = ["CreateToken", "ListTokens", "RevokeToken", "ListChanges", "CreatePractice", "ListPractices"];
+    for rpc in rpcs().into_iter().filter(|rpc| !own.iter().any(|name| rpc.name.ends_with(&format!("/{name}")))) {
+        let mut message = filled(&rpc.input, &ids_a);
+        if rpc.name.ends_with("/CreateResource") {
+            message.clear_field_by_name("working_hours");
+        }
+        let status = call(&a.server, Some(&operator), &rpc, &message).await.expect_err(&rpc.name);
+        assert_eq!(
+            (reason(&status).as_str(), fields(&status)),
+            ("FIELD_INVALID", vec!["practice_id".to_owned()]),
+            "{}",
+            rpc.name
+        );
+    }
+    let unknown = rpc("GetPractice");
+    let mut message = DynamicMessage::new(unknown.input.clone());
+    message.set_field_by_name("practice_id", Value::String(request_id()));
+    let status = call(&a.server, Some(&operator), &unknown, &message).await.unwrap_err();
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::NotFound, "NOT_FOUND"));
+    a.server.assert_clean().await;
+}

@@ -1,0 +1,351 @@
+//! Calls that no generated client makes: any bytes to any method, and messages built from the descriptors alone, so
+//! that a method or a field that is added later is tried without anybody thinking of it.
+
+use std::collections::HashMap;
+
+use bytes::{BufMut as _, Bytes, BytesMut};
+use http_body_util::{BodyExt as _, Full};
+use prost::Message as _;
+use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, Value};
+use stipple::rpc::codec::DESCRIPTORS;
+use stipple::rpc::pb;
+use tonic::body::Body;
+use tonic::codegen::http::{Request, Version, header};
+use tonic::{Code, Status};
+use tower::ServiceExt as _;
+
+use crate::harness::world::{at, request_id};
+use crate::harness::{TestServer, Wire, World};
+
+/// One method of the service.
+#[derive(Clone)]
+pub struct Rpc {
+    /// As in the authorization table: `stipple.v1.PracticeService/GetPractice`.
+    pub name: String,
+    /// What it takes.
+    pub input: MessageDescriptor,
+}
+
+/// All methods of `stipple.v1`.
+pub fn rpcs() -> Vec<Rpc> {
+    let services = DESCRIPTORS.services().filter(|service| service.full_name().starts_with("stipple.v1."));
+    let rpcs: Vec<Rpc> = services
+        .flat_map(|service| service.methods().collect::<Vec<_>>())
+        .map(|method| Rpc {
+            name: format!("{}/{}", method.parent_service().full_name(), method.name()),
+            input: method.input(),
+        })
+        .collect();
+    assert!(rpcs.len() >= 40, "the descriptors have the methods");
+    rpcs
+}
+
+/// The method with that short name.
+pub fn rpc(name: &str) -> Rpc {
+    rpcs().into_iter().find(|rpc| rpc.name.ends_with(&format!("/{name}"))).expect("a method with that name")
+}
+
+/// A message in the frame in which gRPC sends it.
+pub fn frame(message: &[u8]) -> Bytes {
+    let mut framed = BytesMut::with_capacity(message.len() + 5);
+    framed.put_u8(0);
+    framed.put_u32(u32::try_from(message.len()).unwrap());
+    framed.put_slice(message);
+    framed.freeze()
+}
+
+/// Sends a body as it is, and takes the answer's message, or the status. Panics if the connection is lost.
+pub async fn send(server: &TestServer, token: Option<&str>, method: &str, body: Bytes) -> Result<Bytes, Status> {
+    send_with(server, token, method, body, &[]).await
+}
+
+/// The same with further headers.
+pub async fn send_with(
+    server: &TestServer,
+    token: Option<&str>,
+    method: &str,
+    body: Bytes,
+    headers: &[(&'static str, &'static str)],
+) -> Result<Bytes, Status> {
+    let mut request = Request::post(format!("/{method}"))
+        .version(Version::HTTP_2)
+        .header(header::CONTENT_TYPE, "application/grpc")
+        .header(header::TE, "trailers");
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let request = request.body(Body::new(Full::new(body))).unwrap();
+    let wire = Wire::new(server.clone(), token.map(ToOwned::to_owned));
+    let response = wire.oneshot(request).await.unwrap_or_else(|error| panic!("{method}: connection lost: {error:?}"));
+    let (head, body) = response.into_parts();
+    if let Some(status) = Status::from_header_map(&head.headers) {
+        assert_ne!(status.code(), Code::Ok, "{method}: an answer without a message");
+        return Err(status);
+    }
+    let body = body.collect().await.unwrap_or_else(|error| panic!("{method}: answer cut off: {error:?}"));
+    let trailers = body.trailers().cloned().unwrap_or_default();
+    let status = Status::from_header_map(&trailers).expect("a status at the end");
+    if status.code() != Code::Ok {
+        return Err(status);
+    }
+    let bytes = body.to_bytes();
+    assert_eq!(bytes[0], 0, "an answer that is not compressed");
+    assert_eq!(usize::try_from(u32::from_be_bytes(bytes[1..5].try_into().unwrap())).unwrap(), bytes.len() - 5);
+    Ok(bytes.slice(5..))
+}
+
+/// Calls a method with a message.
+pub async fn call(
+    server: &TestServer,
+    token: Option<&str>,
+    rpc: &Rpc,
+    message: &DynamicMessage,
+) -> Result<Bytes, Status> {
+    send(server, token, &rpc.name, frame(&message.encode_to_vec())).await
+}
+
+/// An answer as comparable text: code, message and details, or the message's bytes.
+pub fn told(answer: &Result<Bytes, Status>) -> String {
+    match answer {
+        Ok(bytes) => format!("ok {bytes:?}"),
+        Err(status) => format!("{:?} {:?} {:?}", status.code(), status.message(), status.details()),
+    }
+}
+
+/// A new token: its id and its text.
+pub async fn bearer(server: &TestServer, practice: &str, role: pb::Role, practitioner: &str) -> (String, String) {
+    let request = pb::CreateTokenRequest {
+        practice_id: practice.into(),
+        request_id: request_id(),
+        label: format!("a {}", role.as_str_name()),
+        role: role.into(),
+        practitioner_id: practitioner.into(),
+        ..Default::default()
+    };
+    let answer = server.operator().access().create_token(request).await.unwrap().into_inner();
+    (answer.token.unwrap().token_id, answer.bearer_token)
+}
+
+/// One real thing of every kind in a practice, by the name of the field that it would stand in; and a manager.
+pub struct Ids {
+    /// For example `patient_id`.
+    pub by_field: HashMap<&'static str, String>,
+    /// Current etags by the message that wants them.
+    pub etags: HashMap<&'static str, String>,
+    /// A manager's token.
+    pub token: String,
+}
+
+impl Ids {
+    /// Fills a world with what it lacks: a booked series, a closure, time off, a token.
+    pub async fn of(world: &World) -> Self {
+        let days = ["2026-02-02T10:00:00", "2026-03-02T10:00:00", "2026-03-30T10:00:00"];
+        let series = world.book_series(&days).await.unwrap();
+        let visit = world.book_sauna("2026-05-05T10:00:00").await.unwrap();
+        let closure = pb::CreateClosureRequest {
+            request_id: request_id(),
+            clinic_id: world.clinic.clone(),
+            start_time: at("2026-12-24T00:00:00Z"),
+            end_time: at("2026-12-27T00:00:00Z"),
+            ..Default::default()
+        };
+        let closure = world.manager.practices().create_closure(closure).await.unwrap().into_inner().closure.unwrap();
+        let away = pb::CreateTimeOffRequest {
+            request_id: request_id(),
+            resource_id: world.practitioners[0].clone(),
+            start_time: at("2026-12-24T00:00:00Z"),
+            end_time: at("2026-12-27T00:00:00Z"),
+            ..Default::default()
+        };
+        let away = world.manager.resources().create_time_off(away).await.unwrap().into_inner().time_off.unwrap();
+        let (token_id, token) = bearer(&world.server, &world.practice, pb::Role::Manager, "").await;
+        let by_field = HashMap::from([
+            ("clinic_id", world.clinic.clone()),
+            ("resource_id", world.practitioners[0].clone()),
+            ("practitioner_id", world.practitioners[0].clone()),
+            ("resource_ids", world.rooms[0].clone()),
+            ("treatment_id", world.needling.clone()),
+            ("protocol_id", world.protocol.clone()),
+            ("patient_id", world.patients[0].clone()),
+            ("series_id", series.series_id),
+            ("appointment_id", visit.appointment_id),
+            ("closure_id", closure.closure_id),
+            ("time_off_id", away.time_off_id),
+            ("token_id", token_id),
+        ]);
+        let practitioner = pb::GetResourceRequest { resource_id: world.practitioners[0].clone(), ..Default::default() };
+        let practitioner = world.manager.resources().get_resource(practitioner).await.unwrap().into_inner();
+        let etags = HashMap::from([("UpdateResourceRequest", practitioner.resource.unwrap().etag)]);
+        Self { by_field, etags, token }
+    }
+}
+
+/// A field somewhere in a message that holds no further message but a timestamp.
+#[derive(Clone)]
+pub struct Leaf {
+    path: Vec<FieldDescriptor>,
+    /// As errors name it: `sessions[0].resource_ids[0]`.
+    pub name: String,
+}
+
+impl Leaf {
+    /// The field itself.
+    pub fn field(&self) -> &FieldDescriptor {
+        self.path.last().unwrap()
+    }
+}
+
+fn is_timestamp(message: &MessageDescriptor) -> bool {
+    message.full_name() == "google.protobuf.Timestamp"
+}
+
+/// All leaves of a message, each entry of a list as its first.
+pub fn leaves(message: &MessageDescriptor) -> Vec<Leaf> {
+    message
+        .fields()
+        .flat_map(|field| {
+            let name = if field.is_list() { format!("{}[0]", field.name()) } else { field.name().to_owned() };
+            match field.kind() {
+                Kind::Message(inner) if !is_timestamp(&inner) => leaves(&inner)
+                    .into_iter()
+                    .map(|mut leaf| {
+                        leaf.path.insert(0, field.clone());
+                        Leaf { path: leaf.path, name: format!("{name}.{}", leaf.name) }
+                    })
+                    .collect(),
+                _ => vec![Leaf { path: vec![field.clone()], name }],
+            }
+        })
+        .collect()
+}
+
+/// The leaves that hold ids of things in a practice.
+pub fn id_leaves(message: &MessageDescriptor) -> Vec<Leaf> {
+    let named = |leaf: &Leaf| {
+        let name = leaf.field().name();
+        (name.ends_with("_id") || name.ends_with("_ids")) && !["practice_id", "request_id"].contains(&name)
+    };
+    leaves(message).into_iter().filter(named).collect()
+}
+
+/// A timestamp, possibly one that is none.
+pub fn instant(seconds: i64, nanos: i32) -> Value {
+    let mut message = DynamicMessage::new(DESCRIPTORS.get_message_by_name("google.protobuf.Timestamp").unwrap());
+    message.set_field_by_name("seconds", Value::I64(seconds));
+    message.set_field_by_name("nanos", Value::I32(nanos));
+    Value::Message(message)
+}
+
+/// A message in which every field is set so that, as far as one can tell from here, it would be taken.
+pub fn filled(message: &MessageDescriptor, ids: &Ids) -> DynamicMessage {
+    let mut filled = DynamicMessage::new(message.clone());
+    for field in message.fields() {
+        if let Some(value) = likely(&field, ids) {
+            filled.set_field(&field, if field.is_list() { Value::List(vec![value]) } else { value });
+        }
+    }
+    if let Some(etag) = ids.etags.get(message.name()) {
+        filled.set_field_by_name("etag", Value::String(etag.clone()));
+    }
+    filled
+}
+
+fn likely(field: &FieldDescriptor, ids: &Ids) -> Option<Value> {
+    let text = |text: &str| Some(Value::String(text.to_owned()));
+    match (field.kind(), field.name()) {
+        (Kind::Message(inner), name) if is_timestamp(&inner) => {
+            let at = if name == "end_time" { at("2026-06-01T11:00:00Z") } else { at("2026-06-01T10:00:00Z") };
+            Some(instant(at?.seconds, 0))
+        }
+        (Kind::Message(inner), _) => Some(Value::Message(filled(&inner, ids))),
+        (_, "practice_id" | "page_token" | "page_size" | "version" | "after_revision" | "validate_only") => None,
+        (_, "request_id") => text(&request_id()),
+        (_, name) if ids.by_field.contains_key(name) => text(&ids.by_field[name]),
+        (Kind::Enum(_), name) => Some(Value::EnumNumber(match name {
+            "role" | "kind" => 3,
+            "body_area" => 8,
+            "activity" | "exposures" => 2,
+            "grade" => 4,
+            _ => 1,
+        })),
+        (Kind::String, name) => match name {
+            "etag" => text("1"),
+            "birth_date" => text("1990-04-01"),
+            "time_zone" => text("Europe/Berlin"),
+            "email" => text("somebody@example.org"),
+            "opens" => text("09:00"),
+            "closes" => text("17:00"),
+            "qualification" | "qualifications" => text("treatment_room"),
+            "family_name_prefix" => text("F"),
+            _ => text("A text"),
+        },
+        (Kind::Bool, _) => Some(Value::Bool(true)),
+        (Kind::Int32, name) => Some(Value::I32(match name {
+            "minutes" | "gap_minimum_days" => 30,
+            "spacing_days" => 28,
+            "sessions_maximum" => 6,
+            "sessions_default" => 4,
+            "sessions_minimum" => 3,
+            "gap_floor_days" => 14,
+            "gap_target_days" => 35,
+            "gap_maximum_days" => 56,
+            "booking_horizon_days" => 400,
+            _ => 1,
+        })),
+        (Kind::Int64, "seconds") => Some(Value::I64(1_780_308_000)),
+        (kind, name) => panic!("no likely value for {name} of {kind:?}: teach this function the new field"),
+    }
+}
+
+/// A message that would be taken, as far as one can tell, but for one leaf, which holds this.
+pub fn with(rpc: &Rpc, ids: &Ids, leaf: &Leaf, value: Value) -> DynamicMessage {
+    let mut message = filled(&rpc.input, ids);
+    let name = leaf.name.as_str();
+    match rpc.input.name() {
+        // What stands in a clinic has no hours of its own.
+        "CreateResourceRequest" if name.starts_with("working_hours") => {
+            message.clear_field_by_name("clinic_id");
+            message.set_field_by_name("kind", Value::EnumNumber(1));
+        }
+        "CreateResourceRequest" => message.clear_field_by_name("working_hours"),
+        // Something new is published without an etag.
+        "PublishTreatmentRequest" | "PublishProtocolRequest" if name.starts_with("content") => {
+            for field in ["treatment_id", "protocol_id", "etag"] {
+                if rpc.input.get_field_by_name(field).is_some() {
+                    message.clear_field_by_name(field);
+                }
+            }
+        }
+        // The first of two alternatives: a session that is booked already would say no more than that.
+        "BookAppointmentRequest" if !name.starts_with("session") => {
+            let treatment = rpc.input.get_field_by_name("treatment").unwrap();
+            message.set_field(&treatment, likely(&treatment, ids).unwrap());
+        }
+        // The series' clinic counts where a session names none.
+        "BookSeriesRequest" if name == "clinic_id" => {
+            let sessions = message.get_field_by_name_mut("sessions").unwrap().as_list_mut().unwrap();
+            sessions[0].as_message_mut().unwrap().clear_field_by_name("clinic_id");
+        }
+        _ => {}
+    }
+    put(&mut message, &leaf.path, value, ids);
+    message
+}
+
+fn put(message: &mut DynamicMessage, path: &[FieldDescriptor], value: Value, ids: &Ids) {
+    let (field, rest) = path.split_first().unwrap();
+    let value = match field.kind() {
+        Kind::Message(inner) if !rest.is_empty() => {
+            let before = message.has_field(field).then(|| message.get_field(field).into_owned());
+            let mut within = match before {
+                Some(Value::Message(within)) => within,
+                Some(Value::List(list)) => list[0].as_message().unwrap().clone(),
+                _ => filled(&inner, ids),
+            };
+            put(&mut within, rest, value, ids);
+            Value::Message(within)
+        }
+        _ => value,
+    };
+    message.set_field(field, if field.is_list() { Value::List(vec![value]) } else { value });
+}

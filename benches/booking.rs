@@ -25,7 +25,7 @@ use tonic::transport::Channel;
 use tonic::{Request, Status};
 
 /// How long each line of the table is measured.
-const MEASURE: Duration = Duration::from_secs(3);
+const MEASURE: Duration = Duration::from_secs(5);
 /// Connections of each line.
 const CONNECTIONS: [usize; 3] = [1, 8, 32];
 /// Practices of the "many practices" lines.
@@ -34,7 +34,7 @@ const PRACTICES: usize = 32;
 const TEAMS: usize = 8;
 /// Visits of one team on one day, 80 minutes each.
 const VISITS_A_DAY: u64 = 17;
-/// First days of series, so that no two series of a team share a day: 28 of every 112.
+/// First days of series, so that no two series of a team share a day, and no two of a patient meet: 28 of every 140.
 const FIRST_DAYS: u64 = 28;
 /// Series of each practice before anything is measured.
 const WARM_UP: usize = 20;
@@ -92,7 +92,7 @@ async fn main() {
             client.book_series(practice.request()).await.expect("nothing is refused");
         }
     }
-    analyze(&pool).await.expect("PostgreSQL looks at its tables");
+    analyze(&mut *pool.acquire().await.expect("a connection is free")).await.expect("PostgreSQL looks at its tables");
 
     println!("{:<28}{:>12}{:>12}{:>10}{:>10}", "", "connections", "per second", "p50 ms", "p99 ms");
     for connections in CONNECTIONS {
@@ -240,7 +240,7 @@ impl Practice {
         let request = pb::PublishProtocolRequest { request_id: id(), content: Some(content), ..Default::default() };
         let protocol = catalog.publish_protocol(with(&token, request)).await?.into_inner().protocol.unwrap_or_default();
 
-        // Every patient has many areas, so that few are needed; two series of one never share a day.
+        // Each of them has a series on each of as many areas as there are teams.
         let mut patients = pb::patient_service_client::PatientServiceClient::new(channel.clone());
         let mut ids = Vec::new();
         for _ in 0..FIRST_DAYS * VISITS_A_DAY {
@@ -268,7 +268,7 @@ impl Practice {
         let midnight =
             midnight.and_then(|at| at.with_second(0)).and_then(|at| at.with_nanosecond(0)).unwrap_or_default();
         let minutes = i64::try_from(visit * 80 + 120).unwrap_or_default();
-        let first = i64::try_from(day + block * 4 * FIRST_DAYS + 2).unwrap_or_default();
+        let first = i64::try_from(day + block * 5 * FIRST_DAYS + 2).unwrap_or_default();
         let start = |session: i64| -> DateTime<Utc> {
             midnight + TimeDelta::days(first + session * 29) + TimeDelta::minutes(minutes)
         };
@@ -276,7 +276,7 @@ impl Practice {
             start_time: Some(Timestamp { seconds: start(session).timestamp(), nanos: 0 }),
             ..Default::default()
         });
-        let patient = usize::try_from(number).unwrap_or_default() % self.patients.len();
+        let patient = usize::try_from(number / teams).unwrap_or_default() % self.patients.len();
         let request = pb::BookSeriesRequest {
             request_id: id(),
             patient_id: self.patients[patient].clone(),

@@ -148,7 +148,7 @@ CREATE TABLE closures (
     reason text NOT NULL,
     CONSTRAINT closure_is_identified PRIMARY KEY (practice_id, closure_id),
     CONSTRAINT closure_belongs_to_clinic FOREIGN KEY (practice_id, clinic_id) REFERENCES clinics (practice_id, clinic_id),
-    CONSTRAINT closure_has_start_and_end CHECK (NOT isempty(during) AND NOT lower_inf(during) AND NOT upper_inf(during)),
+    CONSTRAINT closure_has_start_and_end CHECK (NOT isempty(during) AND lower_inc(during) AND NOT upper_inc(during) AND isfinite(lower(during)) AND isfinite(upper(during))),
     CONSTRAINT closure_reason_is_short_text CHECK (length(reason) <= 200)
 );
 CREATE INDEX closures_by_clinic ON closures USING gist (practice_id, clinic_id, during);
@@ -220,7 +220,7 @@ CREATE TABLE time_off (
     reason text NOT NULL,
     CONSTRAINT time_off_is_identified PRIMARY KEY (practice_id, time_off_id),
     CONSTRAINT time_off_belongs_to_resource FOREIGN KEY (practice_id, resource_id) REFERENCES resources (practice_id, resource_id),
-    CONSTRAINT time_off_has_start_and_end CHECK (NOT isempty(during) AND NOT lower_inf(during) AND NOT upper_inf(during)),
+    CONSTRAINT time_off_has_start_and_end CHECK (NOT isempty(during) AND lower_inc(during) AND NOT upper_inc(during) AND isfinite(lower(during)) AND isfinite(upper(during))),
     CONSTRAINT time_off_reason_is_short_text CHECK (length(reason) <= 200)
 );
 CREATE INDEX time_off_by_resource ON time_off USING gist (practice_id, resource_id, during);
@@ -456,6 +456,7 @@ CREATE TABLE series (
     cancel_reason text,
     changed_revision bigint NOT NULL,
     CONSTRAINT series_is_identified PRIMARY KEY (practice_id, series_id),
+    CONSTRAINT series_is_known_to_its_sessions UNIQUE (practice_id, series_id, patient_id, body_area),
     CONSTRAINT series_is_of_a_patient FOREIGN KEY (practice_id, patient_id) REFERENCES patients (practice_id, patient_id),
     CONSTRAINT series_follows_a_protocol FOREIGN KEY (practice_id, protocol_id, protocol_version) REFERENCES protocols (practice_id, protocol_id, version),
     CONSTRAINT series_was_booked_by_a_change FOREIGN KEY (practice_id, booked_revision) REFERENCES changes (practice_id, revision),
@@ -502,23 +503,24 @@ CREATE TABLE appointments (
     cancel_reason text,
     changed_revision bigint NOT NULL,
     CONSTRAINT appointment_is_identified PRIMARY KEY (practice_id, appointment_id),
-    CONSTRAINT appointment_life_is_known_to_its_rows UNIQUE (practice_id, appointment_id, live),
+    CONSTRAINT appointment_life_is_known_to_its_occupancies UNIQUE (practice_id, appointment_id, live),
+    CONSTRAINT appointment_life_is_known_to_its_windows UNIQUE (practice_id, appointment_id, patient_id, live),
     CONSTRAINT appointment_is_at_a_clinic FOREIGN KEY (practice_id, clinic_id) REFERENCES clinics (practice_id, clinic_id),
     CONSTRAINT appointment_is_of_a_patient FOREIGN KEY (practice_id, patient_id) REFERENCES patients (practice_id, patient_id),
     CONSTRAINT appointment_is_for_a_treatment FOREIGN KEY (practice_id, treatment_id, treatment_version) REFERENCES treatments (practice_id, treatment_id, version),
-    CONSTRAINT session_belongs_to_series FOREIGN KEY (practice_id, series_id) REFERENCES series (practice_id, series_id),
+    CONSTRAINT session_belongs_to_series FOREIGN KEY (practice_id, series_id, patient_id, body_area) REFERENCES series (practice_id, series_id, patient_id, body_area),
     CONSTRAINT appointment_was_booked_by_a_change FOREIGN KEY (practice_id, booked_revision) REFERENCES changes (practice_id, revision),
     CONSTRAINT appointment_state_is_known CHECK (state IN ('booked', 'cancelled')),
     CONSTRAINT appointment_body_area_is_known CHECK (body_area IN ('face', 'neck', 'decollete', 'scalp', 'upper_arms', 'hands', 'breasts', 'abdomen', 'flanks', 'back', 'hips', 'buttocks', 'thighs', 'calves')),
     CONSTRAINT session_has_number_and_area CHECK ((series_id IS NULL) = (session_number IS NULL) AND (series_id IS NULL OR body_area IS NOT NULL)),
     CONSTRAINT session_number_is_bounded CHECK (session_number BETWEEN 1 AND 12),
-    CONSTRAINT visit_has_start_and_end CHECK (NOT isempty(visit) AND NOT lower_inf(visit) AND NOT upper_inf(visit)),
+    CONSTRAINT visit_has_start_and_end CHECK (NOT isempty(visit) AND lower_inc(visit) AND NOT upper_inc(visit) AND isfinite(lower(visit)) AND isfinite(upper(visit))),
     CONSTRAINT cancelled_appointment_says_when CHECK ((state = 'cancelled') = (cancelled_at IS NOT NULL) AND (cancelled_at IS NOT NULL) = (cancel_reason IS NOT NULL)),
     CONSTRAINT appointment_cancel_reason_is_bounded CHECK (length(cancel_reason) <= 2000),
     CONSTRAINT patient_is_in_one_place_at_a_time EXCLUDE USING gist (practice_id WITH =, patient_id WITH =, visit WITH &&) WHERE (live)
 );
 CREATE UNIQUE INDEX session_is_booked_once ON appointments (practice_id, series_id, session_number) WHERE live;
-CREATE INDEX appointments_by_series ON appointments (practice_id, series_id, session_number);
+CREATE INDEX appointments_by_series ON appointments (practice_id, series_id, patient_id, body_area);
 CREATE INDEX appointments_by_clinic ON appointments (practice_id, clinic_id, lower(visit), appointment_id);
 CREATE INDEX appointments_by_patient ON appointments (practice_id, patient_id, lower(visit), appointment_id);
 CREATE INDEX appointments_by_treatment ON appointments (practice_id, treatment_id, treatment_version);
@@ -534,7 +536,7 @@ COMMENT ON COLUMN appointments.series_id IS 'The series whose session it is; nul
 COMMENT ON COLUMN appointments.session_number IS 'Which session of the series, from 1.';
 COMMENT ON COLUMN appointments.body_area IS 'The area treated; set for every treatment that needles.';
 COMMENT ON COLUMN appointments.state IS 'booked or cancelled.';
-COMMENT ON COLUMN appointments.live IS 'Whether it still takes up time. Its occupancies and windows carry the same value through their foreign keys, so that ending the appointment frees them in the same statement.';
+COMMENT ON COLUMN appointments.live IS 'Whether it still takes up time. Its occupancies and windows carry the same value, and their foreign keys let no statement change one without the other.';
 COMMENT ON COLUMN appointments.visit IS 'When the patient is there, half-open; turnover comes after it.';
 COMMENT ON COLUMN appointments.booked_at IS 'When it was booked.';
 COMMENT ON COLUMN appointments.booked_revision IS 'The change that booked it.';
@@ -550,10 +552,10 @@ CREATE TABLE occupancies (
     need smallint NOT NULL,
     live boolean NOT NULL,
     CONSTRAINT occupancy_is_identified PRIMARY KEY (practice_id, appointment_id, resource_id, during),
-    CONSTRAINT occupancy_lives_with_its_appointment FOREIGN KEY (practice_id, appointment_id, live) REFERENCES appointments (practice_id, appointment_id, live) ON UPDATE CASCADE,
+    CONSTRAINT occupancy_lives_with_its_appointment FOREIGN KEY (practice_id, appointment_id, live) REFERENCES appointments (practice_id, appointment_id, live),
     CONSTRAINT occupancy_is_of_a_resource FOREIGN KEY (practice_id, resource_id) REFERENCES resources (practice_id, resource_id),
-    CONSTRAINT occupancy_has_start_and_end CHECK (NOT isempty(during) AND NOT lower_inf(during) AND NOT upper_inf(during)),
-    CONSTRAINT occupancy_need_is_bounded CHECK (need BETWEEN 0 AND 47),
+    CONSTRAINT occupancy_has_start_and_end CHECK (NOT isempty(during) AND lower_inc(during) AND NOT upper_inc(during) AND isfinite(lower(during)) AND isfinite(upper(during))),
+    CONSTRAINT occupancy_need_is_bounded CHECK (need BETWEEN 0 AND 7),
     CONSTRAINT resource_is_in_one_place_at_a_time EXCLUDE USING gist (practice_id WITH =, resource_id WITH =, during WITH &&) WHERE (live)
 );
 CREATE INDEX occupancies_by_appointment ON occupancies (practice_id, appointment_id, live);
@@ -574,14 +576,12 @@ CREATE TABLE spacing_windows (
     days daterange NOT NULL,
     live boolean NOT NULL,
     CONSTRAINT spacing_window_is_identified PRIMARY KEY (practice_id, appointment_id, scope),
-    CONSTRAINT spacing_window_lives_with_its_appointment FOREIGN KEY (practice_id, appointment_id, live) REFERENCES appointments (practice_id, appointment_id, live) ON UPDATE CASCADE,
-    CONSTRAINT spacing_window_is_of_a_patient FOREIGN KEY (practice_id, patient_id) REFERENCES patients (practice_id, patient_id),
-    CONSTRAINT spacing_window_has_start_and_end CHECK (NOT isempty(days) AND NOT lower_inf(days) AND NOT upper_inf(days)),
+    CONSTRAINT spacing_window_lives_with_its_appointment FOREIGN KEY (practice_id, appointment_id, patient_id, live) REFERENCES appointments (practice_id, appointment_id, patient_id, live),
+    CONSTRAINT spacing_window_has_start_and_end CHECK (NOT isempty(days) AND lower_inc(days) AND NOT upper_inc(days) AND isfinite(lower(days)) AND isfinite(upper(days))),
     CONSTRAINT spacing_window_scope_is_known CHECK (scope IN ('face', 'neck', 'decollete', 'scalp', 'upper_arms', 'hands', 'breasts', 'abdomen', 'flanks', 'back', 'hips', 'buttocks', 'thighs', 'calves')),
     CONSTRAINT sessions_keep_their_gap EXCLUDE USING gist (practice_id WITH =, patient_id WITH =, scope WITH =, days WITH &&) WHERE (live)
 );
-CREATE INDEX spacing_windows_by_appointment ON spacing_windows (practice_id, appointment_id, live);
-CREATE INDEX spacing_windows_by_patient ON spacing_windows (practice_id, patient_id);
+CREATE INDEX spacing_windows_by_appointment ON spacing_windows (practice_id, appointment_id, patient_id, live);
 COMMENT ON TABLE spacing_windows IS 'The calendar days, from a session''s own day on, in which the same area may not be needled again.';
 COMMENT ON COLUMN spacing_windows.practice_id IS 'The practice.';
 COMMENT ON COLUMN spacing_windows.appointment_id IS 'The session.';
@@ -599,16 +599,14 @@ CREATE TABLE activity_windows (
     during tstzrange NOT NULL,
     live boolean NOT NULL,
     CONSTRAINT activity_window_is_identified PRIMARY KEY (practice_id, appointment_id, activity, role),
-    CONSTRAINT activity_window_lives_with_its_appointment FOREIGN KEY (practice_id, appointment_id, live) REFERENCES appointments (practice_id, appointment_id, live) ON UPDATE CASCADE,
-    CONSTRAINT activity_window_is_of_a_patient FOREIGN KEY (practice_id, patient_id) REFERENCES patients (practice_id, patient_id),
+    CONSTRAINT activity_window_lives_with_its_appointment FOREIGN KEY (practice_id, appointment_id, patient_id, live) REFERENCES appointments (practice_id, appointment_id, patient_id, live),
     CONSTRAINT activity_window_activity_is_known CHECK (activity IN ('sun_exposure', 'heat', 'swimming', 'exercise', 'make_up', 'retinoids_and_acids', 'alcohol', 'depilation', 'chemical_peel', 'laser_and_light', 'botulinum_toxin', 'filler', 'vaccination')),
     CONSTRAINT activity_window_restricts_or_exposes CHECK (role IN ('restricts', 'exposes')),
-    CONSTRAINT activity_window_has_start_and_end CHECK (NOT isempty(during) AND NOT lower_inf(during) AND NOT upper_inf(during)),
+    CONSTRAINT activity_window_has_start_and_end CHECK (NOT isempty(during) AND lower_inc(during) AND NOT upper_inc(during) AND isfinite(lower(during)) AND isfinite(upper(during))),
     -- Rows of one appointment never collide: a visit may both expose to an activity and forbid more of it.
     CONSTRAINT aftercare_windows_are_kept EXCLUDE USING gist (practice_id WITH =, patient_id WITH =, activity WITH =, role WITH <>, appointment_id WITH <>, during WITH &&) WHERE (live)
 );
-CREATE INDEX activity_windows_by_appointment ON activity_windows (practice_id, appointment_id, live);
-CREATE INDEX activity_windows_by_patient ON activity_windows (practice_id, patient_id);
+CREATE INDEX activity_windows_by_appointment ON activity_windows (practice_id, appointment_id, patient_id, live);
 COMMENT ON TABLE activity_windows IS 'What an appointment forbids (restricts: the aftercare windows) and what it is itself (exposes); only rows of different roles collide.';
 COMMENT ON COLUMN activity_windows.practice_id IS 'The practice.';
 COMMENT ON COLUMN activity_windows.appointment_id IS 'The appointment.';

@@ -19,13 +19,17 @@ use crate::config::{Command, Config, Place};
 use crate::demo::{self, Demo};
 use crate::domain::access::Caller;
 use crate::embedded::{Cluster, Settings, default_data_dir};
-use crate::store::{self, PgConnectOptions, PgPool, PgPoolOptions};
+use crate::store::{self, ConnectOptions as _, PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use crate::{server, telemetry};
 
 /// How long a request waits for a free connection to the database.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long one statement may run or wait for a lock, as PostgreSQL writes it.
-const STATEMENT_TIMEOUT: &str = "10s";
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long the database may take to answer for the first time.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long one statement may run, as PostgreSQL writes it: shorter than a request may take.
+const STATEMENT_TIMEOUT: &str = "5s";
+/// How long one statement may wait for a lock, as PostgreSQL writes it.
+const LOCK_TIMEOUT: &str = "3s";
 /// How long a transaction may sit idle before PostgreSQL ends it, as PostgreSQL writes it.
 const IDLE_IN_TRANSACTION_TIMEOUT: &str = "15s";
 /// The file in the data folder that scripts can source.
@@ -80,6 +84,7 @@ async fn act(command: &Command, place: &Place, database: &Database) -> anyhow::R
             println!("The demonstration practice is in the database. With a server on {address}:\n{lines}");
         }
         Command::Token { label } => {
+            database.migrate().await?;
             let bearer = app.create_operator_token(label).await.context("making a token")?;
             println!("{bearer}");
         }
@@ -167,6 +172,8 @@ enum Presence {
 /// The database, and the private PostgreSQL that it is in, if this process runs one.
 struct Database {
     pool: PgPool,
+    /// A connection for what may take long: it has none of the requests' time limits.
+    own: tokio::sync::Mutex<PgConnection>,
     cluster: Option<Cluster>,
 }
 
@@ -187,22 +194,29 @@ impl Database {
                 (cluster.connect_options("stipple"), Some(cluster))
             }
         };
-        let options = options.application_name("stipple").options([
+        let options = options.application_name("stipple");
+        // Once by itself, because a pool does not tell why it has no connection.
+        let first = tokio::time::timeout(CONNECT_TIMEOUT, options.connect()).await;
+        let own = first.context("connecting to the database took too long")?.context("connecting to the database")?;
+        let options = options.options([
             ("statement_timeout", STATEMENT_TIMEOUT),
+            ("lock_timeout", LOCK_TIMEOUT),
+            // What is acknowledged is on disk, whatever the database is set to otherwise.
+            ("synchronous_commit", "on"),
             ("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION_TIMEOUT),
         ]);
         let pool = PgPoolOptions::new().max_connections(place.database_connections).acquire_timeout(ACQUIRE_TIMEOUT);
         let pool = pool.connect_with(options).await.context("connecting to the database")?;
-        Ok(Self { pool, cluster })
+        Ok(Self { pool, own: tokio::sync::Mutex::new(own), cluster })
     }
 
     async fn migrate(&self) -> anyhow::Result<()> {
-        store::MIGRATIONS.run(&self.pool).await.context("bringing the schema up to date")
+        store::migrate(&mut *self.own.lock().await).await.context("bringing the schema up to date")
     }
 
     async fn seed(&self, app: &App) -> anyhow::Result<Demo> {
         let practice = demo::seed(app, app.now()).await.context("adding the demonstration practice")?;
-        store::analyze(&self.pool).await.context("looking at what was added")?;
+        store::analyze(&mut *self.own.lock().await).await.context("looking at what was added")?;
         Ok(practice)
     }
 
@@ -216,6 +230,7 @@ impl Database {
 
     async fn close(self) -> anyhow::Result<()> {
         self.pool.close().await;
+        drop(self.own);
         match self.cluster {
             Some(cluster) => Ok(cluster.stop().await?),
             None => Ok(()),

@@ -8,6 +8,8 @@ use anyhow::Context as _;
 use tokio::net::TcpListener;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
+use tonic_health::ServingStatus;
+use tonic_health::server::HealthReporter;
 
 use crate::app::App;
 use crate::rpc::guard::GuardLayer;
@@ -19,6 +21,8 @@ const MAX_STREAMS: u32 = 256;
 const MAX_HEADER_BYTES: u32 = 16 * 1024;
 /// How often an idle connection is asked whether it is still there.
 const KEEPALIVE: Duration = Duration::from_secs(30);
+/// How often the database is asked whether it answers, for the health service.
+const HEALTH_CHECK: Duration = Duration::from_secs(2);
 /// How long requests under way may take to finish once the server is to stop.
 const DRAIN: Duration = Duration::from_secs(15);
 
@@ -30,9 +34,7 @@ pub async fn serve(listener: TcpListener, app: Arc<App>, stop: impl Future<Outpu
         .map(|service| service.full_name().to_owned())
         .filter(|name| name.starts_with("stipple."))
         .collect();
-    for name in std::iter::once("").chain(names.iter().map(String::as_str)) {
-        health.set_service_status(name, tonic_health::ServingStatus::Serving).await;
-    }
+    report(&health, &names, true).await;
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(pb::DESCRIPTORS)
@@ -44,6 +46,22 @@ pub async fn serve(listener: TcpListener, app: Arc<App>, stop: impl Future<Outpu
         .add_service(health_service)
         .add_service(reflection().build_v1().context("building reflection")?)
         .add_service(reflection().build_v1alpha().context("building reflection")?);
+
+    let watched = Arc::clone(&app);
+    let reporter = health.clone();
+    let watched_names = names.clone();
+    let watch = tokio::spawn(async move {
+        let mut ticks = tokio::time::interval(HEALTH_CHECK);
+        let mut before = true;
+        loop {
+            ticks.tick().await;
+            let reachable = watched.is_reachable().await;
+            if reachable != before {
+                report(&reporter, &watched_names, reachable).await;
+                before = reachable;
+            }
+        }
+    });
 
     let (stopping, mut stopped) = tokio::sync::watch::channel(());
     let server = Server::builder()
@@ -61,14 +79,21 @@ pub async fn serve(listener: TcpListener, app: Arc<App>, stop: impl Future<Outpu
         ended = &mut server => return ended.context("serving"),
         () = stop => {}
     }
-    for name in std::iter::once("").chain(names.iter().map(String::as_str)) {
-        health.set_service_status(name, tonic_health::ServingStatus::NotServing).await;
-    }
+    watch.abort();
+    report(&health, &names, false).await;
     let _ = stopping.send(());
     if let Ok(ended) = tokio::time::timeout(DRAIN, server).await {
         ended.context("serving")
     } else {
         tracing::warn!("some requests did not finish in time and were cut off");
         Ok(())
+    }
+}
+
+/// Tells the health service whether requests are served, of the server as a whole and of each service.
+async fn report(health: &HealthReporter, names: &[String], serving: bool) {
+    let status = if serving { ServingStatus::Serving } else { ServingStatus::NotServing };
+    for name in std::iter::once("").chain(names.iter().map(String::as_str)) {
+        health.set_service_status(name, status).await;
     }
 }

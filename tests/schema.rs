@@ -239,21 +239,42 @@ async fn the_second_booking_of_a_session_is_refused_by_the_database_itself() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn cancelling_by_plain_sql_frees_all_that_the_visit_took_up() {
+async fn a_visit_cannot_be_cancelled_without_what_it_takes_up_nor_freed_while_it_is_booked() {
     let world = booked().await;
     let mut db = world.server.pool().acquire().await.unwrap();
-    let rows = "SELECT format('%s %s', rows.live, appointments.state) FROM appointments JOIN (
-            SELECT practice_id, appointment_id, live FROM occupancies
-            UNION ALL SELECT practice_id, appointment_id, live FROM spacing_windows
-            UNION ALL SELECT practice_id, appointment_id, live FROM activity_windows) AS rows
-        USING (practice_id, appointment_id) GROUP BY 1 ORDER BY 1";
-    assert_eq!(texts(&mut db, rows).await, ["t booked"]);
-    let cancel = "UPDATE appointments SET state = 'cancelled', cancelled_at = now(), cancel_reason = ''
-        WHERE session_number = 1";
-    assert_eq!(db.execute(cancel).await.unwrap().rows_affected(), 1);
-    assert_eq!(texts(&mut db, rows).await, ["f cancelled", "t booked"]);
+    for (statement, constraint) in [
+        (
+            "UPDATE appointments SET state = 'cancelled', cancelled_at = now(), cancel_reason = ''
+             WHERE session_number = 1",
+            None,
+        ),
+        ("UPDATE occupancies SET live = false", Some("occupancy_lives_with_its_appointment")),
+        ("UPDATE spacing_windows SET live = false", Some("spacing_window_lives_with_its_appointment")),
+        ("UPDATE activity_windows SET live = false", Some("activity_window_lives_with_its_appointment")),
+        (
+            "UPDATE spacing_windows SET patient_id = (SELECT patient_id FROM patients
+                 WHERE patient_id <> spacing_windows.patient_id LIMIT 1)",
+            Some("spacing_window_lives_with_its_appointment"),
+        ),
+        ("UPDATE appointments SET body_area = 'face' WHERE series_id IS NOT NULL", Some("session_belongs_to_series")),
+    ] {
+        let error = db.execute(statement).await.expect_err(statement);
+        let error = error.as_database_error().unwrap_or_else(|| panic!("{statement}: {error}"));
+        assert_eq!(error.code().as_deref(), Some("23503"), "{error:?}");
+        if let Some(constraint) = constraint {
+            assert_eq!(error.constraint(), Some(constraint), "{error:?}");
+        }
+    }
     drop(db);
-    // What was cancelled is free again: the sauna is no longer inside an aftercare window, the room is not taken.
-    world.book_sauna("2026-02-02T10:00:00").await.unwrap();
     world.server.assert_clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_range_without_an_end_or_with_both_ends_inside_is_not_stored() {
+    let world = booked().await;
+    for during in ["'[2030-01-01Z,infinity)'", "'[2030-01-01Z,2030-01-02Z]'", "'(2030-01-01Z,2030-01-02Z)'"] {
+        let sql = format!("UPDATE appointments SET visit = {during}::tstzrange WHERE session_number = 1");
+        let error = world.server.pool().execute(sqlx::AssertSqlSafe(sql)).await.unwrap_err();
+        assert_eq!(error.as_database_error().unwrap().constraint(), Some("visit_has_start_and_end"), "{during}");
+    }
 }

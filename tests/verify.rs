@@ -590,12 +590,14 @@ async fn verify_reads_the_wall_clock_as_the_domain_does() {
             .execute(&mut db)
             .await
             .unwrap();
-        sqlx::query("INSERT INTO patients VALUES ($1, $2, 'G', 'F', '1990-01-01', '', '', '', 'f', 'g', 1, '2026-12-01Z')")
-            .bind(PRACTICE)
-            .bind(patient)
-            .execute(&mut db)
-            .await
-            .unwrap();
+        sqlx::query(
+            "INSERT INTO patients VALUES ($1, $2, 'G', 'F', '1990-01-01', '', '', '', 'f', 'g', 1, '2026-12-01Z')",
+        )
+        .bind(PRACTICE)
+        .bind(patient)
+        .execute(&mut db)
+        .await
+        .unwrap();
         let zone = Zone::from_name(name).unwrap();
         let midnight =
             day.parse::<NaiveDate>().unwrap().and_time(chrono::NaiveTime::MIN).and_local_timezone(Utc).unwrap();

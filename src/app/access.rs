@@ -162,7 +162,7 @@ impl App {
         }
         let mut write = match self.begin(caller, practice, command).await? {
             Begun::Fresh(write) => write,
-            Begun::Repeat(subject) => return Ok((self.token(practice, TokenId(subject)).await?, None)),
+            Begun::Repeat(earlier) => return Ok((self.token(practice, TokenId(earlier.subject)).await?, None)),
         };
         if let Some(id) = ask.practitioner {
             let resource = resource::get(write.db(), practice, id).await?;
@@ -196,7 +196,7 @@ impl App {
         let practice = Self::practice(caller, command.practice)?;
         let mut write = match self.begin(caller, practice, command).await? {
             Begun::Fresh(write) => write,
-            Begun::Repeat(subject) => return self.token(practice, TokenId(subject)).await,
+            Begun::Repeat(earlier) => return self.token(practice, TokenId(earlier.subject)).await,
         };
         let now = write.now;
         let token = found(write.db(), practice, command.body).await?;

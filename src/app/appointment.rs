@@ -7,7 +7,7 @@ use super::write::Begun;
 use super::{App, Command, Error, Scoped};
 use crate::domain::access::Caller;
 use crate::domain::appointment::{Appointment, SessionOf};
-use crate::domain::booking::{Neighbour, Neighbours, PlannedVisit, VisitRequest, plan_visit};
+use crate::domain::booking::{Facts, Neighbour, Neighbours, VisitRequest, plan_visit};
 use crate::domain::catalog::{BodyArea, Treatment};
 use crate::domain::history::ChangeKind;
 use crate::domain::ids::{AppointmentId, PatientId, PracticeId, TreatmentId};
@@ -35,7 +35,9 @@ impl App {
         command: &Command<BookAppointment>,
     ) -> Result<Appointment, Error> {
         match self.retry(|| self.try_book_appointment(caller, command)).await {
-            Err(Error::Refused(refusal)) => Err(self.advise_appointment(caller, command, refusal).await?),
+            Err(Error::Refused(refusal)) => {
+                Err(Error::Refused(self.advise_appointment(caller, command, refusal).await))
+            }
             done => done,
         }
     }
@@ -48,12 +50,13 @@ impl App {
         let practice = Self::tenant(caller, command.practice)?;
         let mut write = match self.begin(caller, practice, command).await? {
             Begun::Fresh(write) => write,
-            Begun::Repeat(subject) => return self.appointment(practice, AppointmentId(subject)).await,
+            Begun::Repeat(earlier) => return self.appointment(practice, AppointmentId(earlier.subject)).await,
         };
         let (now, revision) = (write.now, write.revision);
         let ask = &command.body;
         let visit = visit(write.db(), practice, &ask.which).await?;
-        let plan = plan(write.db(), practice, ask, &visit, now, false).await?.map_err(Error::Refused)?;
+        let facts = facts_of(write.db(), practice, ask, &visit, now, false).await?;
+        let plan = plan_visit(&facts, &visit.treatment, &asked(ask, &visit)).map_err(Error::Refused)?;
 
         let id = AppointmentId(self.ids.new_id(now));
         let booked = Appointment::book(id, visit.patient, visit.session, &plan, revision);
@@ -69,23 +72,24 @@ impl App {
     }
 
     /// Finds out, without holding the practice, when a refused visit would do. If meanwhile nothing is in its way any
-    /// more, the refusal stands as it was.
+    /// more, or it cannot be found out, the refusal stands as it was.
     async fn advise_appointment(
         &self,
         caller: &Caller,
         command: &Command<BookAppointment>,
         refusal: Refusal,
-    ) -> Result<Error, Error> {
-        let practice = Self::tenant(caller, command.practice)?;
-        let mut db = self.read().await?;
-        let ask = &command.body;
-        let visit = match visit(&mut db, practice, &ask.which).await {
-            // A series that takes no visit takes none at any time.
-            Err(Error::Refused(refusal)) => return Ok(Error::Refused(refusal)),
-            visit => visit?,
+    ) -> Refusal {
+        let ask = command.body.clone();
+        let known = async {
+            let practice = Self::tenant(caller, command.practice)?;
+            let mut db = self.read().await?;
+            let visit = visit(&mut db, practice, &ask.which).await?;
+            let facts = facts_of(&mut db, practice, &ask, &visit, self.clock.now(), true).await?;
+            Ok::<_, Error>((facts, visit))
         };
-        let decided = plan(&mut db, practice, ask, &visit, self.clock.now(), true).await?;
-        Ok(Error::Refused(decided.err().unwrap_or(refusal)))
+        let Ok((facts, visit)) = known.await else { return refusal };
+        let advice = self.advise(move || plan_visit(&facts, &visit.treatment, &asked(&ask, &visit)).err()).await;
+        advice.flatten().unwrap_or(refusal)
     }
 
     /// Cancels an appointment that has not begun.
@@ -105,7 +109,7 @@ impl App {
         let practice = Self::tenant(caller, command.practice)?;
         let mut write = match self.begin(caller, practice, command).await? {
             Begun::Fresh(write) => write,
-            Begun::Repeat(subject) => return self.appointment(practice, AppointmentId(subject)).await,
+            Begun::Repeat(earlier) => return self.appointment(practice, AppointmentId(earlier.subject)).await,
         };
         let (now, revision) = (write.now, write.revision);
         let Cancel { id, etag, reason } = &command.body;
@@ -238,32 +242,35 @@ fn neighbours(series: &Series, number: i32, maximum_gap: i64) -> Neighbours {
     }
 }
 
-/// Decides whether the visit may be booked as asked.
-async fn plan(
+/// What the decision rests on.
+async fn facts_of(
     db: &mut PgConnection,
     practice: PracticeId,
     ask: &BookAppointment,
     visit: &Visit,
     now: Instant,
     look_for_earliest: bool,
-) -> Result<Result<PlannedVisit, Refusal>, Error> {
+) -> Result<Facts, Error> {
     let asked = Asked { path: String::new(), clinic: ask.clinic, start: ask.start, named: &ask.named };
-    let (patient, treatment, area) = (visit.patient, &visit.treatment, visit.area);
-    let question = Question { patient, treatment, area, visits: vec![asked], look_for_earliest };
-    let facts = facts::load(db, practice, &question, now).await.map_err(|error| match (error, &ask.which) {
+    let Visit { patient, treatment, area, .. } = visit;
+    let question = Question { patient: *patient, treatment, area: *area, visits: vec![asked], look_for_earliest };
+    facts::load(db, practice, &question, now).await.map_err(|error| match (error, &ask.which) {
         (Error::NotFound(field), WhichVisit::Treatment { .. }) if field == "patient_id" => {
             Error::not_found("treatment.patient_id")
         }
         (error, WhichVisit::Treatment { .. } | WhichVisit::Session { .. }) => error,
-    })?;
-    let request = VisitRequest {
+    })
+}
+
+/// The visit as the decision knows it.
+fn asked(ask: &BookAppointment, visit: &Visit) -> VisitRequest {
+    VisitRequest {
         clinic: ask.clinic,
         start: ask.start,
         named: ask.named.clone(),
-        area,
+        area: visit.area,
         spacing_days: visit.spacing_days,
         neighbours: visit.neighbours,
         preferred: Vec::new(),
-    };
-    Ok(plan_visit(&facts, treatment, &request))
+    }
 }

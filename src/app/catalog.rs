@@ -8,6 +8,7 @@ use crate::domain::access::Caller;
 use crate::domain::catalog::{Protocol, Treatment};
 use crate::domain::history::ChangeKind;
 use crate::domain::ids::{PracticeId, ProtocolId, TreatmentId};
+use crate::store::history::Earlier;
 use crate::store::{PgConnection, catalog};
 
 impl App {
@@ -29,8 +30,9 @@ impl App {
         let practice = Self::tenant(caller, command.practice)?;
         let mut write = match self.begin(caller, practice, command).await? {
             Begun::Fresh(write) => write,
-            Begun::Repeat(subject) => {
-                return self.treatment(practice, highest(TreatmentId(subject))).await;
+            Begun::Repeat(earlier) => {
+                let version = self.version_published(practice, earlier).await?;
+                return self.treatment(practice, VersionOf { id: TreatmentId(earlier.subject), version }).await;
             }
         };
         let (id, version) = match command.body.replaces {
@@ -57,6 +59,12 @@ impl App {
         let kept = found_treatment(write.db(), practice, VersionOf { id, version: Some(version) }).await?;
         write.finish().await?;
         Ok(kept)
+    }
+
+    /// The version that an earlier request published.
+    async fn version_published(&self, practice: PracticeId, earlier: Earlier) -> Result<Option<i32>, Error> {
+        let mut db = self.read().await?;
+        Ok(catalog::version_published(&mut db, practice, earlier.subject, earlier.revision).await?)
     }
 
     /// A treatment in one version.
@@ -98,8 +106,9 @@ impl App {
         let practice = Self::tenant(caller, command.practice)?;
         let mut write = match self.begin(caller, practice, command).await? {
             Begun::Fresh(write) => write,
-            Begun::Repeat(subject) => {
-                return self.protocol(practice, highest(ProtocolId(subject))).await;
+            Begun::Repeat(earlier) => {
+                let version = self.version_published(practice, earlier).await?;
+                return self.protocol(practice, VersionOf { id: ProtocolId(earlier.subject), version }).await;
             }
         };
         let (id, version) = match command.body.replaces {

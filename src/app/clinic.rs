@@ -20,7 +20,7 @@ impl App {
         let practice = Self::tenant(caller, command.practice)?;
         let mut write = match self.begin(caller, practice, command).await? {
             Begun::Fresh(write) => write,
-            Begun::Repeat(subject) => return self.clinic(practice, ClinicId(subject)).await,
+            Begun::Repeat(earlier) => return self.clinic(practice, ClinicId(earlier.subject)).await,
         };
         let NewClinic { name, zone, opening_hours } = command.body.clone();
         let created = Clinic {
@@ -53,7 +53,7 @@ impl App {
         let practice = Self::tenant(caller, command.practice)?;
         let mut write = match self.begin(caller, practice, command).await? {
             Begun::Fresh(write) => write,
-            Begun::Repeat(subject) => return self.clinic(practice, ClinicId(subject)).await,
+            Begun::Repeat(earlier) => return self.clinic(practice, ClinicId(earlier.subject)).await,
         };
         let before = found(write.db(), practice, command.body.id).await?;
         if before.changed_revision != command.body.etag {
@@ -94,7 +94,7 @@ impl App {
         let practice = Self::tenant(caller, command.practice)?;
         let mut write = match self.begin(caller, practice, command).await? {
             Begun::Fresh(write) => write,
-            Begun::Repeat(subject) => return self.closure(practice, ClosureId(subject)).await,
+            Begun::Repeat(earlier) => return self.closure(practice, ClosureId(earlier.subject)).await,
         };
         let NewClosure { clinic, during, reason } = command.body.clone();
         let created = Closure { id: ClosureId(self.ids.new_id(write.now)), clinic, during, reason };

@@ -5,6 +5,7 @@ pub mod access;
 pub mod clock;
 pub mod error;
 pub mod ids;
+mod lanes;
 pub mod page;
 mod write;
 
@@ -26,13 +27,18 @@ use std::sync::Arc;
 
 use crate::domain::access::Caller;
 use crate::domain::ids::PracticeId;
-use crate::store::{PgPool, Postgres, Transaction};
+use crate::store::{self, PgPool, Postgres, Transaction};
 
 pub use error::{Error, FieldViolation};
 pub use write::{Command, Scoped};
 
 use clock::Clock;
 use ids::IdSource;
+use lanes::Lanes;
+use tokio::sync::Semaphore;
+
+/// Searches for an earliest start that are under way at once: they keep a core busy, and the others are for booking.
+const MAX_ADVICE: usize = 1;
 
 /// The use cases, with all that they need from outside.
 #[derive(Clone)]
@@ -40,12 +46,15 @@ pub struct App {
     pool: PgPool,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
+    lanes: Arc<Lanes>,
+    advice: Arc<Semaphore>,
 }
 
 impl App {
     /// The use cases on a database.
     pub fn new(pool: PgPool, clock: Arc<dyn Clock>, ids: Arc<dyn IdSource>) -> Self {
-        Self { pool, clock, ids }
+        let advice = Arc::new(Semaphore::new(MAX_ADVICE));
+        Self { pool, clock, ids, lanes: Arc::default(), advice }
     }
 
     /// The current time, by the clock that the use cases go by.
@@ -55,11 +64,19 @@ impl App {
 
     /// A transaction for reading: all its statements see the same state.
     async fn read(&self) -> Result<Transaction<'static, Postgres>, Error> {
-        Ok(self
-            .pool
-            .begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            .await
-            .map_err(crate::store::StoreError::from)?)
+        Ok(store::begin_read(&self.pool).await?)
+    }
+
+    /// Whether the database answers.
+    pub async fn is_reachable(&self) -> bool {
+        store::ping(&self.pool).await.is_ok()
+    }
+
+    /// Thinks about when something refused would do: away from the threads that serve requests, without a connection,
+    /// and a bounded number at once. Where that fails, what was known before will have to do.
+    async fn advise<T: Send + 'static>(&self, think: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+        let _turn = self.advice.acquire().await.ok()?;
+        tokio::task::spawn_blocking(think).await.ok()
     }
 
     /// The practice that a request is about: the one it names, or else the caller's own.

@@ -23,7 +23,7 @@ impl App {
         let practice = Self::tenant(caller, command.practice)?;
         let mut write = match self.begin(caller, practice, command).await? {
             Begun::Fresh(write) => write,
-            Begun::Repeat(subject) => return self.patient(practice, PatientId(subject)).await,
+            Begun::Repeat(earlier) => return self.patient(practice, PatientId(earlier.subject)).await,
         };
         born_by(write.now, &command.body)?;
         let created = Patient {
@@ -47,7 +47,7 @@ impl App {
         let practice = Self::tenant(caller, command.practice)?;
         let mut write = match self.begin(caller, practice, command).await? {
             Begun::Fresh(write) => write,
-            Begun::Repeat(subject) => return self.patient(practice, PatientId(subject)).await,
+            Begun::Repeat(earlier) => return self.patient(practice, PatientId(earlier.subject)).await,
         };
         let before = found(write.db(), practice, command.body.id).await?;
         if before.changed_revision != command.body.etag {

@@ -30,7 +30,7 @@ impl App {
     ) -> Result<Practice, Error> {
         let mut write = match self.begin(caller, PracticeId::DEPLOYMENT, command).await? {
             Begun::Fresh(write) => write,
-            Begun::Repeat(subject) => return self.practice_as_it_is(PracticeId(subject)).await,
+            Begun::Repeat(earlier) => return self.practice_as_it_is(PracticeId(earlier.subject)).await,
         };
         let PracticeSettings { name, booking_horizon_days } = command.body.clone();
         let created = Practice {
@@ -66,7 +66,7 @@ impl App {
         let practice = Self::tenant(caller, command.practice)?;
         let mut write = match self.begin(caller, practice, command).await? {
             Begun::Fresh(write) => write,
-            Begun::Repeat(subject) => return self.practice_as_it_is(PracticeId(subject)).await,
+            Begun::Repeat(earlier) => return self.practice_as_it_is(PracticeId(earlier.subject)).await,
         };
         let before = found(write.db(), practice).await?;
         if before.changed_revision != command.body.etag {

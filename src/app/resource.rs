@@ -20,7 +20,7 @@ impl App {
         let practice = Self::tenant(caller, command.practice)?;
         let mut write = match self.begin(caller, practice, command).await? {
             Begun::Fresh(write) => write,
-            Begun::Repeat(subject) => return self.resource(practice, ResourceId(subject)).await,
+            Begun::Repeat(earlier) => return self.resource(practice, ResourceId(earlier.subject)).await,
         };
         let NewResource { kind, clinic, settings } = command.body.clone();
         let ResourceSettings { name, active, qualifications, working_hours } = settings;
@@ -57,7 +57,7 @@ impl App {
         let practice = Self::tenant(caller, command.practice)?;
         let mut write = match self.begin(caller, practice, command).await? {
             Begun::Fresh(write) => write,
-            Begun::Repeat(subject) => return self.resource(practice, ResourceId(subject)).await,
+            Begun::Repeat(earlier) => return self.resource(practice, ResourceId(earlier.subject)).await,
         };
         let before = found(write.db(), practice, command.body.id).await?;
         if before.changed_revision != command.body.etag {
@@ -111,7 +111,7 @@ impl App {
         let practice = Self::tenant(caller, command.practice)?;
         let mut write = match self.begin(caller, practice, command).await? {
             Begun::Fresh(write) => write,
-            Begun::Repeat(subject) => return self.time_off(practice, TimeOffId(subject)).await,
+            Begun::Repeat(earlier) => return self.time_off(practice, TimeOffId(earlier.subject)).await,
         };
         let NewTimeOff { resource, during, reason } = command.body.clone();
         let created = TimeOff { id: TimeOffId(self.ids.new_id(write.now)), resource, during, reason };

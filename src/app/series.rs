@@ -13,13 +13,13 @@ use crate::domain::history::ChangeKind;
 use crate::domain::ids::{AppointmentId, PracticeId, SeriesId};
 use crate::domain::refusal::Refusal;
 use crate::domain::series::{Series, SeriesState};
-use crate::store::{PgConnection, appointment, catalog, series};
+use crate::store::{PgConnection, appointment, catalog, patient, series};
 
 impl App {
     /// Books a series.
     pub async fn book_series(&self, caller: &Caller, command: &Command<BookSeries>) -> Result<Series, Error> {
         match self.retry(|| self.try_book_series(caller, command)).await {
-            Err(Error::Refused(refusal)) => Err(self.advise_series(caller, command, refusal).await?),
+            Err(Error::Refused(refusal)) => Err(Error::Refused(self.advise_series(caller, command, refusal).await)),
             done => done,
         }
     }
@@ -28,7 +28,7 @@ impl App {
         let practice = Self::tenant(caller, command.practice)?;
         let mut write = match self.begin(caller, practice, command).await? {
             Begun::Fresh(write) => write,
-            Begun::Repeat(subject) => return self.series(practice, SeriesId(subject)).await,
+            Begun::Repeat(earlier) => return self.series(practice, SeriesId(earlier.subject)).await,
         };
         let now = write.now;
         let ask = &command.body;
@@ -67,19 +67,19 @@ impl App {
     }
 
     /// Finds out, without holding the practice, when a refused series would do. If meanwhile nothing is in its way any
-    /// more, the refusal stands as it was.
-    async fn advise_series(
-        &self,
-        caller: &Caller,
-        command: &Command<BookSeries>,
-        refusal: Refusal,
-    ) -> Result<Error, Error> {
-        let practice = Self::tenant(caller, command.practice)?;
-        let mut db = self.read().await?;
-        let ask = &command.body;
-        let (protocol, treatment) = rules(&mut db, practice, ask).await?;
-        let facts = facts::load(&mut db, practice, &question(ask, &treatment, true), self.clock.now()).await?;
-        Ok(Error::Refused(plan(facts, &protocol, &treatment, ask).err().unwrap_or(refusal)))
+    /// more, or it cannot be found out, the refusal stands as it was.
+    async fn advise_series(&self, caller: &Caller, command: &Command<BookSeries>, refusal: Refusal) -> Refusal {
+        let ask = command.body.clone();
+        let known = async {
+            let practice = Self::tenant(caller, command.practice)?;
+            let mut db = self.read().await?;
+            let (protocol, treatment) = rules(&mut db, practice, &ask).await?;
+            let facts = facts::load(&mut db, practice, &question(&ask, &treatment, true), self.clock.now()).await?;
+            Ok::<_, Error>((facts, protocol, treatment))
+        };
+        let Ok((facts, protocol, treatment)) = known.await else { return refusal };
+        let advice = self.advise(move || plan(facts, &protocol, &treatment, &ask).err()).await;
+        advice.flatten().unwrap_or(refusal)
     }
 
     /// Cancels a series with every session that has not begun.
@@ -91,7 +91,7 @@ impl App {
         let practice = Self::tenant(caller, command.practice)?;
         let mut write = match self.begin(caller, practice, command).await? {
             Begun::Fresh(write) => write,
-            Begun::Repeat(subject) => return self.series(practice, SeriesId(subject)).await,
+            Begun::Repeat(earlier) => return self.series(practice, SeriesId(earlier.subject)).await,
         };
         let (now, revision) = (write.now, write.revision);
         let Cancel { id, etag, reason } = &command.body;
@@ -122,6 +122,11 @@ impl App {
         let practice = Self::tenant(caller, scoped.practice)?;
         let ListSeries { patient, page } = scoped.query;
         let mut db = self.read().await?;
+        if let Some(id) = patient
+            && patient::get(&mut db, practice, id).await?.is_none()
+        {
+            return Err(Error::not_found("patient_id"));
+        }
         let found = series::list(&mut db, practice, patient, page.after, fetch(page.size)).await?;
         Ok(Page::new(found, page.size, |last| last.id))
     }

@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use super::lanes::Lane;
 use super::{App, Error};
 use crate::domain::access::Caller;
 use crate::domain::history::{Change, ChangeKind};
 use crate::domain::ids::{AppointmentId, PatientId, PracticeId, RequestId};
 use crate::domain::interval::Instant;
-use crate::store::{PgConnection, Postgres, StoreError, Transaction, history, practice};
+use crate::store::history::Earlier;
+use crate::store::{self, PgConnection, Postgres, StoreError, Transaction, history, practice};
 
 /// How often a write that met contention is tried.
 const MAX_TRIES: u32 = 5;
@@ -46,12 +48,13 @@ pub(super) enum Begun {
     /// The request is new.
     Fresh(Box<Write>),
     /// The request was carried out before; this is what it made or changed.
-    Repeat(Uuid),
+    Repeat(Earlier),
 }
 
 /// A write under way: it holds the practice.
 pub(super) struct Write {
     db: Transaction<'static, Postgres>,
+    _lane: Lane,
     /// The practice.
     pub practice: PracticeId,
     /// The revision that this write will be.
@@ -78,19 +81,21 @@ impl App {
         practice_id: PracticeId,
         command: &Command<T>,
     ) -> Result<Begun, Error> {
-        let mut db = self.pool.begin().await.map_err(StoreError::from)?;
+        let lane = self.lanes.enter(practice_id).await;
+        let mut db = store::begin_write(&self.pool).await?;
         let Some(revision) = practice::next_revision(&mut db, practice_id).await? else {
             return Err(Error::not_found("practice_id"));
         };
         if let Some(earlier) = history::find_request(&mut db, practice_id, command.request).await? {
             return if earlier.digest == command.digest {
-                Ok(Begun::Repeat(earlier.subject))
+                Ok(Begun::Repeat(earlier))
             } else {
                 Err(Error::RequestIdReused)
             };
         }
         Ok(Begun::Fresh(Box::new(Write {
             db,
+            _lane: lane,
             practice: practice_id,
             revision,
             // Read under the lock, so that the history's times follow its order as far as the clock allows.
@@ -171,7 +176,9 @@ impl Write {
 
     /// Commits, or undoes everything if the caller only wanted to know.
     pub async fn finish(self) -> Result<(), Error> {
-        debug_assert!(self.recorded, "a write leaves an entry in the history");
+        if !self.recorded {
+            return Err(StoreError::Corrupt("a write without an entry in the history").into());
+        }
         let done = if self.validate_only { self.db.rollback().await } else { self.db.commit().await };
         Ok(done.map_err(StoreError::from)?)
     }

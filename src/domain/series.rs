@@ -38,7 +38,7 @@ pub struct Series {
     pub session_count: i32,
     /// Where it stands.
     pub state: SeriesState,
-    /// The live appointments of its sessions, by number.
+    /// The live appointments of its sessions, by start.
     pub sessions: Vec<Appointment>,
     /// Revision that last changed it.
     pub changed_revision: i64,

@@ -85,7 +85,7 @@ impl Fields {
 
     /// An etag.
     pub fn etag(&mut self, text: &str) -> Option<i64> {
-        let etag = if text.len() <= 19 { text.parse().ok() } else { None };
+        let etag = text.parse().ok().filter(|revision: &i64| revision.to_string() == text);
         self.some("etag", etag, "must be the etag that was read")
     }
 

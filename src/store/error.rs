@@ -49,8 +49,9 @@ const DEADLOCK_DETECTED: &str = "40P01";
 const QUERY_CANCELED: &str = "57014";
 /// SQLSTATE of a lock that was not granted in time.
 const LOCK_NOT_AVAILABLE: &str = "55P03";
-/// SQLSTATE classes that mean that the server is going down, coming up or out of reach.
-const UNAVAILABLE_CLASSES: [&str; 3] = ["57P", "08", "53"];
+/// Beginnings of the SQLSTATEs that mean that the server is going down, coming up, out of reach or for reading only, or
+/// that it ended a transaction that sat idle.
+const UNAVAILABLE_CLASSES: [&str; 5] = ["57P", "08", "53", "25006", "25P03"];
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
@@ -75,9 +76,11 @@ impl From<sqlx::Error> for StoreError {
                 }
             }
             sqlx::Error::PoolTimedOut => Self::Exhausted,
-            sqlx::Error::Io(_) | sqlx::Error::PoolClosed | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) => {
-                Self::Unavailable(error)
-            }
+            sqlx::Error::Io(_)
+            | sqlx::Error::BeginFailed
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::Protocol(_) => Self::Unavailable(error),
             _ => Self::Fault(error),
         }
     }

@@ -14,6 +14,8 @@ use crate::domain::ids::{AppointmentId, PatientId, PracticeId, RequestId, TokenI
 pub struct Earlier {
     /// What it made or changed.
     pub subject: Uuid,
+    /// The revision that it was.
+    pub revision: i64,
     /// SHA-256 of its method and payload.
     pub digest: [u8; 32],
 }
@@ -25,13 +27,13 @@ pub async fn find_request(
     request: RequestId,
 ) -> Result<Option<Earlier>, StoreError> {
     let row = sqlx::query!(
-        "SELECT subject_id, request_digest FROM changes WHERE practice_id = $1 AND request_id = $2",
+        "SELECT subject_id, revision, request_digest FROM changes WHERE practice_id = $1 AND request_id = $2",
         practice.0,
         request.0
     );
     let Some(row) = row.fetch_optional(db).await? else { return Ok(None) };
     let digest = row.request_digest.try_into().map_err(|_| StoreError::Corrupt("request digest"))?;
-    Ok(Some(Earlier { subject: row.subject_id, digest }))
+    Ok(Some(Earlier { subject: row.subject_id, revision: row.revision, digest }))
 }
 
 /// Appends a change.

@@ -21,13 +21,45 @@ pub mod verify;
 
 pub use error::StoreError;
 pub use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-pub use sqlx::{PgConnection, Postgres, Transaction};
+pub use sqlx::{ConnectOptions, PgConnection, Postgres, Transaction};
+
+/// Begins a transaction that writes.
+pub async fn begin_write(pool: &PgPool) -> Result<Transaction<'static, Postgres>, StoreError> {
+    begin(pool, "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE").await
+}
+
+/// Begins a transaction that reads, all of it from the same state.
+pub async fn begin_read(pool: &PgPool) -> Result<Transaction<'static, Postgres>, StoreError> {
+    begin(pool, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await
+}
+
+/// Begins in a task of its own, because a caller may go away at any moment: sqlx knows of a transaction only once the
+/// answer to BEGIN is there, and would give a connection back to the pool with the transaction still open.
+async fn begin(pool: &PgPool, statement: &'static str) -> Result<Transaction<'static, Postgres>, StoreError> {
+    let pool = pool.clone();
+    let begun = tokio::spawn(async move { pool.begin_with(statement).await });
+    match begun.await {
+        Ok(transaction) => Ok(transaction?),
+        Err(_) => Err(StoreError::Unavailable(sqlx::Error::WorkerCrashed)),
+    }
+}
+
+/// Asks the database for a sign of life.
+pub async fn ping(pool: &PgPool) -> Result<(), StoreError> {
+    sqlx::query("SELECT 1").execute(pool).await?;
+    Ok(())
+}
 
 /// Lets PostgreSQL look at how much there is of everything. It does so by itself, but not at once, and until then it
 /// plans as if the tables were empty: for after a lot was written in one go.
-pub async fn analyze(pool: &PgPool) -> Result<(), StoreError> {
-    sqlx::query("ANALYZE").execute(pool).await?;
+pub async fn analyze(db: &mut PgConnection) -> Result<(), StoreError> {
+    sqlx::query("ANALYZE").execute(db).await?;
     Ok(())
+}
+
+/// Brings the schema up to date.
+pub async fn migrate(db: &mut PgConnection) -> Result<(), sqlx::migrate::MigrateError> {
+    MIGRATIONS.run_direct(None, db, false).await
 }
 
 /// The schema, as migrations in order.

@@ -1,5 +1,6 @@
 //! The promises, derived once more from the tables. Nothing here leans on a constraint, an index or a generated column
-//! being right: what they hold is what is checked. P5 is decided from facts that are not kept and has no check.
+//! being right: what they hold is what is checked. P5 has no check, because there are
+//! no screenings, clearances and holds yet.
 
 use std::fmt;
 

@@ -37,7 +37,7 @@ pub async fn migrated_database() -> PgConnectOptions {
         db.execute(AssertSqlSafe(format!("CREATE DATABASE {TEMPLATE_NAME}"))).await.unwrap();
         db.close().await.unwrap();
         let mut template = cluster().connect_options(TEMPLATE_NAME).connect().await.unwrap();
-        stipple::store::MIGRATIONS.run_direct(None, &mut template, false).await.unwrap();
+        stipple::store::migrate(&mut template).await.unwrap();
         // A template is copied only while nobody is connected to it.
         template.close().await.unwrap();
         *made = true;

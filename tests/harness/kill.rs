@@ -18,7 +18,7 @@ use super::server::NOW;
 /// Of how many replies one is lost.
 const ONE_IN: u64 = 8;
 /// How often a request is sent at most.
-pub const MAX_SENDS: usize = 60;
+pub const MAX_SENDS: usize = 25;
 
 /// A server that is killed at random.
 pub struct Killed {

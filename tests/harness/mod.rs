@@ -6,6 +6,6 @@ pub mod server;
 pub mod wire;
 pub mod world;
 
-pub use server::{NOW, TestServer};
-pub use wire::{Clients, Wire, refusal};
+pub use server::TestServer;
+pub use wire::{Wire, refusal};
 pub use world::World;

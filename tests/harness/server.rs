@@ -118,11 +118,6 @@ impl TestServer {
         Clients::new(Wire::new(self.clone(), Some(token.to_owned())))
     }
 
-    /// Clients without a token.
-    pub fn strangers(&self) -> Clients {
-        Clients::new(Wire::new(self.clone(), None))
-    }
-
     /// The database.
     pub fn pool(&self) -> &PgPool {
         &self.pool

@@ -33,6 +33,8 @@ impl Obstacle {
 struct Check<'a> {
     rule: Rule,
     resource: Option<ResourceId>,
+    /// Whether no other start would help.
+    lasting: bool,
     obstacles: Box<dyn Fn(Instant) -> Vec<Obstacle> + 'a>,
 }
 
@@ -45,6 +47,8 @@ struct Desk<'a> {
     span: Interval,
     /// For each resource, the time in which it could serve; empty for those that never could.
     available: Vec<Calendar>,
+    /// The resources, best first: who the patient knows, then who has least to do.
+    ranking: Vec<usize>,
 }
 
 /// Decides one visit: the plan, or every rule that is broken.
@@ -67,7 +71,13 @@ pub fn decide(
             Calendar::default()
         }
     });
-    let desk = Desk { facts, clinic, timing, request, span, available: available.collect() };
+    let mut ranking: Vec<usize> = (0..facts.resources.len()).collect();
+    ranking.sort_by_cached_key(|resource| {
+        let resource = &facts.resources[*resource];
+        let unknown = !request.preferred.contains(&resource.id);
+        (unknown, resource.busy.iter().filter(|busy| busy.during.overlaps(span)).count())
+    });
+    let desk = Desk { facts, clinic, timing, request, span, available: available.collect(), ranking };
 
     let mut checks = desk.time_checks();
     checks.extend(desk.series_checks());
@@ -106,7 +116,7 @@ impl<'a> Desk<'a> {
     }
 
     fn earliest(&self, check: &Check<'_>) -> Option<Earliest> {
-        if !self.facts.look_for_earliest {
+        if !self.facts.look_for_earliest || check.lasting {
             return None;
         }
         let from = on_grid(self.request.start);
@@ -128,19 +138,9 @@ impl<'a> Desk<'a> {
         let resources = &self.facts.resources;
         let must_use: Vec<usize> =
             must_use.iter().filter_map(|id| resources.iter().position(|resource| resource.id == *id)).collect();
-        let options: Vec<Vec<usize>> = (0..self.timing.needs.len())
-            .map(|need| {
-                let mut able: Vec<usize> =
-                    (0..resources.len()).filter(|resource| self.is_able(*resource, need, start)).collect();
-                // Who the patient knows first, then who has least to do.
-                able.sort_by_key(|resource| {
-                    let facts = &resources[*resource];
-                    let unknown = !self.request.preferred.contains(&facts.id);
-                    (unknown, facts.busy.iter().filter(|busy| busy.during.overlaps(self.span)).count())
-                });
-                able
-            })
-            .collect();
+        let able =
+            |need| self.ranking.iter().copied().filter(|resource| self.is_able(*resource, need, start)).collect();
+        let options: Vec<Vec<usize>> = (0..self.timing.needs.len()).map(able).collect();
         let serving = assign(&options, &must_use)?;
         Some(serving.into_iter().map(|resource| resources[resource].id).collect())
     }
@@ -165,7 +165,7 @@ impl<'a> Desk<'a> {
     }
 
     fn check(rule: Rule, obstacles: impl Fn(Instant) -> Vec<Obstacle> + 'a) -> Check<'a> {
-        Check { rule, resource: None, obstacles: Box::new(obstacles) }
+        Check { rule, resource: None, lasting: false, obstacles: Box::new(obstacles) }
     }
 
     /// Past, horizon, opening hours, closures.
@@ -352,16 +352,18 @@ impl<'a> Desk<'a> {
         let check = |rule, obstacles: Box<dyn Fn(Instant) -> Vec<Obstacle> + 'a>| Check {
             rule,
             resource: Some(resource.id),
+            lasting: false,
             obstacles,
         };
         let always = |text: &'static str| Box::new(move |_| vec![Obstacle::new(None, text)]);
         if !resource.active {
-            return vec![check(Rule::ResourceInactive, always("the resource has been put out of use"))];
+            let text = "the resource has been put out of use";
+            return vec![Check { lasting: true, ..check(Rule::ResourceInactive, always(text)) }];
         }
         let Some(need) = need else {
             let text =
                 "the resource is not qualified for any need of the treatment that another named one does not serve";
-            return vec![check(Rule::ResourceNotQualified, always(text))];
+            return vec![Check { lasting: true, ..check(Rule::ResourceNotQualified, always(text)) }];
         };
         let on_duty = resource.on_duty(self.request.clinic, self.clinic, self.span);
         let needed = move |start| self.timing.needed(need, start).collect::<Vec<_>>();
@@ -405,7 +407,8 @@ impl<'a> Desk<'a> {
             (self.timing.needs[need].kind.as_str(), self.timing.needs[need].qualification.as_str());
         if candidates.is_empty() {
             let text = format!("no {kind} at the clinic is qualified for {qualification}");
-            return Self::check(Rule::NoQualifiedResource, move |_| vec![Obstacle::new(None, text.clone())]);
+            let check = Self::check(Rule::NoQualifiedResource, move |_| vec![Obstacle::new(None, text.clone())]);
+            return Check { lasting: true, ..check };
         }
         let requested = self.request.start;
         Self::check(Rule::NoResourceFree, move |start| {

@@ -8,9 +8,32 @@ pub use new_treatment::insert_treatment;
 pub use protocol::{insert_protocol, list_protocols, protocol};
 pub use treatment::{list_treatments, treatment, treatments};
 
+use sqlx::PgConnection;
+use uuid::Uuid;
+
 use super::StoreError;
 use super::read;
 use crate::domain::catalog::{Evidence, Grade};
+use crate::domain::ids::PracticeId;
+
+/// The version of a treatment or protocol that a change published.
+pub async fn version_published(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    id: Uuid,
+    revision: i64,
+) -> Result<Option<i32>, StoreError> {
+    let version = sqlx::query_scalar!(
+        r#"SELECT version AS "version!" FROM treatments
+           WHERE practice_id = $1 AND treatment_id = $2 AND published_revision = $3
+           UNION ALL
+           SELECT version FROM protocols WHERE practice_id = $1 AND protocol_id = $2 AND published_revision = $3"#,
+        practice.0,
+        id,
+        revision
+    );
+    Ok(version.fetch_optional(db).await?)
+}
 
 /// Where a number comes from, of a treatment's restriction or of a protocol.
 fn evidence(source: &str, grade: &str, rationale: &str) -> Result<Evidence, StoreError> {

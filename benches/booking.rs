@@ -6,6 +6,7 @@
 //! over a pool of the same size, so that machines can be compared.
 
 #![expect(clippy::disallowed_methods, reason = "a benchmark measures elapsed time")]
+#![expect(clippy::pedantic, reason = "a benchmark is not called by others")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -92,7 +93,7 @@ async fn main() {
             client.book_series(practice.request()).await.expect("nothing is refused");
         }
     }
-    analyze(&mut *pool.acquire().await.expect("a connection is free")).await.expect("PostgreSQL looks at its tables");
+    analyze(&mut pool.acquire().await.expect("a connection is free")).await.expect("PostgreSQL looks at its tables");
 
     println!("{:<28}{:>12}{:>12}{:>10}{:>10}", "", "connections", "per second", "p50 ms", "p99 ms");
     for connections in CONNECTIONS {
@@ -163,7 +164,6 @@ where
     latencies
 }
 
-#[expect(clippy::cast_precision_loss, reason = "counts of a few seconds")]
 fn report(name: &str, connections: usize, measure: Duration, mut latencies: Vec<Duration>) {
     latencies.sort_unstable();
     let at = |share: usize| latencies[(latencies.len() - 1) * share / 100].as_secs_f64() * 1e3;

@@ -20,7 +20,7 @@ struct Layer {
 /// `main -> run -> server, demo -> rpc -> app -> store -> domain`; nothing points back.
 const LAYERS: &[Layer] = &[
     Layer { name: "domain", may_use: &[], crates: &["chrono", "chrono_tz", "thiserror", "uuid"] },
-    Layer { name: "store", may_use: &["domain"], crates: &["chrono", "sqlx", "thiserror", "uuid"] },
+    Layer { name: "store", may_use: &["domain"], crates: &["chrono", "sqlx", "thiserror", "tokio", "uuid"] },
     Layer {
         name: "app",
         may_use: &["store", "domain"],

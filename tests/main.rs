@@ -1,5 +1,7 @@
 //! Everything that is promised, over the wire, against a real server and a real database.
 
+#![expect(clippy::pedantic, reason = "tests are written to be read, not to be called")]
+
 mod access;
 mod aftercare;
 mod bad_input;

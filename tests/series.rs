@@ -36,7 +36,10 @@ async fn a_booked_series_is_the_same_on_every_page_that_shows_it() {
     assert_eq!(get_series(&world, &series.series_id).await, series);
     for patient_id in ["", &world.patients[0]] {
         let request = pb::ListSeriesRequest { patient_id: patient_id.into(), ..Default::default() };
-        assert_eq!(world.manager.series().list_series(request).await.unwrap().into_inner().series, [series.clone()]);
+        assert_eq!(
+            world.manager.series().list_series(request).await.unwrap().into_inner().series,
+            std::slice::from_ref(&series)
+        );
     }
     let request = pb::ListSeriesRequest { patient_id: world.patients[1].clone(), ..Default::default() };
     assert!(world.manager.series().list_series(request).await.unwrap().into_inner().series.is_empty());

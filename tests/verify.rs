@@ -297,7 +297,13 @@ async fn verify_leaves_cancelled_visits_out() {
     let mut db = planted().await;
     run(
         &mut db,
-        "UPDATE appointments SET state = 'cancelled', cancelled_at = '2026-12-03Z', cancel_reason = ''
+        "WITH a AS (UPDATE occupancies SET live = false WHERE appointment_id IN
+                 (SELECT appointment_id FROM appointments WHERE series_id IS NULL)),
+             b AS (UPDATE spacing_windows SET live = false WHERE appointment_id IN
+                 (SELECT appointment_id FROM appointments WHERE series_id IS NULL)),
+             c AS (UPDATE activity_windows SET live = false WHERE appointment_id IN
+                 (SELECT appointment_id FROM appointments WHERE series_id IS NULL))
+        UPDATE appointments SET state = 'cancelled', cancelled_at = '2026-12-03Z', cancel_reason = ''
         WHERE series_id IS NULL",
     )
     .await;
@@ -447,6 +453,7 @@ async fn verify_finds_an_aftercare_window_that_is_missing() {
 #[tokio::test]
 async fn verify_finds_an_activity_window_of_another_patient() {
     let mut db = planted().await;
+    run(&mut db, "ALTER TABLE activity_windows DROP CONSTRAINT activity_window_lives_with_its_appointment").await;
     sqlx::query("UPDATE activity_windows SET patient_id = $1 WHERE role = 'exposes'")
         .bind(OTHER_PATIENT)
         .execute(&mut db)

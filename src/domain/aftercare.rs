@@ -54,7 +54,7 @@ mod tests {
                 let wanted = Interval::new(at(start), at(start + length)).unwrap();
                 windows.iter().all(|window| !window.overlaps(wanted))
             };
-            let slow = (from..).find(|start| clear(*start)).unwrap();
+            let slow = (from..200).find(|start| clear(*start)).unwrap();
             prop_assert_eq!(earliest_clear(at(from), TimeDelta::minutes(length), &windows), at(slow));
         }
     }

@@ -1,6 +1,6 @@
 //! What is generated from the protos.
 
-#![allow(missing_docs, clippy::all, clippy::pedantic)]
+#![expect(clippy::pedantic, reason = "generated")]
 
 tonic::include_proto!("stipple.v1");
 

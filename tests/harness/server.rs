@@ -41,7 +41,7 @@ pub enum Home {
         _stop: oneshot::Sender<()>,
     },
     /// In a process that is killed at random.
-    Killed(Killed),
+    Killed(Box<Killed>),
 }
 
 /// A server on a database of its own.
@@ -71,7 +71,7 @@ impl TestServer {
         let app = App::new(pool.clone(), Arc::clone(&clock) as Arc<dyn Clock>, Arc::new(SystemIds));
         let operator = app.create_operator_token("tests").await.unwrap();
         let home = match killed {
-            Some(seed) => Home::Killed(Killed::start(&cluster::url(&options), seed).await),
+            Some(seed) => Home::Killed(Box::new(Killed::start(&cluster::url(&options), seed).await)),
             None => Self::here(app, clock).await,
         };
         Self { home: Arc::new(home), pool, options, operator }
@@ -130,7 +130,7 @@ impl TestServer {
 
     /// What verifying the database finds.
     pub async fn verify(&self) -> Report {
-        verify(&mut *self.pool.acquire().await.unwrap()).await.unwrap()
+        verify(&mut self.pool.acquire().await.unwrap()).await.unwrap()
     }
 
     /// Holds the database to every promise.

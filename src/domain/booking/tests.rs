@@ -56,9 +56,9 @@ fn check_plan(treatment: &Treatment, start: Instant, plan: &PlannedVisit) {
     for (need, resource) in &serving {
         assert!(serving.iter().all(|(other, by)| (other == need) == (by == resource)));
     }
-    let present = timeline.iter().filter(|(phase, _)| phase.patient_present).map(|(_, during)| *during);
+    let mut present = timeline.iter().filter(|(phase, _)| phase.patient_present).map(|(_, during)| *during);
     assert_eq!(plan.visit.start(), start);
-    assert_eq!(plan.visit.end(), present.last().unwrap().end());
+    assert_eq!(plan.visit.end(), present.next_back().unwrap().end());
 }
 
 proptest! {

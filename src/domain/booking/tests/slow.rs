@@ -74,7 +74,7 @@ pub fn slow_rules(facts: &Facts, treatment: &Treatment, request: &VisitRequest) 
         }
     }
     let exposing = || timeline.iter().filter(|(phase, _)| phase.exposing).map(|(_, during)| *during);
-    if let (Some(first), Some(last)) = (exposing().next(), exposing().last()) {
+    if let (Some(first), Some(last)) = (exposing().next(), exposing().next_back()) {
         for restriction in &treatment.content.restrictions {
             let (from, until) =
                 (shifted(restriction.before, first.start(), -1), shifted(restriction.after, last.end(), 1));
@@ -154,7 +154,7 @@ pub fn windows_of(treatment: &Treatment, start: Instant) -> Vec<(ActivityWindow,
     let timeline = phases(treatment, start);
     let mut exposing = timeline.iter().filter(|(phase, _)| phase.exposing).map(|(_, during)| *during);
     let Some(first) = exposing.next() else { return Vec::new() };
-    let last = exposing.last().unwrap_or(first);
+    let last = exposing.next_back().unwrap_or(first);
     let content = &treatment.content;
     let window = |activity, role, from, until| {
         Interval::new(from, until).map(|during| (ActivityWindow { activity, role, during }, appointment(2)))

@@ -42,6 +42,11 @@ pub(super) fn create_data_dir(dir: &Path, durability: Durability) -> Result<(), 
     Ok(())
 }
 
+/// How often the lock is tried for before another server is taken to run on the data folder.
+const LOCK_TRIES: u32 = 20;
+/// How long between two tries.
+const LOCK_PAUSE: Duration = Duration::from_millis(100);
+
 /// Takes the lock that says a server runs on this data folder. It is held as long as the
 /// file is open, by us only: std opens it close-on-exec.
 pub(super) fn lock(layout: &Layout) -> Result<File, EmbeddedError> {
@@ -53,11 +58,15 @@ pub(super) fn lock(layout: &Layout) -> Result<File, EmbeddedError> {
         .mode(0o600)
         .open(&layout.lock)
         .map_err(EmbeddedError::io("write", &layout.lock))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(EmbeddedError::Locked { data_dir: layout.data_dir.clone() }),
-        Err(TryLockError::Error(source)) => Err(EmbeddedError::io("lock", &layout.lock)(source)),
+    for _ in 0..LOCK_TRIES {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            // A server that was killed a moment ago may not be quite gone yet.
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::Error(source)) => return Err(EmbeddedError::io("lock", &layout.lock)(source)),
+        }
     }
+    Err(EmbeddedError::Locked { data_dir: layout.data_dir.clone() })
 }
 
 /// Makes the socket's folder, or checks the one that is there: whoever can write to it

@@ -5,6 +5,7 @@ use stipple::rpc::pb::ResourceKind::{Assistant, Device, Practitioner, Room};
 
 use crate::desk::{clinic_sheet, needling_request, said, serving, treatment_request};
 use crate::harness::World;
+use crate::harness::server::NOW;
 use crate::harness::wire::{fields, reason};
 use crate::harness::world::{every_day, request_id, timestamp};
 
@@ -245,7 +246,8 @@ async fn a_visit_lies_in_the_opening_hours_turnover_included_and_in_no_closure()
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_visit_begins_neither_in_the_past_nor_beyond_the_horizon() {
     let world = World::new().await;
-    // It is 9:00 in Berlin.
+    // It is 9:00 in Berlin, and stays so; in a process of its own the clock runs on.
+    let Some(()) = world.server.set_clock(NOW) else { return };
     let status = world.book_sauna("2026-01-05T08:55:00").await.unwrap_err();
     assert_eq!(said(&world, &status), ["START_IN_PAST from 2026-01-05T09:00"]);
     world.book_sauna("2026-01-05T09:00:00").await.unwrap();

@@ -1,18 +1,9 @@
 -- Distributes the tables over a Citus cluster, by practice.
 --
--- Read this first: with the schema as it stands, Citus is expected to refuse the last three tables.
---
---   occupancies, spacing_windows and activity_windows refer to their appointment with ON UPDATE CASCADE. That is how
---   cancelling an appointment frees its time in the database itself. Citus refuses ON UPDATE CASCADE in a foreign key
---   that includes the distribution column ("SET NULL, SET DEFAULT or CASCADE is not supported in ON UPDATE
---   operation"), even where the cascade never changes that column, as here. Its source says so; whether a later
---   version still does, and whether it takes a generated column in the referenced key, has to be checked before use.
---   Do not get around it by dropping the cascade alone: cancelled visits would then go on blocking time, because
---   nothing else updates the three tables. They would have to be updated by the statement that cancels.
---
 -- What was tried, and what was not:
 --
---   * This file as such has not been run on a Citus cluster.
+--   * This file as such has not been run on a Citus cluster. Foreign keys to a generated column (appointments.live) in
+--     particular have to be checked before use.
 --   * Shapes that the schema uses were seen to work on Citus 12.1 with PostgreSQL 15, one coordinator and two workers:
 --     exclusion constraints that include the distribution column; inserts from UNNEST; data-modifying CTEs, which stay
 --     atomic.
@@ -57,7 +48,6 @@ SELECT create_distributed_table('patients', 'practice_id', colocate_with => 'pra
 SELECT create_distributed_table('series', 'practice_id', colocate_with => 'practices');
 SELECT create_distributed_table('appointments', 'practice_id', colocate_with => 'practices');
 
--- Refused as the schema stands; see above.
 SELECT create_distributed_table('occupancies', 'practice_id', colocate_with => 'practices');
 SELECT create_distributed_table('spacing_windows', 'practice_id', colocate_with => 'practices');
 SELECT create_distributed_table('activity_windows', 'practice_id', colocate_with => 'practices');

@@ -9,6 +9,9 @@ use crate::harness::server::Home;
 use crate::harness::world::request_id;
 use crate::harness::{TestServer, World, refusal};
 
+/// Requests whose caller goes away, one each fifth of a millisecond later than the one before, from the start on.
+const GONE: u64 = 60;
+
 const CLIENTS: usize = 4;
 /// Saunas that each client asks for; every third that it got it cancels again.
 const SLOTS: usize = 7;
@@ -102,4 +105,36 @@ async fn what_was_acknowledged_is_there_exactly_once_however_often_the_server_is
     let Home::Killed(killed) = world.server.home() else { unreachable!() };
     let (_, deaths) = killed.channel().await;
     assert!(deaths >= 3, "killed {deaths} times only");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_caller_who_goes_away_leaves_nothing_behind_for_the_next() {
+    let world = World::new().await;
+    let mut asked = Vec::new();
+    for number in 0..GONE {
+        let day = 1 + number % 28;
+        let start = format!("2026-02-{day:02}T{:02}:00:00", 8 + number / 28);
+        let request = world.visit_request(&world.sauna, &start);
+        let patience = std::time::Duration::from_micros(200 * number);
+        // Whether it was carried out is open: that is what the request id is for.
+        let _ = tokio::time::timeout(patience, world.book(request.clone())).await;
+        asked.push(request);
+    }
+    // Every connection of the pool is used again, by reads and by writes.
+    let mut again = tokio::task::JoinSet::new();
+    for request in asked {
+        let manager = world.manager.clone();
+        again.spawn(async move {
+            let booked =
+                manager.appointments().book_appointment(request).await.unwrap().into_inner().appointment.unwrap();
+            let query =
+                pb::GetAppointmentRequest { appointment_id: booked.appointment_id.clone(), ..Default::default() };
+            let read = manager.appointments().get_appointment(query).await.unwrap().into_inner().appointment.unwrap();
+            assert_eq!(read, booked);
+        });
+    }
+    while let Some(done) = again.join_next().await {
+        done.unwrap();
+    }
+    world.server.assert_clean().await;
 }

@@ -1,10 +1,12 @@
 //! Many at once, and a server that is killed under them.
 
 use std::sync::Arc;
+use std::task::Poll;
 
 use stipple::rpc::pb;
 use tokio::sync::Barrier;
 
+use crate::harness::cluster;
 use crate::harness::server::Home;
 use crate::harness::world::request_id;
 use crate::harness::{TestServer, World, refusal};
@@ -137,4 +139,32 @@ async fn a_caller_who_goes_away_leaves_nothing_behind_for_the_next() {
         done.unwrap();
     }
     world.server.assert_clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_transaction_that_is_given_up_while_it_begins_does_not_stay_open() {
+    let options = cluster::migrated_database().await;
+    let observer = cluster::pool(options.clone()).await;
+    let options = options.application_name("given up");
+    let pool = stipple::store::PgPoolOptions::new().max_connections(1).connect_with(options).await.unwrap();
+    for turns in 0..100 {
+        // Given up after so many turns of the runtime, which is finer than its timers are.
+        let mut begin = Box::pin(stipple::store::begin_write(&pool));
+        for _ in 0..turns {
+            let begun = std::future::poll_fn(|context| Poll::Ready(begin.as_mut().poll(context).is_ready()));
+            if begun.await {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        drop(begin);
+        let closed = async {
+            let states = "SELECT bool_and(state = 'idle') FROM pg_stat_activity WHERE application_name = 'given up'";
+            while sqlx::query_scalar::<_, Option<bool>>(states).fetch_one(&observer).await.unwrap() != Some(true) {
+                tokio::task::yield_now().await;
+            }
+        };
+        let closed = tokio::time::timeout(std::time::Duration::from_secs(10), closed).await;
+        assert!(closed.is_ok(), "given up after {turns} turns");
+    }
 }

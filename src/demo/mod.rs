@@ -1,11 +1,11 @@
 //! The demonstration practice: two clinics with people, rooms, devices, patients and weeks of bookings, all made
 //! through the same use cases that callers have, so that nothing in it could not have been made over the wire.
 //!
-//! - [`catalog`]: the default catalogue, every number of it with its source
-//! - [`practice`]: clinics, resources, closure and time off
-//! - [`patients`]: invented people
-//! - [`bookings`]: series and single visits
-//! - [`examples`]: commands to try on it
+//! - `catalog`: the default catalogue, every number of it with its source
+//! - `practice`: clinics, resources, closure and time off
+//! - `patients`: invented people
+//! - `bookings`: series and single visits
+//! - `examples`: commands to try on it
 
 pub mod catalog;
 

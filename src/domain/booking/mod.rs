@@ -5,6 +5,7 @@
 mod assign;
 mod facts;
 mod rules;
+mod serving;
 mod timing;
 
 use chrono::{NaiveDate, TimeDelta};

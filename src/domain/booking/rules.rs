@@ -80,40 +80,45 @@ pub fn decide(
     checks.extend(desk.series_checks());
     checks.extend(desk.patient_checks());
     let mut refusal: Refusal = desk.body_area(treatment).into_iter().collect();
-    refusal.extend(checks.iter().flat_map(|check| desk.violations(check)));
+    refusal.extend(desk.violations(&checks));
 
     match desk.serving(request.start) {
         Some(serving) if refusal.is_empty() => Ok(timing.plan(clinic.zone, request, &serving)),
         Some(_) => Err(refusal),
         None => {
-            refusal.extend(desk.resource_checks().iter().flat_map(|check| desk.violations(check)));
+            refusal.extend(desk.violations(&desk.resource_checks()));
             Err(refusal)
         }
     }
 }
 
 impl<'a> Desk<'a> {
-    /// What a check has against the requested start, with the earliest start that it has nothing against.
-    fn violations(&self, check: &Check<'_>) -> Vec<Violation> {
-        let obstacles = (check.obstacles)(self.request.start);
-        if obstacles.is_empty() {
-            return Vec::new();
+    /// What checks have against the requested start, with the earliest start that none of the same rule has anything
+    /// against.
+    fn violations(&self, checks: &[Check<'_>]) -> Refusal {
+        let mut refusal = Vec::new();
+        for check in checks {
+            let obstacles = (check.obstacles)(self.request.start);
+            if obstacles.is_empty() {
+                continue;
+            }
+            let same: Vec<&Check<'_>> = checks.iter().filter(|other| other.rule == check.rule).collect();
+            let earliest = self.earliest(&same);
+            refusal.extend(obstacles.into_iter().map(|obstacle| Violation {
+                rule: check.rule,
+                session: None,
+                other: obstacle.other,
+                resource: check.resource,
+                gap: obstacle.gap,
+                earliest,
+                description: obstacle.description,
+            }));
         }
-        let earliest = self.earliest(check);
-        let violations = obstacles.into_iter().map(|obstacle| Violation {
-            rule: check.rule,
-            session: None,
-            other: obstacle.other,
-            resource: check.resource,
-            gap: obstacle.gap,
-            earliest,
-            description: obstacle.description,
-        });
-        violations.collect()
+        refusal
     }
 
-    fn earliest(&self, check: &Check<'_>) -> Option<Earliest> {
-        if !self.facts.look_for_earliest || check.lasting {
+    fn earliest(&self, checks: &[&Check<'_>]) -> Option<Earliest> {
+        if !self.facts.look_for_earliest || checks.iter().any(|check| check.lasting) {
             return None;
         }
         let from = on_grid(self.request.start);
@@ -121,7 +126,7 @@ impl<'a> Desk<'a> {
         let steps = (0..).map(|step| from + TimeDelta::minutes(step * i64::from(GRID_MINUTES)));
         steps
             .take_while(|start| *start <= last && self.span.contains(self.timing.whole(*start)))
-            .find(|start| (check.obstacles)(*start).is_empty())
+            .find(|start| checks.iter().all(|check| (check.obstacles)(*start).is_empty()))
             .map(|start| Earliest { start, day: self.clinic.zone.day(start) })
     }
 

@@ -22,6 +22,8 @@ use crate::embedded::{Cluster, Settings, default_data_dir};
 use crate::store::{self, ConnectOptions as _, PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use crate::{server, telemetry};
 
+/// What the process ends with if it could not do what it was asked; 1 is for promises that verify found broken.
+const TROUBLE: u8 = 2;
 /// How long a request waits for a free connection to the database.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long the database may take to answer for the first time.
@@ -49,7 +51,7 @@ pub fn run() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             eprintln!("stipple: {error:#}");
-            ExitCode::FAILURE
+            ExitCode::from(TROUBLE)
         }
     }
 }
@@ -59,6 +61,16 @@ async fn execute(config: Config) -> anyhow::Result<ExitCode> {
     let command = command.unwrap_or(Command::Serve);
     if let Command::Serve = command {
         return serve(&place).await;
+    }
+    if let Command::Token { .. } | Command::Verify = command
+        && place.database_url.as_deref().unwrap_or_default().is_empty()
+    {
+        let folder = data_dir(&place)?;
+        anyhow::ensure!(
+            folder.join("postgres").exists(),
+            "there is no database in {}: name the server's data folder with --data-dir, or its database with DATABASE_URL",
+            folder.display()
+        );
     }
     let database = Database::open(&place, Presence::AttachOrStart).await?;
     let done = act(&command, &place, &database).await;
@@ -78,8 +90,12 @@ async fn act(command: &Command, place: &Place, database: &Database) -> anyhow::R
         Command::Demo => {
             database.migrate().await?;
             let folder = data_dir(place)?;
-            let practice = database.seed(&app).await?;
-            let address = place.listen.to_string();
+            let (practice, address) = match known_demo(&app, &folder).await {
+                // A server on the private database has written where it listens.
+                Some((practice, address)) if place.database_url.is_none() => (practice, address),
+                Some((practice, _)) => (practice, place.listen.to_string()),
+                None => (database.seed(&app).await?, place.listen.to_string()),
+            };
             let lines = present_demo(&app, &folder, &practice, &address).await?;
             println!("The demonstration practice is in the database. With a server on {address}:\n{lines}");
         }
@@ -118,7 +134,7 @@ async fn serve(place: &Place) -> anyhow::Result<ExitCode> {
         if database.cluster.is_some() {
             let folder = data_dir(place)?;
             let practice = match known_demo(&app, &folder).await {
-                Some(practice) => practice,
+                Some((practice, _)) => practice,
                 None => database.seed(&app).await?,
             };
             lines = present_demo(&app, &folder, &practice, &address).await?;
@@ -238,12 +254,14 @@ impl Database {
     }
 }
 
-/// The demonstration practice of an earlier start, if its file is there and its token still opens it.
-async fn known_demo(app: &App, folder: &Path) -> Option<Demo> {
+/// The demonstration practice of an earlier start and where its server listened, if its file is there and its token
+/// still opens it.
+async fn known_demo(app: &App, folder: &Path) -> Option<(Demo, String)> {
     let text = tokio::fs::read_to_string(folder.join(DEMO_ENV)).await.ok()?;
     let demo = Demo::from_env(&text)?;
     app.authenticate(demo.token.expose()).await.ok()?;
-    Some(demo)
+    let address = text.lines().find_map(|line| line.strip_prefix("STIPPLE_ADDR="))?;
+    Some((demo, address.to_owned()))
 }
 
 /// Writes `demo.env`, and returns what to print: the token, and commands that work as they stand.

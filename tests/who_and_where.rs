@@ -86,7 +86,7 @@ async fn a_room_and_a_pen_are_free_only_after_turnover() {
         told,
         [
             format!("RESOURCE_BUSY against {against} of {room} from 2026-02-02T11:20"),
-            format!("RESOURCE_BUSY against {against} of {pen} from 2026-02-02T10:50"),
+            format!("RESOURCE_BUSY against {against} of {pen} from 2026-02-02T11:20"),
         ]
     );
     needle(&world, 1, "2026-02-02T11:20:00", &[room, pen]).await.unwrap();

@@ -157,7 +157,8 @@ impl App {
             Manager | Practitioner | FrontDesk | ReadOnly => practice != PracticeId::DEPLOYMENT,
         };
         if !fits {
-            let remedy = "must be OPERATOR where no practice is named, and any other role in a practice";
+            let remedy =
+                "must not be OPERATOR in a practice; only an operator makes a token for operators, naming none";
             return Err(Error::field("role", remedy));
         }
         let mut write = match self.begin(caller, practice, command).await? {

@@ -251,7 +251,8 @@ async fn facts_of(
     now: Instant,
     look_for_earliest: bool,
 ) -> Result<Facts, Error> {
-    let asked = Asked { path: String::new(), clinic: ask.clinic, start: ask.start, named: &ask.named };
+    let (path, named) = (String::new(), ask.named.as_slice());
+    let asked = Asked { path, clinic: ask.clinic, start: ask.start, named, practitioner: None };
     let Visit { patient, treatment, area, .. } = visit;
     let question = Question { patient: *patient, treatment, area: *area, visits: vec![asked], look_for_earliest };
     facts::load(db, practice, &question, now).await.map_err(|error| match (error, &ask.which) {

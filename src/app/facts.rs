@@ -5,7 +5,7 @@ use chrono::{Days, TimeDelta};
 use super::Error;
 use crate::domain::booking::{EARLIEST_SEARCH_DAYS, Facts};
 use crate::domain::calendar::Calendar;
-use crate::domain::catalog::{Activity, BodyArea, MAX_GAP_DAYS, MAX_SPAN, Treatment};
+use crate::domain::catalog::{Activity, BodyArea, MAX_GAP_DAYS, MAX_SPAN, ResourceKind, Treatment};
 use crate::domain::ids::{ClinicId, PatientId, PracticeId, ResourceId};
 use crate::domain::interval::{Instant, Interval};
 use crate::store::{PgConnection, booking, practice};
@@ -21,6 +21,8 @@ pub(super) struct Asked<'a> {
     pub start: Instant,
     /// Resources that must be used.
     pub named: &'a [ResourceId],
+    /// Which of them has to be a practitioner.
+    pub practitioner: Option<ResourceId>,
 }
 
 /// The visits of one request: all of one patient, for one treatment, on one area.
@@ -61,6 +63,11 @@ pub(super) async fn load(
     for visit in &question.visits {
         if !clinics.contains_key(&visit.clinic) {
             return Err(Error::not_found(format!("{}clinic_id", visit.path)));
+        }
+        let is_practitioner =
+            |id| resources.iter().any(|resource| resource.id == id && resource.kind == ResourceKind::Practitioner);
+        if visit.practitioner.is_some_and(|id| !is_practitioner(id)) {
+            return Err(Error::not_found(format!("{}practitioner_id", visit.path)));
         }
         for (place, id) in visit.named.iter().enumerate() {
             if !resources.iter().any(|resource| resource.id == *id) {

@@ -156,6 +156,7 @@ fn question<'a>(ask: &'a BookSeries, treatment: &'a Treatment, look_for_earliest
         clinic: session.clinic,
         start: session.start,
         named: &session.named,
+        practitioner: session.practitioner,
     });
     Question { patient: ask.patient, treatment, area: Some(ask.area), visits: visits.collect(), look_for_earliest }
 }

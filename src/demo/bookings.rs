@@ -221,7 +221,7 @@ pub fn series_starts(site: Site, course: Course, now: Instant, wish: Wish) -> Re
 
 /// Sessions at one clinic, with whoever is free.
 pub fn sessions(clinic: ClinicId, starts: &[Instant]) -> Vec<SessionRequest> {
-    starts.iter().map(|start| SessionRequest { clinic, start: *start, named: Vec::new() }).collect()
+    starts.iter().map(|start| SessionRequest { clinic, start: *start, named: Vec::new(), practitioner: None }).collect()
 }
 
 #[cfg(test)]

@@ -117,12 +117,13 @@ fn parse_session(
     let practitioner = fields.optional_id::<ResourceId>(&path("practitioner_id"), practitioner_id);
     let named = fields.named_resources(&path("resource_ids"), resource_ids);
     let (mut named, practitioner) = (named?, practitioner?);
-    if let Some(practitioner) = practitioner
-        && !named.contains(&practitioner)
-    {
+    if let Some(practitioner) = practitioner {
+        if named.contains(&practitioner) {
+            fields.note(path("resource_ids"), "must not name the practitioner again");
+        }
         named.push(practitioner);
     }
-    Some(SessionRequest { clinic: own_clinic?.or(clinic)?, start: start?, named })
+    Some(SessionRequest { clinic: own_clinic?.or(clinic)?, start: start?, named, practitioner })
 }
 
 fn parse_get(message: pb::GetSeriesRequest) -> Result<Scoped<SeriesId>, Error> {

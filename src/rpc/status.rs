@@ -18,7 +18,7 @@ const MAX_DETAIL_BYTES: usize = 4_000;
 /// Bytes that a violation takes beside its own: its frame, and its entry in the `PreconditionFailure`.
 const ENTRY_BYTES: usize = 48;
 /// Violations that the message, which people read, says in words.
-const MAX_CLAUSES: usize = 3;
+const MAX_CLAUSES: usize = 6;
 /// How long a caller should wait before the same again, in seconds.
 const RETRY_SECONDS: i64 = 1;
 
@@ -172,7 +172,16 @@ fn refused(violations: &[Violation]) -> Status {
         ("earliest_date", first.earliest_date.clone()),
     ];
     let reason = first.reason();
-    let message = format!("refused: {}", summary(rendered.iter().map(sentence), violations.len()));
+    // Of each part of the request the first, before any second.
+    let mut seen = HashMap::new();
+    let mut clauses: Vec<(usize, String)> = Vec::with_capacity(rendered.len());
+    for violation in &rendered {
+        let rank: &mut usize = seen.entry(violation.field.as_str()).or_default();
+        clauses.push((*rank, sentence(violation)));
+        *rank += 1;
+    }
+    clauses.sort_by_key(|(rank, _)| *rank);
+    let message = format!("refused: {}", summary(clauses.into_iter().map(|(_, clause)| clause), violations.len()));
     let refusal = pb::Refusal { violations: rendered, omitted: i32::try_from(omitted).unwrap_or(i32::MAX) };
     let details = vec![any("google.rpc.PreconditionFailure", &precondition), any("stipple.v1.Refusal", &refusal)];
     build(Code::FailedPrecondition, message, reason, metadata, details)
@@ -217,7 +226,12 @@ fn fitting<V: prost::Message>(violations: Vec<V>, part: impl Fn(&V) -> String) -
 fn sentence(violation: &pb::RuleViolation) -> String {
     let pb::RuleViolation { field, description, earliest_date, .. } = violation;
     let place = if field.is_empty() { String::new() } else { format!("{field}: ") };
-    let when = if earliest_date.is_empty() { String::new() } else { format!(", earliest {earliest_date}") };
+    // Gaps are a matter of days; of all else, the time matters.
+    let when = match violation.earliest_start.and_then(|at| chrono::DateTime::from_timestamp(at.seconds, 0)) {
+        None => String::new(),
+        Some(_) if violation.required_gap_days > 0 => format!(", earliest {earliest_date}"),
+        Some(at) => format!(", earliest {}", at.format("%Y-%m-%dT%H:%MZ")),
+    };
     format!("{place}{description} ({}){when}", reason_name(violation.reason()))
 }
 

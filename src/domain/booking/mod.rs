@@ -76,8 +76,10 @@ pub struct SessionRequest {
     pub clinic: ClinicId,
     /// When it begins.
     pub start: Instant,
-    /// Resources that must be used.
+    /// Resources that must be used, the practitioner among them.
     pub named: Vec<ResourceId>,
+    /// The practitioner who must treat.
+    pub practitioner: Option<ResourceId>,
 }
 
 /// Decides a whole series: a plan for every session, or every broken rule of each.

@@ -195,7 +195,10 @@ impl<'a> Desk<'a> {
             Self::check(Rule::SessionOutOfOrder, move |start| {
                 let day = day_of(start);
                 let obstacle = |neighbour: Neighbour, side: &str| {
-                    Obstacle::new(Some(neighbour.other), format!("the session must lie {side} this one of its series"))
+                    Obstacle::new(
+                        Some(neighbour.other),
+                        format!("the session must lie {side} its neighbour in the series"),
+                    )
                 };
                 let before = neighbours.previous.filter(|previous| day <= previous.day).map(|n| obstacle(n, "after"));
                 let after = neighbours.next.filter(|next| day >= next.day).map(|n| obstacle(n, "before"));

@@ -149,7 +149,7 @@ proptest! {
             .enumerate()
             .map(|(place, (gap, tick))| {
                 morning = zone().plus_days(morning, if place == 0 { gap.min(1) } else { gap.max(1) });
-                SessionRequest { clinic: HERE, start: morning + TimeDelta::minutes(5 * tick), named: Vec::new() }
+                SessionRequest { clinic: HERE, start: morning + TimeDelta::minutes(5 * tick), named: Vec::new(), practitioner: None }
             })
             .collect();
         let asked = |session: &SessionRequest| VisitRequest {

@@ -276,7 +276,8 @@ impl Practice {
             start_time: Some(Timestamp { seconds: start(session).timestamp(), nanos: 0 }),
             ..Default::default()
         });
-        let patient = usize::try_from(number / teams).unwrap_or_default() % self.patients.len();
+        // Another patient for each team: 59 times the most teams is fewer than there are patients.
+        let patient = usize::try_from(number / teams + 59 * round).unwrap_or_default() % self.patients.len();
         let request = pb::BookSeriesRequest {
             request_id: id(),
             patient_id: self.patients[patient].clone(),

@@ -142,15 +142,11 @@ impl App {
         let ListAppointments { of, during, include_cancelled, page } = scoped.query;
         let mut db = self.read().await?;
         let (whose, known, field) = match of {
-            SheetOf::Clinic(id) => {
-                (Whose::Clinic(id), clinic::get(&mut db, practice, id).await?.is_some(), "clinic_id")
-            }
+            SheetOf::Clinic(id) => (Whose::Clinic(id), clinic::exists(&mut db, practice, id).await?, "clinic_id"),
             SheetOf::Resource(id) => {
-                (Whose::Resource(id), resource::get(&mut db, practice, id).await?.is_some(), "resource_id")
+                (Whose::Resource(id), resource::exists(&mut db, practice, id).await?, "resource_id")
             }
-            SheetOf::Patient(id) => {
-                (Whose::Patient(id), patient::get(&mut db, practice, id).await?.is_some(), "patient_id")
-            }
+            SheetOf::Patient(id) => (Whose::Patient(id), patient::exists(&mut db, practice, id).await?, "patient_id"),
         };
         if !known {
             return Err(Error::not_found(field));

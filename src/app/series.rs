@@ -123,7 +123,7 @@ impl App {
         let ListSeries { patient, page } = scoped.query;
         let mut db = self.read().await?;
         if let Some(id) = patient
-            && patient::get(&mut db, practice, id).await?.is_none()
+            && !patient::exists(&mut db, practice, id).await?
         {
             return Err(Error::not_found("patient_id"));
         }

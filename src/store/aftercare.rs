@@ -3,7 +3,7 @@
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{StoreError, read};
+use super::{StoreError, patient, read};
 use crate::domain::aftercare::AftercareWindow;
 use crate::domain::catalog::{Activity, Evidence, Grade};
 use crate::domain::ids::{AppointmentId, PatientId, PracticeId};
@@ -29,12 +29,7 @@ pub async fn list(
     windows: &Windows,
     limit: i64,
 ) -> Result<Option<Vec<AftercareWindow>>, StoreError> {
-    let known = sqlx::query_scalar!(
-        "SELECT patient_id FROM patients WHERE practice_id = $1 AND patient_id = $2",
-        practice.0,
-        windows.patient.0
-    );
-    if known.fetch_optional(&mut *db).await?.is_none() {
+    if !patient::exists(db, practice, windows.patient).await? {
         return Ok(None);
     }
     let (after, after_id, after_activity) =

@@ -25,6 +25,16 @@ pub async fn get(
     row.fetch_optional(db).await?.map(Row::read).transpose()
 }
 
+/// Whether there is such a patient.
+pub async fn exists(db: &mut PgConnection, practice: PracticeId, patient: PatientId) -> Result<bool, StoreError> {
+    let known = sqlx::query_scalar!(
+        "SELECT patient_id FROM patients WHERE practice_id = $1 AND patient_id = $2",
+        practice.0,
+        patient.0
+    );
+    Ok(known.fetch_optional(db).await?.is_some())
+}
+
 /// Patients whose family name begins with `prefix`, whatever the letter case, in the order of their places.
 pub async fn list(
     db: &mut PgConnection,

@@ -59,6 +59,7 @@ pub const MAY_CALL: &[(&str, &[Role])] = &[
     ("stipple.v1.SeriesService/GetSeries", READERS),
     ("stipple.v1.SeriesService/ListSeries", READERS),
     ("stipple.v1.SeriesService/CancelSeries", DESK),
+    ("stipple.v1.AppointmentService/FindSlots", READERS),
     ("stipple.v1.AppointmentService/BookAppointment", DESK),
     ("stipple.v1.AppointmentService/GetAppointment", READERS),
     ("stipple.v1.AppointmentService/ListAppointments", READERS),

@@ -175,7 +175,7 @@ async fn visit(db: &mut PgConnection, practice: PracticeId, which: &WhichVisit) 
         }
         WhichVisit::Session { series: id, number } => {
             let series = series::get(db, practice, id).await?.ok_or_else(|| Error::not_found("session.series_id"))?;
-            the_session_is_open(&series, number)?;
+            the_session_is_open(&series, number, None)?;
             let version = Some(series.protocol_version);
             let protocol = catalog::protocol(db, practice, series.protocol, version).await?;
             let protocol = protocol.ok_or_else(|| Error::not_found("session.series_id"))?;
@@ -203,7 +203,8 @@ async fn the_treatment(
     treatment.ok_or_else(|| Error::not_found("treatment.treatment_id"))
 }
 
-fn the_session_is_open(series: &Series, number: i32) -> Result<(), Error> {
+/// Whether a session of a series may be booked, or is the appointment that is to be moved.
+pub(super) fn the_session_is_open(series: &Series, number: i32, moving: Option<AppointmentId>) -> Result<(), Error> {
     if number > series.session_count {
         let remedy = format!("must be 1 to {}, the sessions of the series", series.session_count);
         return Err(Error::field("session.session_number", remedy));
@@ -212,6 +213,7 @@ fn the_session_is_open(series: &Series, number: i32) -> Result<(), Error> {
         (SeriesState::Cancelled { .. }, _) => {
             Err(Error::Refused(vec![Violation::new(Rule::SeriesNotActive, "the series is cancelled")]))
         }
+        (SeriesState::Active, Some(booked)) if Some(booked.id) == moving => Ok(()),
         (SeriesState::Active, Some(booked)) => Err(Error::Refused(vec![Violation {
             other: Some(Other::Appointment(booked.id)),
             ..Violation::new(Rule::SessionAlreadyBooked, "the session is booked already")
@@ -221,7 +223,7 @@ fn the_session_is_open(series: &Series, number: i32) -> Result<(), Error> {
 }
 
 /// The nearest booked sessions on both sides of a session.
-fn neighbours(series: &Series, number: i32, maximum_gap: i64) -> Neighbours {
+pub(super) fn neighbours(series: &Series, number: i32, maximum_gap: i64) -> Neighbours {
     let near = |appointment: &Appointment| {
         let session = appointment.session?;
         Some(Neighbour {

@@ -192,3 +192,16 @@ async fn found_protocol(
 ) -> Result<Protocol, Error> {
     catalog::protocol(db, practice, id, version).await?.ok_or_else(|| Error::not_found("protocol_id"))
 }
+
+/// A protocol in a version, none for the highest, with the treatment that it uses.
+pub(super) async fn rules(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    id: ProtocolId,
+    version: Option<i32>,
+) -> Result<Option<(Protocol, Treatment)>, Error> {
+    let Some(protocol) = catalog::protocol(db, practice, id, version).await? else { return Ok(None) };
+    let version = Some(protocol.treatment_version);
+    let treatment = catalog::treatment(db, practice, protocol.content.treatment, version).await?;
+    Ok(treatment.map(|treatment| (protocol, treatment)))
+}

@@ -1,7 +1,10 @@
 //! What callers ask for, parsed.
 
+use chrono::NaiveDate;
+
 use crate::domain::access::Role;
 use crate::domain::catalog::{Activity, BodyArea, ProtocolContent, Qualification, ResourceKind, TreatmentContent};
+use crate::domain::finding::SlotPlace;
 use crate::domain::hours::{Stretch, Week};
 use crate::domain::ids::{
     AppointmentId, ClinicId, ClosureId, PatientId, ProtocolId, ResourceId, SeriesId, TimeOffId, TokenId, TreatmentId,
@@ -236,6 +239,61 @@ pub struct BookAppointment {
     pub start: Instant,
     /// Resources that must be used.
     pub named: Vec<ResourceId>,
+}
+
+/// A visit for which slots are looked for.
+#[derive(Debug, Clone, Copy)]
+pub enum SlotsOf {
+    /// A treatment by itself.
+    Treatment {
+        /// The patient; none to look at the clinic's side only.
+        patient: Option<PatientId>,
+        /// The treatment.
+        treatment: TreatmentId,
+        /// The area.
+        area: Option<BodyArea>,
+    },
+    /// A session of a series.
+    Session {
+        /// The series.
+        series: SeriesId,
+        /// Which session, from 1.
+        number: i32,
+    },
+}
+
+/// When visits may begin, whatever the day.
+#[derive(Debug, Clone, Copy)]
+pub struct StartRules {
+    /// Minutes of the clinic's wall clock that starts are a multiple of.
+    pub grid_minutes: i32,
+    /// Minutes from now at least.
+    pub notice_minutes: i32,
+}
+
+/// Slots for a visit.
+#[derive(Debug, Clone)]
+pub struct FindSlots {
+    /// What.
+    pub of: SlotsOf,
+    /// Where.
+    pub clinics: Vec<ClinicId>,
+    /// Only with one of these; empty for anybody.
+    pub practitioners: Vec<ResourceId>,
+    /// The first day at the clinic.
+    pub first: NaiveDate,
+    /// The last day at the clinic.
+    pub last: NaiveDate,
+    /// When the patient can come; none for any time.
+    pub hours: Option<Week>,
+    /// When it may begin.
+    pub starts: StartRules,
+    /// An appointment that is taken as gone.
+    pub moving: Option<AppointmentId>,
+    /// Whether to answer day by day.
+    pub by_day: bool,
+    /// Which page.
+    pub page: PageOf<SlotPlace>,
 }
 
 /// Whose appointments.

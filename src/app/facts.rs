@@ -8,7 +8,7 @@ use crate::domain::calendar::Calendar;
 use crate::domain::catalog::{Activity, BodyArea, MAX_GAP_DAYS, MAX_SPAN, ResourceKind, Treatment};
 use crate::domain::ids::{ClinicId, PatientId, PracticeId, ResourceId};
 use crate::domain::interval::{Instant, Interval};
-use crate::store::{PgConnection, booking, practice};
+use crate::store::{PgConnection, booking};
 
 /// One visit in question.
 #[derive(Debug, Clone)]
@@ -47,18 +47,18 @@ pub(super) async fn load(
     question: &Question<'_>,
     now: Instant,
 ) -> Result<Facts, Error> {
-    let practice = practice::get(db, practice_id).await?.ok_or_else(|| Error::not_found("practice_id"))?;
     let spans = spans(question);
     let mut clinic_ids: Vec<ClinicId> = question.visits.iter().map(|visit| visit.clinic).collect();
     clinic_ids.sort_unstable();
     clinic_ids.dedup();
     let named: Vec<ResourceId> = question.visits.iter().flat_map(|visit| visit.named).copied().collect();
 
-    let patient = booking::patient(db, practice_id, &patient_question(question, &spans)).await?;
-    let patient = patient.ok_or_else(|| Error::not_found("patient_id"))?;
+    let asked = patient_question(question.patient, question.treatment, question.area, spans.clone());
+    let patient = booking::patient(db, practice_id, &asked).await?;
+    let (standing, patient) = patient.ok_or_else(|| Error::not_found("patient_id"))?;
     let clinics = booking::clinics(db, practice_id, &clinic_ids, &spans).await?;
     let needs = question.treatment.content.needs();
-    let resources = booking::resources(db, practice_id, &clinic_ids, &needs, &named, &spans).await?;
+    let resources = booking::resources(db, practice_id, &clinic_ids, Some(&needs), &named, &spans).await?;
 
     for visit in &question.visits {
         if !clinics.contains_key(&visit.clinic) {
@@ -77,7 +77,7 @@ pub(super) async fn load(
     }
     Ok(Facts {
         now,
-        horizon_end: now + TimeDelta::days(i64::from(practice.booking_horizon_days)),
+        horizon_end: standing.horizon_end(now),
         spans,
         look_for_earliest: question.look_for_earliest,
         clinics,
@@ -97,19 +97,25 @@ fn spans(question: &Question<'_>) -> Vec<Interval> {
     Calendar::union(around.collect()).intervals().to_vec()
 }
 
-fn patient_question<'a>(question: &'a Question<'_>, spans: &'a [Interval]) -> booking::PatientQuestion<'a> {
+/// What matters of a patient for visits of a treatment in these stretches of time.
+pub(super) fn patient_question(
+    patient: PatientId,
+    treatment: &Treatment,
+    area: Option<BodyArea>,
+    spans: Vec<Interval>,
+) -> booking::PatientQuestion {
     let first = spans.first().map_or(Instant::UNIX_EPOCH, |span| span.start());
     let last = spans.last().map_or(Instant::UNIX_EPOCH, |span| span.end());
     // No window reaches further than the longest restriction, and no gap is longer than the longest one.
     let reach = TimeDelta::days(i64::from(MAX_SPAN) + 1);
     let gap = Days::new(u64::from(MAX_GAP_DAYS.unsigned_abs()));
-    let content = &question.treatment.content;
+    let content = &treatment.content;
     let activities: Vec<Activity> =
         content.exposures.iter().copied().chain(content.restrictions.iter().map(|r| r.activity)).collect();
     booking::PatientQuestion {
-        patient: question.patient,
+        patient,
         spans,
-        spacing: question.area.map(|area| (area, first.date_naive() - Days::new(1), last.date_naive() + gap)),
+        spacing: area.map(|area| (area, first.date_naive() - Days::new(1), last.date_naive() + gap)),
         activities,
         windows: Interval::new(first - reach, last + reach)
             .unwrap_or_else(|| unreachable!("a question is about at least one visit")),

@@ -11,6 +11,7 @@ mod write;
 
 mod aftercare;
 mod appointment;
+mod boards;
 mod catalog;
 mod clinic;
 mod history;
@@ -18,6 +19,7 @@ mod patient;
 mod practice;
 mod resource;
 mod series;
+pub mod slots;
 mod verify;
 
 pub mod commands;
@@ -32,6 +34,7 @@ use crate::store::{self, PgPool, Postgres, Transaction};
 pub use error::{Error, FieldViolation};
 pub use write::{Command, Scoped};
 
+use boards::Boards;
 use clock::Clock;
 use ids::IdSource;
 use lanes::Lanes;
@@ -47,6 +50,7 @@ pub struct App {
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
     lanes: Arc<Lanes>,
+    boards: Arc<Boards>,
     advice: Arc<Semaphore>,
 }
 
@@ -54,7 +58,8 @@ impl App {
     /// The use cases on a database.
     pub fn new(pool: PgPool, clock: Arc<dyn Clock>, ids: Arc<dyn IdSource>) -> Self {
         let advice = Arc::new(Semaphore::new(MAX_ADVICE));
-        Self { pool, clock, ids, lanes: Arc::default(), advice }
+        let lanes = Arc::new(Lanes::new(write::WRITERS));
+        Self { pool, clock, ids, lanes, boards: Arc::default(), advice }
     }
 
     /// The current time, by the clock that the use cases go by.

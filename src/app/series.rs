@@ -13,7 +13,7 @@ use crate::domain::history::ChangeKind;
 use crate::domain::ids::{AppointmentId, PracticeId, SeriesId};
 use crate::domain::refusal::Refusal;
 use crate::domain::series::{Series, SeriesState};
-use crate::store::{PgConnection, appointment, catalog, patient, series};
+use crate::store::{PgConnection, appointment, patient, series};
 
 impl App {
     /// Books a series.
@@ -142,12 +142,8 @@ async fn found(db: &mut PgConnection, practice: PracticeId, id: SeriesId) -> Res
 
 /// The protocol in its highest version, with its treatment.
 async fn rules(db: &mut PgConnection, practice: PracticeId, ask: &BookSeries) -> Result<(Protocol, Treatment), Error> {
-    let protocol = catalog::protocol(db, practice, ask.protocol, None).await?;
-    let protocol = protocol.ok_or_else(|| Error::not_found("protocol_id"))?;
-    let version = Some(protocol.treatment_version);
-    let treatment = catalog::treatment(db, practice, protocol.content.treatment, version).await?;
-    let treatment = treatment.ok_or_else(|| Error::not_found("protocol_id"))?;
-    Ok((protocol, treatment))
+    let rules = super::catalog::rules(db, practice, ask.protocol, None).await?;
+    rules.ok_or_else(|| Error::not_found("protocol_id"))
 }
 
 fn question<'a>(ask: &'a BookSeries, treatment: &'a Treatment, look_for_earliest: bool) -> Question<'a> {

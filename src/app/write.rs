@@ -14,6 +14,8 @@ use crate::domain::interval::Instant;
 use crate::store::history::Earlier;
 use crate::store::{self, PgConnection, Postgres, StoreError, Transaction, history, practice};
 
+/// Writers of one practice that may hold a connection: one that writes, and those that come next without a pause.
+pub(super) const WRITERS: usize = 4;
 /// How often a write that met contention is tried.
 const MAX_TRIES: u32 = 5;
 /// The longest pause before the second try; doubled for each one after.

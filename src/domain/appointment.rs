@@ -114,6 +114,11 @@ impl Appointment {
         }
     }
 
+    /// What it occupies, phase by phase.
+    pub fn occupied(&self) -> impl Iterator<Item = (ResourceId, Interval)> {
+        self.phases.iter().flat_map(|phase| phase.resources.iter().map(|(resource, _)| (*resource, phase.during)))
+    }
+
     /// Whether it still takes up time.
     pub const fn is_live(&self) -> bool {
         match self.state {

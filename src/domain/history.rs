@@ -52,6 +52,35 @@ named_enum! {
     }
 }
 
+impl ChangeKind {
+    /// Whether it changes what a clinic has to offer in another way than by the appointments that it names: hours,
+    /// resources, catalogue, settings.
+    pub const fn changes_the_offer(self) -> bool {
+        match self {
+            Self::PracticeCreated
+            | Self::PracticeUpdated
+            | Self::ClinicCreated
+            | Self::ClinicUpdated
+            | Self::ClosureCreated
+            | Self::ClosureDeleted
+            | Self::ResourceCreated
+            | Self::ResourceUpdated
+            | Self::TimeOffCreated
+            | Self::TimeOffDeleted
+            | Self::TreatmentPublished
+            | Self::ProtocolPublished => true,
+            Self::PatientCreated
+            | Self::PatientUpdated
+            | Self::SeriesBooked
+            | Self::SeriesCancelled
+            | Self::AppointmentBooked
+            | Self::AppointmentCancelled
+            | Self::TokenCreated
+            | Self::TokenRevoked => false,
+        }
+    }
+}
+
 /// One entry of a practice's history.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {

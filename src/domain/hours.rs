@@ -30,6 +30,11 @@ impl Stretch {
         self.weekday
     }
 
+    /// The weekday.
+    pub fn weekday(self) -> Weekday {
+        weekday_from_iso(self.weekday).unwrap_or_else(|| unreachable!("a stretch is of a weekday"))
+    }
+
     /// The first minute.
     pub const fn from(self) -> i32 {
         self.from

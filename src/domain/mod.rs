@@ -13,6 +13,7 @@ pub mod catalog;
 
 pub mod booking;
 pub mod clinic;
+pub mod finding;
 pub mod refusal;
 pub mod resource;
 pub mod series;

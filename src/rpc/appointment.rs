@@ -7,7 +7,7 @@ use super::page::Query;
 use super::parse::{Fields, Head, scoped};
 use super::pb::appointment_service_server::AppointmentService;
 use super::pb::{book_appointment_request as book, list_appointments_request as list};
-use super::{Services, open, pb, render};
+use super::{Services, open, pb, render, slots};
 use crate::app::commands::{BookAppointment, Cancel, ListAppointments, SheetOf, WhichVisit};
 use crate::app::{Command, Error, Scoped};
 use crate::domain::appointment::{Appointment, AppointmentState, BookedPhase};
@@ -20,6 +20,15 @@ const MAX_SHEET_DAYS: i64 = 400;
 
 #[tonic::async_trait]
 impl AppointmentService for Services {
+    async fn find_slots(
+        &self,
+        request: Request<pb::FindSlotsRequest>,
+    ) -> Result<Response<pb::FindSlotsResponse>, Status> {
+        let (caller, message) = open(request)?;
+        let (query, scoped) = slots::parse(message)?;
+        Ok(Response::new(slots::rendered(&query, self.app.find_slots(&caller, scoped).await?)))
+    }
+
     async fn book_appointment(
         &self,
         request: Request<pb::BookAppointmentRequest>,

@@ -17,6 +17,7 @@ mod patient;
 mod practice;
 mod resource;
 mod series;
+mod slots;
 
 use std::sync::Arc;
 

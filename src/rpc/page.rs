@@ -24,8 +24,21 @@ impl Query {
             hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
             hash.update(part.as_bytes());
         }
+        Self::bound(&hash.finalize())
+    }
+
+    /// The query of a method with a message that holds nothing but what decides which entries the list has.
+    pub fn of(method: &str, message: &impl prost::Message) -> Self {
+        let mut hash = Sha256::new();
+        hash.update(method.as_bytes());
+        hash.update([0]);
+        hash.update(message.encode_to_vec());
+        Self::bound(&hash.finalize())
+    }
+
+    fn bound(digest: &[u8]) -> Self {
         let mut binding = [0; BINDING];
-        binding.copy_from_slice(&hash.finalize()[..BINDING]);
+        binding.copy_from_slice(&digest[..BINDING]);
         Self(binding)
     }
 

@@ -1,6 +1,6 @@
 //! From messages to commands. All malformed fields of a message are found before any is reported.
 
-use chrono::{DateTime, NaiveDate};
+use chrono::{DateTime, Datelike as _, NaiveDate};
 use prost::{Message, Name};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
@@ -132,10 +132,16 @@ impl Fields {
         self.some(field, Zone::from_name(name), "must be an IANA time zone, as Europe/Berlin")
     }
 
-    /// A stretch of the week.
-    pub fn stretch(&mut self, field: &str, hours: &pb::WeeklyHours) -> Option<Stretch> {
-        let pb::WeeklyHours { weekday, opens, closes } = hours;
-        let weekday = match pb::Weekday::try_from(*weekday) {
+    /// A calendar day in the years that requests may name.
+    pub fn supported_day(&mut self, field: &str, text: &str) -> Option<NaiveDate> {
+        let day = self.day(field, text)?;
+        let supported = (FIRST_YEAR..=LAST_YEAR).contains(&day.year());
+        self.some(field, supported.then_some(day), &format!("must be a day in the years {FIRST_YEAR} to {LAST_YEAR}"))
+    }
+
+    /// A day of the week.
+    pub fn weekday(&mut self, field: &str, weekday: i32) -> Option<chrono::Weekday> {
+        let weekday = match pb::Weekday::try_from(weekday) {
             Ok(pb::Weekday::Monday) => Some(chrono::Weekday::Mon),
             Ok(pb::Weekday::Tuesday) => Some(chrono::Weekday::Tue),
             Ok(pb::Weekday::Wednesday) => Some(chrono::Weekday::Wed),
@@ -145,9 +151,20 @@ impl Fields {
             Ok(pb::Weekday::Sunday) => Some(chrono::Weekday::Sun),
             Ok(pb::Weekday::Unspecified) | Err(_) => None,
         };
-        let weekday = self.some(&format!("{field}.weekday"), weekday, "must be a weekday");
-        let opens = self.some(&format!("{field}.opens"), minutes(opens), "must be a time of day, as 09:00");
-        let closes = self.some(&format!("{field}.closes"), minutes(closes), "must be a time of day, as 17:30");
+        self.some(field, weekday, "must be a weekday")
+    }
+
+    /// Minutes after midnight.
+    pub fn time_of_day(&mut self, field: &str, text: &str) -> Option<i32> {
+        self.some(field, minutes(text), "must be a time of day from 00:00 to 24:00, as 09:00")
+    }
+
+    /// A stretch of the week.
+    pub fn stretch(&mut self, field: &str, hours: &pb::WeeklyHours) -> Option<Stretch> {
+        let pb::WeeklyHours { weekday, opens, closes } = hours;
+        let weekday = self.weekday(&format!("{field}.weekday"), *weekday);
+        let opens = self.time_of_day(&format!("{field}.opens"), opens);
+        let closes = self.time_of_day(&format!("{field}.closes"), closes);
         let stretch = Stretch::new(weekday?, opens?, closes?);
         self.some(&format!("{field}.closes"), stretch, "must be after opens")
     }
@@ -228,14 +245,24 @@ impl Fields {
 
     /// Resources that must be used, each at most once.
     pub fn named_resources(&mut self, field: &str, ids: &[String]) -> Option<Vec<ResourceId>> {
-        self.at_most(field, ids.len(), MAX_NAMED)?;
-        let parsed: Vec<Option<ResourceId>> =
+        self.distinct_ids(field, ids, MAX_NAMED)
+    }
+
+    /// Ids, each at most once.
+    pub fn distinct_ids<T: From<Uuid> + Copy + Ord>(
+        &mut self,
+        field: &str,
+        ids: &[String],
+        most: usize,
+    ) -> Option<Vec<T>> {
+        self.at_most(field, ids.len(), most)?;
+        let parsed: Vec<Option<T>> =
             ids.iter().enumerate().map(|(i, id)| self.id(&format!("{field}[{i}]"), id)).collect();
-        let parsed: Vec<ResourceId> = parsed.into_iter().collect::<Option<_>>()?;
+        let parsed: Vec<T> = parsed.into_iter().collect::<Option<_>>()?;
         let mut distinct = parsed.clone();
         distinct.sort_unstable();
         distinct.dedup();
-        self.some(field, (distinct.len() == parsed.len()).then_some(parsed), "must name each resource at most once")
+        self.some(field, (distinct.len() == parsed.len()).then_some(parsed), "must name each at most once")
     }
 
     /// Notes a list that is too long.

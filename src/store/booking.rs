@@ -6,6 +6,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use super::practice::Standing;
 use super::{StoreError, read};
 use crate::domain::booking::{
     ActivityWindow, Busy, ClinicFacts, PatientFacts, PatientVisit, ResourceFacts, SpacingWindow, WindowRole,
@@ -74,19 +75,21 @@ pub async fn clinics(
     read.collect()
 }
 
-/// The resources that could serve one of the needs at one of the clinics, and the named ones, with what takes them in
-/// the spans.
+/// The resources that could serve one of the needs at one of the clinics (any need at all, where none are given), and the
+/// named ones, with what takes them in the spans.
 pub async fn resources(
     db: &mut PgConnection,
     practice: PracticeId,
     clinics: &[ClinicId],
-    needs: &[&Need],
+    needs: Option<&[&Need]>,
     named: &[ResourceId],
     spans: &[Interval],
 ) -> Result<Vec<ResourceFacts>, StoreError> {
     let clinics: Vec<Uuid> = clinics.iter().map(|id| id.0).collect();
-    let kinds: Vec<String> = needs.iter().map(|need| need.kind.as_str().to_owned()).collect();
-    let qualifications: Vec<String> = needs.iter().map(|need| need.qualification.as_str().to_owned()).collect();
+    let column = |of: fn(&Need) -> &str| -> Option<Vec<String>> {
+        needs.map(|needs| needs.iter().map(|need| of(need).to_owned()).collect())
+    };
+    let (kinds, qualifications) = (column(|need| need.kind.as_str()), column(|need| need.qualification.as_str()));
     let named: Vec<Uuid> = named.iter().map(|id| id.0).collect();
     let spans = Spans::new(spans);
     let rows = sqlx::query!(
@@ -117,13 +120,14 @@ pub async fn resources(
            WHERE r.practice_id = $1
              AND (r.resource_id = ANY($5)
                   OR (r.active AND (r.clinic_id IS NULL OR r.clinic_id = ANY($2))
-                      AND EXISTS (SELECT FROM unnest($3::text[], $4::text[]) AS need (kind, qualification)
-                                  WHERE need.kind = r.kind AND need.qualification = ANY(r.qualifications))))
+                      AND ($3::text[] IS NULL
+                           OR EXISTS (SELECT FROM unnest($3::text[], $4::text[]) AS need (kind, qualification)
+                                      WHERE need.kind = r.kind AND need.qualification = ANY(r.qualifications)))))
            ORDER BY r.resource_id"#,
         practice.0,
         &clinics,
-        &kinds,
-        &qualifications,
+        kinds.as_deref(),
+        qualifications.as_deref(),
         &named,
         &spans.starts,
         &spans.ends
@@ -149,13 +153,30 @@ pub async fn resources(
     read.collect()
 }
 
+/// What appointments take up or took up: resource, when, and whether still.
+pub async fn occupied(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    appointments: &[AppointmentId],
+) -> Result<Vec<(ResourceId, Interval, bool)>, StoreError> {
+    let appointments: Vec<Uuid> = appointments.iter().map(|id| id.0).collect();
+    let rows = sqlx::query!(
+        r#"SELECT resource_id, lower(during) AS "start!", upper(during) AS "end!", live FROM occupancies
+           WHERE practice_id = $1 AND appointment_id = ANY($2)"#,
+        practice.0,
+        &appointments
+    );
+    let read = rows.fetch_all(db).await?.into_iter();
+    read.map(|row| Ok((ResourceId(row.resource_id), read::interval(row.start, row.end)?, row.live))).collect()
+}
+
 /// What to look at of a patient.
 #[derive(Debug, Clone)]
-pub struct PatientQuestion<'a> {
+pub struct PatientQuestion {
     /// The patient.
     pub patient: PatientId,
     /// Where to look for visits.
-    pub spans: &'a [Interval],
+    pub spans: Vec<Interval>,
     /// The area, with the days in which spacing windows matter, if the treatment needles.
     pub spacing: Option<(BodyArea, NaiveDate, NaiveDate)>,
     /// The activities that matter.
@@ -164,24 +185,25 @@ pub struct PatientQuestion<'a> {
     pub windows: Interval,
 }
 
-/// A patient, or nothing if there is none of that id.
+/// A patient, and where the practice stands; nothing if there is none of that id.
 pub async fn patient(
     db: &mut PgConnection,
     practice: PracticeId,
-    question: &PatientQuestion<'_>,
-) -> Result<Option<PatientFacts>, StoreError> {
-    let spans = Spans::new(question.spans);
+    question: &PatientQuestion,
+) -> Result<Option<(Standing, PatientFacts)>, StoreError> {
+    let spans = Spans::new(&question.spans);
     let (area, first_day, last_day) = match question.spacing {
         Some((area, first, last)) => (Some(area.as_str()), Some(first), Some(last)),
         None => (None, None, None),
     };
     let activities: Vec<String> = question.activities.iter().map(|activity| activity.as_str().to_owned()).collect();
     let row = sqlx::query!(
-        r#"SELECT v.appointments AS "visits!", v.starts AS "visit_starts!", v.ends AS "visit_ends!",
+        r#"SELECT here.revision, here.booking_horizon_days, v.appointments AS "visits!", v.starts AS "visit_starts!", v.ends AS "visit_ends!",
                   s.appointments AS "spacings!", s.days AS "spacing_days!", s.untils AS "spacing_untils!",
                   w.appointments AS "windows!", w.activities AS "activities!", w.roles AS "roles!",
                   w.starts AS "window_starts!", w.ends AS "window_ends!"
            FROM patients p
+           JOIN practices here ON here.practice_id = p.practice_id
            CROSS JOIN LATERAL (
                SELECT coalesce(array_agg(appointment_id), '{}') AS appointments,
                       coalesce(array_agg(lower(visit)), '{}') AS starts, coalesce(array_agg(upper(visit)), '{}') AS ends
@@ -237,7 +259,9 @@ pub async fn patient(
         };
         Ok((window, other(id)))
     });
-    Ok(Some(PatientFacts { visits, spacing, windows: windows.collect::<Result<_, StoreError>>()? }))
+    let standing = Standing { revision: row.revision, booking_horizon_days: row.booking_horizon_days };
+    let facts = PatientFacts { visits, spacing, windows: windows.collect::<Result<_, StoreError>>()? };
+    Ok(Some((standing, facts)))
 }
 
 fn intervals(starts: Vec<DateTime<Utc>>, ends: Vec<DateTime<Utc>>) -> Result<Vec<Interval>, StoreError> {

@@ -1,5 +1,6 @@
 //! Practices: their settings, and their revision, which is the lock that orders their writers.
 
+use chrono::TimeDelta;
 use sqlx::PgConnection;
 
 use super::error::expect_rows;
@@ -13,6 +14,32 @@ use crate::domain::interval::Instant;
 pub async fn next_revision(db: &mut PgConnection, practice: PracticeId) -> Result<Option<i64>, StoreError> {
     let row = sqlx::query_scalar!(
         "UPDATE practices SET revision = revision + 1 WHERE practice_id = $1 RETURNING revision",
+        practice.0
+    );
+    Ok(row.fetch_optional(db).await?)
+}
+
+/// Where a practice stands.
+#[derive(Debug, Clone, Copy)]
+pub struct Standing {
+    /// Number of its latest change.
+    pub revision: i64,
+    /// How many days ahead of now a visit may begin.
+    pub booking_horizon_days: i32,
+}
+
+impl Standing {
+    /// The last moment at which a visit may begin.
+    pub fn horizon_end(self, now: Instant) -> Instant {
+        now + TimeDelta::days(i64::from(self.booking_horizon_days))
+    }
+}
+
+/// Where a practice stands.
+pub async fn standing(db: &mut PgConnection, practice: PracticeId) -> Result<Option<Standing>, StoreError> {
+    let row = sqlx::query_as!(
+        Standing,
+        "SELECT revision, booking_horizon_days FROM practices WHERE practice_id = $1",
         practice.0
     );
     Ok(row.fetch_optional(db).await?)

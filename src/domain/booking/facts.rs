@@ -9,7 +9,7 @@ use super::{Other, VisitRequest};
 use crate::domain::calendar::Calendar;
 use crate::domain::catalog::{BodyArea, Need, Qualification, ResourceKind};
 use crate::domain::hours::{Stretch, Week};
-use crate::domain::ids::{ClinicId, ResourceId};
+use crate::domain::ids::{AppointmentId, ClinicId, ResourceId};
 use crate::domain::interval::{Instant, Interval};
 use crate::domain::zone::Zone;
 
@@ -120,15 +120,18 @@ impl ResourceFacts {
         }
     }
 
+    /// Its own hours at a clinic; none for what stands in a clinic and follows its opening hours.
+    pub fn hours_at(&self, clinic: ClinicId) -> Option<Week> {
+        let here = self.working_hours.iter().filter(|(at, _)| *at == clinic).map(|(_, stretch)| *stretch);
+        self.clinic.is_none().then(|| Week::new(here.collect()).unwrap_or_default())
+    }
+
     /// The time in a span in which it is at the clinic, whether taken or not.
     pub fn on_duty(&self, clinic: ClinicId, facts: &ClinicFacts, span: Interval) -> Calendar {
-        match self.clinic {
-            Some(home) if home == clinic => facts.opening_hours.calendar(facts.zone, &[span]),
-            Some(_) => Calendar::default(),
-            None => {
-                let here = self.working_hours.iter().filter(|(at, _)| *at == clinic).map(|(_, stretch)| *stretch);
-                Week::new(here.collect()).unwrap_or_default().calendar(facts.zone, &[span])
-            }
+        match self.hours_at(clinic) {
+            Some(hours) => hours.calendar(facts.zone, &[span]),
+            None if self.clinic == Some(clinic) => facts.opening_hours.calendar(facts.zone, &[span]),
+            None => Calendar::default(),
         }
     }
 
@@ -148,9 +151,31 @@ impl Facts {
             }
         }
     }
+
+    /// Takes appointments as gone: what they take up is free, and their windows are no more.
+    pub fn forget(&mut self, gone: &[AppointmentId]) {
+        for resource in &mut self.resources {
+            resource.busy.retain(|busy| !is_one_of(busy.other, gone));
+        }
+        self.patient.forget(gone);
+    }
+}
+
+fn is_one_of(other: Other, appointments: &[AppointmentId]) -> bool {
+    match other {
+        Other::Appointment(id) => appointments.contains(&id),
+        Other::Session(_) => false,
+    }
 }
 
 impl PatientFacts {
+    /// Takes appointments of the patient as gone.
+    pub fn forget(&mut self, gone: &[AppointmentId]) {
+        self.visits.retain(|visit| !is_one_of(visit.other, gone));
+        self.spacing.retain(|window| !is_one_of(window.other, gone));
+        self.windows.retain(|(_, other)| !is_one_of(*other, gone));
+    }
+
     /// Adds what a visit means for the patient.
     pub(super) fn add(&mut self, timing: &Timing<'_>, zone: Zone, request: &VisitRequest, other: Other) {
         self.visits.push(PatientVisit { during: timing.visit(request.start), other });

@@ -11,13 +11,13 @@ mod timing;
 use chrono::{NaiveDate, TimeDelta};
 
 pub use facts::{Busy, ClinicFacts, Facts, PatientFacts, PatientVisit, ResourceFacts, SpacingWindow};
-pub use timing::{ActivityWindow, Occupied, PlannedVisit, WindowRole, booked_phases};
+pub use rules::body_area_fits;
+pub use timing::{ActivityWindow, Occupied, PlannedVisit, Timing, WindowRole, booked_phases};
 
 use super::catalog::{BodyArea, GRID_MINUTES, ProtocolContent, Treatment};
 use super::ids::{ClinicId, ResourceId};
 use super::interval::Instant;
 use super::refusal::{Other, Refusal, Rule, Violation};
-use timing::Timing;
 
 /// How far after the requested start a refusal looks for the earliest one that would do, in days.
 pub const EARLIEST_SEARCH_DAYS: i64 = 90;
@@ -142,5 +142,7 @@ pub fn on_grid(at: Instant) -> Instant {
     if floor == at { at } else { floor + TimeDelta::seconds(grid) }
 }
 
+#[cfg(test)]
+pub(super) mod small;
 #[cfg(test)]
 mod tests;

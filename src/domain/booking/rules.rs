@@ -7,7 +7,7 @@ use super::facts::{ClinicFacts, Facts};
 use super::timing::{ActivityWindow, PlannedVisit, Timing, WindowRole, spacing};
 use super::{EARLIEST_SEARCH_DAYS, Neighbour, VisitRequest, on_grid};
 use crate::domain::calendar::Calendar;
-use crate::domain::catalog::{GRID_MINUTES, Treatment};
+use crate::domain::catalog::{BodyArea, GRID_MINUTES, Treatment};
 use crate::domain::ids::ResourceId;
 use crate::domain::interval::{Instant, Interval};
 use crate::domain::refusal::{Earliest, Gap, Other, Refusal, Rule, Violation};
@@ -79,7 +79,7 @@ pub fn decide(
     let mut checks = desk.time_checks();
     checks.extend(desk.series_checks());
     checks.extend(desk.patient_checks());
-    let mut refusal: Refusal = desk.body_area(treatment).into_iter().collect();
+    let mut refusal: Refusal = body_area_fits(treatment, request.area).err().into_iter().collect();
     refusal.extend(desk.violations(&checks));
 
     match desk.serving(request.start) {
@@ -90,6 +90,16 @@ pub fn decide(
             Err(refusal)
         }
     }
+}
+
+/// Whether a body area is named exactly if the treatment needles.
+pub fn body_area_fits(treatment: &Treatment, area: Option<BodyArea>) -> Result<(), Violation> {
+    let text = match (treatment.content.spacing_days.is_some(), area) {
+        (true, None) => "the treatment needles: name the body area",
+        (false, Some(_)) => "the treatment does not needle: leave the body area out",
+        (true, Some(_)) | (false, None) => return Ok(()),
+    };
+    Err(Violation::new(Rule::BodyAreaMismatch, text))
 }
 
 impl<'a> Desk<'a> {
@@ -128,16 +138,6 @@ impl<'a> Desk<'a> {
             .take_while(|start| *start <= last && self.span.contains(self.timing.whole(*start)))
             .find(|start| checks.iter().all(|check| (check.obstacles)(*start).is_empty()))
             .map(|start| Earliest { start, day: self.clinic.zone.day(start) })
-    }
-
-    fn body_area(&self, treatment: &Treatment) -> Option<Violation> {
-        let needles = treatment.content.spacing_days.is_some();
-        match (needles, self.request.area) {
-            (true, None) => Some("the treatment needles: name the body area"),
-            (false, Some(_)) => Some("the treatment does not needle: leave the body area out"),
-            (true, Some(_)) | (false, None) => None,
-        }
-        .map(|text| Violation::new(Rule::BodyAreaMismatch, text))
     }
 
     pub(super) fn check(rule: Rule, obstacles: impl Fn(Instant) -> Vec<Obstacle> + 'a) -> Check<'a> {

@@ -1,13 +1,13 @@
 //! The decision against a slow and obvious model, on small random instances.
 
 mod slow;
-mod small;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use uuid::Uuid;
 
+use super::small::{HERE, appointment, at, between, evidence, facts, need, qualification, question, treatment, zone};
 use super::*;
 use crate::domain::catalog::{GapDays, Need, Phase, ResourceKind, SessionCounts, TreatmentContent};
 use crate::domain::hours::{Stretch, Week, weekday_from_iso};
@@ -16,7 +16,6 @@ use crate::domain::interval::Interval;
 use crate::domain::refusal::Earliest;
 use crate::domain::text::Label;
 use slow::{lies_in, phases, slow_rules, slow_served, ticks, windows_of};
-use small::{HERE, appointment, at, between, evidence, facts, need, qualification, question, treatment, zone};
 
 /// Rules that are about which resource serves which need.
 const RESOURCE_RULES: [Rule; 7] = [

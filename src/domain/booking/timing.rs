@@ -4,7 +4,7 @@ use chrono::{Days, NaiveDate, TimeDelta};
 
 use super::VisitRequest;
 use crate::domain::appointment::BookedPhase;
-use crate::domain::catalog::{Activity, BodyArea, Need, Treatment};
+use crate::domain::catalog::{Activity, BodyArea, Need, Restriction, Treatment};
 use crate::domain::ids::{ClinicId, ResourceId, TreatmentId};
 use crate::domain::interval::{Instant, Interval};
 use crate::domain::named_enum;
@@ -104,6 +104,7 @@ impl Offsets {
 }
 
 impl<'a> Timing<'a> {
+    /// The layout of a treatment.
     pub fn new(treatment: &'a Treatment) -> Self {
         let needs = treatment.content.needs();
         let mut stretches = vec![Vec::new(); needs.len()];
@@ -145,9 +146,42 @@ impl<'a> Timing<'a> {
         self.whole.at(start)
     }
 
+    /// Minutes of the visit with turnover.
+    pub const fn minutes(&self) -> i64 {
+        self.whole.to
+    }
+
+    /// Minutes that the patient is there.
+    pub const fn present_minutes(&self) -> i64 {
+        self.present.to
+    }
+
+    /// From when until when the treatment proper takes, in minutes from the start.
+    pub fn exposing_minutes(&self) -> Option<(i64, i64)> {
+        self.exposing.map(|stretch| (stretch.from, stretch.to))
+    }
+
+    /// From when until when a need is needed, in minutes from the start.
+    pub fn needed_minutes(&self, need: usize) -> impl Iterator<Item = (i64, i64)> {
+        self.stretches.get(need).into_iter().flatten().map(|stretch| (stretch.from, stretch.to))
+    }
+
     /// When a need is needed.
     pub fn needed(&self, need: usize, start: Instant) -> impl Iterator<Item = Interval> {
         self.stretches.get(need).into_iter().flatten().map(move |stretch| stretch.at(start))
+    }
+
+    /// The treatment.
+    pub const fn treatment(&self) -> &'a Treatment {
+        self.treatment
+    }
+
+    /// When a visit forbids what one of its treatment's restrictions is about.
+    pub fn restricts(&self, zone: Zone, start: Instant, restriction: &Restriction) -> Option<Interval> {
+        let exposing = self.exposing?.at(start);
+        let from = restriction.before.map_or(exposing.start(), |span| span.before(zone, exposing.start()));
+        let to = restriction.after.map_or(exposing.end(), |span| span.after(zone, exposing.end()));
+        Interval::new(from, to)
     }
 
     /// What a visit exposes to and forbids.
@@ -160,9 +194,7 @@ impl<'a> Timing<'a> {
             during: exposing,
         });
         let restricts = content.restrictions.iter().filter_map(|restriction| {
-            let from = restriction.before.map_or(exposing.start(), |span| span.before(zone, exposing.start()));
-            let to = restriction.after.map_or(exposing.end(), |span| span.after(zone, exposing.end()));
-            let during = Interval::new(from, to)?;
+            let during = self.restricts(zone, start, restriction)?;
             Some(ActivityWindow { activity: restriction.activity, role: WindowRole::Restricts, during })
         });
         exposes.chain(restricts).collect()

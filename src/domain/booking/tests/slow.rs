@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use chrono::{Datelike, Timelike};
 
+use super::super::small::{appointment, zone};
 use super::super::*;
-use super::small::{appointment, zone};
 use crate::domain::catalog::{Need, Phase, Span};
 use crate::domain::hours::{Stretch, weekday_from_iso};
 use crate::domain::interval::Interval;

@@ -6,7 +6,7 @@ use chrono::Weekday;
 use proptest::prelude::*;
 use uuid::Uuid;
 
-use super::super::*;
+use super::*;
 use crate::domain::catalog::{
     Activity, Evidence, Grade, Need, Phase, Qualification, ResourceKind, Restriction, Span, TreatmentContent,
 };

@@ -1,0 +1,296 @@
+//! The boards of clinics, kept in memory by the revision of their practice, so that a question costs one statement
+//! while nothing has changed, and little more after a booking.
+//!
+//! What is kept only ever answers questions. A booking is decided on facts that are read under the practice's lock, so
+//! that a board that is out of date could make a question come out wrong, never a booking.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use chrono::TimeDelta;
+
+use super::facts::patient_question;
+use super::lanes::Lanes;
+use super::{App, Error};
+use crate::domain::booking::PatientFacts;
+use crate::domain::catalog::{BodyArea, MAX_VISIT_MINUTES, Protocol, Treatment};
+use crate::domain::finding::Board;
+use crate::domain::ids::{ClinicId, PatientId, PracticeId, ProtocolId, TreatmentId};
+use crate::domain::interval::{Instant, Interval};
+use crate::store::{PgConnection, booking, catalog, history, practice};
+
+/// Bytes of boards that are kept, of all practices together.
+const MAX_BYTES: usize = 32 * 1024 * 1024;
+/// Most changes that a board is led through; after more, it is made anew.
+const MAX_CHANGES: i64 = 1_000;
+/// How much longer than the booking horizon a board reaches when it is made, so that it lasts some days.
+const SPARE_DAYS: i64 = 7;
+/// Questions of one practice that bring its boards up to date at once; the others wait and find them done.
+const MAKERS: usize = 1;
+
+/// A treatment, by itself or as the sessions of a protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum CourseId {
+    /// A treatment in a version; none for the highest.
+    Treatment(TreatmentId, Option<i32>),
+    /// A protocol in a version; none for the highest.
+    Protocol(ProtocolId, Option<i32>),
+}
+
+/// What a [`CourseId`] stands for.
+#[derive(Debug)]
+pub(super) struct Course {
+    /// The protocol, if it is one.
+    pub protocol: Option<Protocol>,
+    /// The treatment of each visit.
+    pub treatment: Treatment,
+}
+
+/// What is known of a practice at one of its revisions.
+#[derive(Debug, Clone, Default)]
+struct Known {
+    revision: i64,
+    boards: BTreeMap<ClinicId, Arc<Board>>,
+    courses: HashMap<CourseId, Arc<Course>>,
+}
+
+/// What is kept.
+#[derive(Debug)]
+pub(super) struct Boards {
+    kept: Mutex<Kept>,
+    makers: Lanes,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    practices: HashMap<PracticeId, (u64, Arc<Known>)>,
+    used: u64,
+}
+
+/// A question that boards answer.
+#[derive(Debug, Clone)]
+pub(super) struct Sought<'a> {
+    /// The clinics, by the field that names each.
+    pub clinics: &'a [(ClinicId, String)],
+    /// What is to be booked.
+    pub course: CourseId,
+    /// The field that names it.
+    pub course_field: &'static str,
+    /// For whom, and the field that names them.
+    pub patient: Option<(PatientId, &'static str)>,
+    /// The area to treat.
+    pub area: Option<BodyArea>,
+}
+
+/// All that an answer rests on, as of one revision.
+pub(super) struct Look {
+    /// The current time.
+    pub now: Instant,
+    /// The last moment at which a visit may begin.
+    pub horizon_end: Instant,
+    /// The boards of the clinics, in the order asked for.
+    pub boards: Vec<Arc<Board>>,
+    /// What is to be booked.
+    pub course: Arc<Course>,
+    /// The patient.
+    pub patient: Option<PatientFacts>,
+}
+
+impl Default for Boards {
+    fn default() -> Self {
+        Self { kept: Mutex::default(), makers: Lanes::new(MAKERS) }
+    }
+}
+
+impl Boards {
+    fn get(&self, practice: PracticeId) -> Option<Arc<Known>> {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.used += 1;
+        let now = kept.used;
+        let (used, known) = kept.practices.get_mut(&practice)?;
+        *used = now;
+        Some(Arc::clone(known))
+    }
+
+    /// Keeps what is known of a practice; what was used longest ago goes where there is no room for all.
+    fn keep(&self, practice: PracticeId, known: Arc<Known>) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.used += 1;
+        let now = kept.used;
+        kept.practices.insert(practice, (now, known));
+        let mut bytes: usize = kept.practices.values().map(|(_, known)| known.bytes()).sum();
+        while bytes > MAX_BYTES {
+            let oldest = kept.practices.iter().min_by_key(|(_, (used, _))| *used).map(|(practice, _)| *practice);
+            let Some((_, gone)) = oldest.and_then(|oldest| kept.practices.remove(&oldest)) else { break };
+            bytes -= gone.bytes();
+        }
+    }
+}
+
+impl Known {
+    fn bytes(&self) -> usize {
+        self.boards.values().map(|board| board.bytes()).sum()
+    }
+
+    /// The boards and the course, if all are known as far as a visit within the horizon could look.
+    fn find(&self, sought: &Sought<'_>, now: Instant, horizon_end: Instant) -> Option<(Vec<Arc<Board>>, Arc<Course>)> {
+        let until = horizon_end + TimeDelta::minutes(i64::from(MAX_VISIT_MINUTES));
+        let known =
+            |(id, _): &(ClinicId, String)| self.boards.get(id).filter(|board| board.knows(now, until)).map(Arc::clone);
+        let boards = sought.clinics.iter().map(known).collect::<Option<_>>()?;
+        Some((boards, Arc::clone(self.courses.get(&sought.course)?)))
+    }
+}
+
+impl App {
+    /// What an answer rests on: from memory if nothing has changed since, else brought up to date.
+    pub(super) async fn look(&self, practice_id: PracticeId, sought: &Sought<'_>) -> Result<Look, Error> {
+        let now = self.clock.now();
+        if let Some(look) = self.look_back(practice_id, sought, now).await? {
+            return Ok(look);
+        }
+        // Who waited here most often finds that the one before has done the work.
+        let _maker = self.boards.makers.enter(practice_id).await;
+        if let Some(look) = self.look_back(practice_id, sought, now).await? {
+            return Ok(look);
+        }
+        let mut db = self.read().await?;
+        let standing = practice::standing(&mut db, practice_id).await?;
+        let standing = standing.ok_or_else(|| Error::not_found("practice_id"))?;
+        let horizon_end = standing.horizon_end(now);
+        let known = self.boards.get(practice_id).map(|known| Known::clone(&known));
+        let mut known = up_to_date(&mut db, practice_id, known, standing.revision).await?;
+        if !known.courses.contains_key(&sought.course) {
+            let course = course(&mut db, practice_id, sought).await?;
+            known.courses.insert(sought.course, Arc::new(course));
+        }
+        for (id, field) in sought.clinics {
+            let until = horizon_end + TimeDelta::minutes(i64::from(MAX_VISIT_MINUTES));
+            if !known.boards.get(id).is_some_and(|board| board.knows(now, until)) {
+                let span = Interval::new(now - TimeDelta::hours(1), until + TimeDelta::days(SPARE_DAYS));
+                let span = span.unwrap_or_else(|| unreachable!("a horizon lies ahead"));
+                let board = board(&mut db, practice_id, *id, span).await?.ok_or_else(|| Error::not_found(field))?;
+                known.boards.insert(*id, Arc::new(board));
+            }
+        }
+        let known = Arc::new(known);
+        let Some((boards, course)) = known.find(sought, now, horizon_end) else {
+            unreachable!("what was missing has just been made")
+        };
+        let patient = match sought.patient {
+            Some((id, field)) => {
+                let question = ahead(id, &course.treatment, sought.area, now, horizon_end);
+                let found = booking::patient(&mut db, practice_id, &question).await?;
+                Some(found.ok_or_else(|| Error::not_found(field))?.1)
+            }
+            None => None,
+        };
+        self.boards.keep(practice_id, known);
+        Ok(Look { now, horizon_end, boards, course, patient })
+    }
+
+    /// The same from memory, if the practice is still at the revision that is known: one statement.
+    async fn look_back(
+        &self,
+        practice_id: PracticeId,
+        sought: &Sought<'_>,
+        now: Instant,
+    ) -> Result<Option<Look>, Error> {
+        let Some(known) = self.boards.get(practice_id) else { return Ok(None) };
+        let Some(course) = known.courses.get(&sought.course) else { return Ok(None) };
+        let mut db = self.pool.acquire().await.map_err(crate::store::StoreError::from)?;
+        let (standing, patient) = match sought.patient {
+            Some((id, _)) => {
+                // The horizon is not known yet; a practice's longest one is.
+                let latest = known.boards.values().filter_map(|board| board.window.span()).map(Interval::end).max();
+                let question = ahead(id, &course.treatment, sought.area, now, latest.unwrap_or(now));
+                match booking::patient(&mut db, practice_id, &question).await? {
+                    Some((standing, patient)) => (standing, Some(patient)),
+                    None => return Ok(None),
+                }
+            }
+            None => match practice::standing(&mut db, practice_id).await? {
+                Some(standing) => (standing, None),
+                None => return Ok(None),
+            },
+        };
+        let horizon_end = standing.horizon_end(now);
+        if standing.revision != known.revision {
+            return Ok(None);
+        }
+        let found = known.find(sought, now, horizon_end);
+        Ok(found.map(|(boards, course)| Look { now, horizon_end, boards, course, patient }))
+    }
+}
+
+/// What matters of a patient for visits from now on.
+fn ahead(
+    patient: PatientId,
+    treatment: &Treatment,
+    area: Option<BodyArea>,
+    now: Instant,
+    until: Instant,
+) -> booking::PatientQuestion {
+    let span = Interval::new(now, until.max(now) + TimeDelta::minutes(i64::from(MAX_VISIT_MINUTES)));
+    patient_question(patient, treatment, area, span.into_iter().collect())
+}
+
+/// What was known, led to another revision; nothing if that would be more work than to begin anew.
+async fn up_to_date(
+    db: &mut PgConnection,
+    practice_id: PracticeId,
+    known: Option<Known>,
+    revision: i64,
+) -> Result<Known, Error> {
+    let anew = Known { revision, ..Known::default() };
+    let Some(mut known) = known else { return Ok(anew) };
+    if known.revision == revision {
+        return Ok(known);
+    }
+    if known.revision > revision {
+        // The database was put back to an earlier state.
+        return Ok(anew);
+    }
+    let changes = history::list(db, practice_id, known.revision, MAX_CHANGES).await?;
+    let complete = changes.last().is_some_and(|last| last.revision == revision);
+    if !complete || changes.iter().any(|change| change.kind.changes_the_offer()) {
+        return Ok(anew);
+    }
+    let appointments: Vec<_> = changes.into_iter().flat_map(|change| change.appointments).collect();
+    let mut taken = booking::occupied(db, practice_id, &appointments).await?;
+    // What was freed comes first: it may have been taken again.
+    taken.sort_by_key(|(_, _, live)| *live);
+    for board in known.boards.values_mut() {
+        let board = Arc::make_mut(board);
+        taken.iter().for_each(|(resource, during, live)| board.mark(*resource, *during, *live));
+    }
+    known.revision = revision;
+    Ok(known)
+}
+
+async fn course(db: &mut PgConnection, practice_id: PracticeId, sought: &Sought<'_>) -> Result<Course, Error> {
+    let missing = || Error::not_found(sought.course_field);
+    match sought.course {
+        CourseId::Treatment(id, version) => {
+            let treatment = catalog::treatment(db, practice_id, id, version).await?.ok_or_else(missing)?;
+            Ok(Course { protocol: None, treatment })
+        }
+        CourseId::Protocol(id, version) => {
+            let (protocol, treatment) =
+                super::catalog::rules(db, practice_id, id, version).await?.ok_or_else(missing)?;
+            Ok(Course { protocol: Some(protocol), treatment })
+        }
+    }
+}
+
+async fn board(
+    db: &mut PgConnection,
+    practice_id: PracticeId,
+    id: ClinicId,
+    span: Interval,
+) -> Result<Option<Board>, Error> {
+    let spans = [span];
+    let Some(facts) = booking::clinics(db, practice_id, &[id], &spans).await?.remove(&id) else { return Ok(None) };
+    let resources = booking::resources(db, practice_id, &[id], None, &[], &spans).await?;
+    Ok(Some(Board::new(id, &facts, &resources, span)))
+}

@@ -1,0 +1,212 @@
+//! When a visit may be booked.
+
+use std::sync::Arc;
+
+use chrono::{Days, TimeDelta};
+
+use super::appointment::{neighbours, the_session_is_open};
+use super::boards::{CourseId, Look, Sought};
+use super::commands::{FindSlots, SlotsOf};
+use super::page::Page;
+use super::{App, Error, Scoped};
+use crate::domain::access::Caller;
+use crate::domain::appointment::Appointment;
+use crate::domain::booking::{Neighbours, PatientFacts, Timing, body_area_fits};
+use crate::domain::catalog::{BodyArea, GRID_MINUTES, MAX_VISIT_MINUTES, ResourceKind};
+use crate::domain::finding::{Board, Slot, SlotDay, SlotPlace, Starts, Wanted, find, slot_days, slots};
+use crate::domain::ids::{AppointmentId, ClinicId, PatientId, PracticeId, ResourceId};
+use crate::domain::series::Series;
+use crate::store::{PgConnection, appointment, resource, series};
+
+/// One page of an answer.
+#[derive(Debug, Clone)]
+pub enum FoundSlots {
+    /// Slot by slot.
+    Slots(Page<Slot, SlotPlace>),
+    /// Day by day.
+    Days(Page<SlotDay, SlotPlace>),
+}
+
+/// The visit that is looked for, as far as the request only refers to it.
+struct Target {
+    course: CourseId,
+    course_field: &'static str,
+    patient: Option<(PatientId, &'static str)>,
+    area: Option<BodyArea>,
+    session: Option<(Series, i32)>,
+}
+
+/// A search, the same on every board.
+struct Search<'a> {
+    look: &'a Look,
+    ask: &'a FindSlots,
+    timing: Timing<'a>,
+    patient: Option<PatientFacts>,
+    area: Option<BodyArea>,
+    spacing_days: Option<i64>,
+    neighbours: Option<Neighbours>,
+    moving: Option<&'a Appointment>,
+}
+
+impl App {
+    /// The starts at which a visit may be booked.
+    pub async fn find_slots(&self, caller: &Caller, scoped: Scoped<FindSlots>) -> Result<FoundSlots, Error> {
+        let practice = Self::tenant(caller, scoped.practice)?;
+        let ask = scoped.query;
+        let (target, moving) = self.target(practice, &ask).await?;
+        let clinics: Vec<(ClinicId, String)> =
+            ask.clinics.iter().enumerate().map(|(place, id)| (*id, format!("clinic_ids[{place}]"))).collect();
+        let sought = Sought {
+            clinics: &clinics,
+            course: target.course,
+            course_field: target.course_field,
+            patient: target.patient,
+            area: target.area,
+        };
+        let look = self.look(practice, &sought).await?;
+        self.are_practitioners(practice, &look, &ask.practitioners).await?;
+        body_area_fits(&look.course.treatment, target.area).map_err(|violation| Error::Refused(vec![violation]))?;
+        Ok(Search::new(&look, &ask, &target, moving.as_ref()).page())
+    }
+
+    async fn target(&self, practice: PracticeId, ask: &FindSlots) -> Result<(Target, Option<Appointment>), Error> {
+        if let (SlotsOf::Treatment { patient, treatment, area }, None) = (ask.of, ask.moving) {
+            return Ok((alone(patient, treatment, area), None));
+        }
+        let mut db = self.read().await?;
+        let moving = match ask.moving {
+            Some(id) => Some(moving(&mut db, practice, id).await?),
+            None => None,
+        };
+        let target = match ask.of {
+            SlotsOf::Treatment { patient, treatment, area } => alone(patient, treatment, area),
+            SlotsOf::Session { series: id, number } => {
+                let series =
+                    series::get(&mut db, practice, id).await?.ok_or_else(|| Error::not_found("session.series_id"))?;
+                the_session_is_open(&series, number, ask.moving)?;
+                Target {
+                    course: CourseId::Protocol(series.protocol, Some(series.protocol_version)),
+                    course_field: "session.series_id",
+                    patient: Some((series.patient, "session.series_id")),
+                    area: Some(series.area),
+                    session: Some((series, number)),
+                }
+            }
+        };
+        let patient = target.patient.map(|(patient, _)| patient);
+        if moving.as_ref().is_some_and(|moving| Some(moving.patient) != patient) {
+            return Err(Error::field("moving_appointment_id", "must be an appointment of the patient"));
+        }
+        Ok((target, moving))
+    }
+
+    /// Whether the practice has these practitioners. Those on a board are known; others may be out of use, or work
+    /// elsewhere, and then nothing is found.
+    pub(super) async fn are_practitioners(
+        &self,
+        practice: PracticeId,
+        look: &Look,
+        ids: &[ResourceId],
+    ) -> Result<(), Error> {
+        for (place, id) in ids.iter().enumerate() {
+            if !look.boards.iter().any(|board| board.has_practitioner(*id)) {
+                let found = resource::get(&mut *self.read().await?, practice, *id).await?;
+                if found.is_none_or(|resource| resource.kind != ResourceKind::Practitioner) {
+                    return Err(Error::not_found(format!("practitioner_ids[{place}]")));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn alone(patient: Option<PatientId>, treatment: crate::domain::ids::TreatmentId, area: Option<BodyArea>) -> Target {
+    Target {
+        course: CourseId::Treatment(treatment, None),
+        course_field: "treatment.treatment_id",
+        patient: patient.map(|patient| (patient, "treatment.patient_id")),
+        area,
+        session: None,
+    }
+}
+
+/// An appointment that is to be moved.
+async fn moving(db: &mut PgConnection, practice: PracticeId, id: AppointmentId) -> Result<Appointment, Error> {
+    let found = appointment::get(db, practice, id).await?.filter(Appointment::is_live);
+    found.ok_or_else(|| Error::not_found("moving_appointment_id"))
+}
+
+impl<'a> Search<'a> {
+    fn new(look: &'a Look, ask: &'a FindSlots, target: &'a Target, moving: Option<&'a Appointment>) -> Self {
+        let gone: Vec<AppointmentId> = moving.iter().map(|appointment| appointment.id).collect();
+        let patient = look.patient.clone().map(|mut patient| {
+            patient.forget(&gone);
+            patient
+        });
+        let gap = look.course.protocol.as_ref().map(|protocol| protocol.content.gap);
+        let treatment = &look.course.treatment;
+        Self {
+            look,
+            ask,
+            timing: Timing::new(treatment),
+            patient,
+            area: target.area,
+            spacing_days: gap.map(|gap| gap.minimum).or(treatment.content.spacing_days).map(i64::from),
+            neighbours: target
+                .session
+                .as_ref()
+                .zip(gap)
+                .map(|((series, number), gap)| neighbours(series, *number, i64::from(gap.maximum))),
+            moving,
+        }
+    }
+
+    fn page(&self) -> FoundSlots {
+        let (after, size) = (self.ask.page.after, self.ask.page.size);
+        // One more than the page holds tells whether there is a next one.
+        let most = usize::try_from(size).unwrap_or_default() + 1;
+        let found = self.look.boards.iter().map(|board| self.on(board));
+        if self.ask.by_day {
+            let mut days: Vec<SlotDay> =
+                found.flat_map(|(board, starts)| slot_days(&board, &starts, after, most)).collect();
+            days.sort_by_key(SlotDay::place);
+            FoundSlots::Days(Page::new(days, size, SlotDay::place))
+        } else {
+            let minutes = self.timing.present_minutes();
+            let mut all: Vec<Slot> =
+                found.flat_map(|(board, starts)| slots(&board, &starts, minutes, after, most)).collect();
+            all.sort_by_key(Slot::place);
+            FoundSlots::Slots(Page::new(all, size, Slot::place))
+        }
+    }
+
+    /// The starts on one board, with the part of the board that they are ticks of.
+    fn on(&self, board: &Arc<Board>) -> (Board, Starts) {
+        let Self { look, ask, timing, .. } = self;
+        let days = board.days.ticks_between(ask.first, ask.last);
+        // A visit may reach into the day after the last one.
+        let reach = i64::try_from(days.end).unwrap_or_default() + i64::from(MAX_VISIT_MINUTES / GRID_MINUTES);
+        let run = board.window.clip(i64::try_from(days.start).unwrap_or_default(), reach);
+        let mut board_part = board.cut(&run, &timing.needs);
+        if let Some(moving) = self.moving {
+            moving.occupied().for_each(|(resource, during)| board_part.mark(resource, during, false));
+        }
+        let notice = TimeDelta::minutes(i64::from(ask.starts.notice_minutes));
+        let end = ask.last.checked_add_days(Days::new(1)).unwrap_or(ask.last);
+        let wanted = Wanted {
+            timing,
+            patient: self.patient.as_ref(),
+            area: self.area,
+            spacing_days: self.spacing_days,
+            neighbours: self.neighbours,
+            earliest: (look.now + notice).max(board.zone.midnight(ask.first)),
+            latest: look.horizon_end.min(board.zone.midnight(end) - TimeDelta::microseconds(1)),
+            grid_minutes: ask.starts.grid_minutes,
+        };
+        let mut starts = find(&board_part, &wanted).with_one_of(&ask.practitioners, board_part.window);
+        if let Some(hours) = &ask.hours {
+            starts.keep(&board_part.days.visits_within(hours, timing.present_minutes()));
+        }
+        (board_part, starts)
+    }
+}

@@ -236,6 +236,7 @@ impl Practice {
             gap_target_days: 35,
             gap_maximum_days: 56,
             evidence: evidence(),
+            assessments: vec![],
         };
         let request = pb::PublishProtocolRequest { request_id: id(), content: Some(content), ..Default::default() };
         let protocol = catalog.publish_protocol(with(&token, request)).await?.into_inner().protocol.unwrap_or_default();

@@ -43,6 +43,7 @@ SELECT create_distributed_table('treatment_needs', 'practice_id', colocate_with 
 SELECT create_distributed_table('treatment_exposures', 'practice_id', colocate_with => 'practices');
 SELECT create_distributed_table('treatment_restrictions', 'practice_id', colocate_with => 'practices');
 SELECT create_distributed_table('protocols', 'practice_id', colocate_with => 'practices');
+SELECT create_distributed_table('protocol_assessments', 'practice_id', colocate_with => 'practices');
 
 SELECT create_distributed_table('patients', 'practice_id', colocate_with => 'practices');
 SELECT create_distributed_table('series', 'practice_id', colocate_with => 'practices');

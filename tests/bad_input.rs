@@ -48,6 +48,7 @@ fn refuses(rpc: &Rpc, leaf: &Leaf) -> (Vec<Value>, String) {
             let all = [999, -1, i32::MAX, i32::MIN, 0];
             all.iter().filter(|n| !zero || **n != 0).map(|n| Value::EnumNumber(*n)).collect()
         }
+        Kind::Bool if name == "before_first_session" => vec![Value::Bool(false)],
         Kind::Bool => Vec::new(),
         Kind::Int64 => vec![Value::I64(-1), Value::I64(i64::MIN)],
         Kind::Int32 => match name {
@@ -63,6 +64,10 @@ fn refuses(rpc: &Rpc, leaf: &Leaf) -> (Vec<Value>, String) {
             }
             name if name.starts_with("gap_") => {
                 return (numbers(&[0, -1, 731, i32::MAX, i32::MIN]), parent(".gap_minimum_days"));
+            }
+            "at_session" => numbers(&[0, -1, 7, 13, i32::MAX, i32::MIN]),
+            "minimum_days" | "target_days" | "maximum_days" => {
+                return (numbers(&[-1, 731, i32::MAX, i32::MIN]), parent(""));
             }
             "hours" | "days" => return (numbers(&[0, -1, 1001, i32::MAX, i32::MIN]), parent("")),
             name => panic!("teach this test the limits of {name}"),

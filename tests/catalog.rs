@@ -1,6 +1,7 @@
 //! Treatments and protocols: published in versions, never edited, and never contradicting themselves.
 
 use stipple::rpc::pb;
+use stipple::rpc::pb::assessment::Due;
 use tonic::{Code, Status};
 
 use crate::harness::World;
@@ -49,6 +50,17 @@ fn protocol_content(treatment: &str) -> pb::ProtocolContent {
         gap_target_days: 35,
         gap_maximum_days: 56,
         evidence: evidence(),
+        assessments: vec![],
+    }
+}
+
+fn publish_protocol(id: &str, etag: &str, content: pb::ProtocolContent) -> pb::PublishProtocolRequest {
+    pb::PublishProtocolRequest {
+        request_id: request_id(),
+        protocol_id: id.into(),
+        etag: etag.into(),
+        content: Some(content),
+        ..Default::default()
     }
 }
 
@@ -104,13 +116,7 @@ async fn a_protocol_is_published_in_versions_and_takes_the_treatment_as_it_then_
     let first = protocol(&world, &world.protocol, 0).await.unwrap();
     let etag = treatment(&world, &world.needling, 0).await.unwrap().etag;
     catalog.publish_treatment(publish(&world.needling, &etag, needling())).await.unwrap();
-    let next = |etag: &str, content| pb::PublishProtocolRequest {
-        request_id: request_id(),
-        protocol_id: world.protocol.clone(),
-        etag: etag.into(),
-        content: Some(content),
-        ..Default::default()
-    };
+    let next = |etag: &str, content| publish_protocol(&world.protocol, etag, content);
     let request = next(&first.etag, protocol_content(&world.needling));
     let second = catalog.publish_protocol(request.clone()).await.unwrap().into_inner().protocol.unwrap();
     assert_eq!((second.version, second.treatment_version), (2, 2));
@@ -145,11 +151,7 @@ async fn the_numbers_of_a_protocol_are_in_order() {
     for (change, refused) in changes {
         let mut content = protocol_content(&world.needling);
         change(&mut content);
-        let request = pb::PublishProtocolRequest {
-            request_id: request_id(),
-            content: Some(content.clone()),
-            ..Default::default()
-        };
+        let request = publish_protocol("", "", content.clone());
         match (world.manager.catalog().publish_protocol(request).await, refused) {
             (Ok(answer), None) => {
                 let made = answer.into_inner().protocol.unwrap();
@@ -160,6 +162,146 @@ async fn the_numbers_of_a_protocol_are_in_order() {
             (answer, _) => panic!("{content:?}: {answer:?}"),
         }
     }
+}
+
+fn after(minimum_days: i32, target_days: i32, maximum_days: i32) -> Due {
+    Due::AfterLastSession(pb::AfterLastSession { minimum_days, target_days, maximum_days })
+}
+
+/// One of each kind, neither in the order of their names nor in that of their days, each with an evidence of its own.
+fn assessments() -> Vec<pb::Assessment> {
+    let grades = [pb::EvidenceGrade::C, pb::EvidenceGrade::A, pb::EvidenceGrade::Own, pb::EvidenceGrade::B];
+    let due = [after(28, 56, 90), Due::AtSession(6), Due::BeforeFirstSession(true), after(0, 0, 730)];
+    let names = ["result", "at the last", "baseline", "result"];
+    let entries = names.into_iter().zip(due).zip(grades).enumerate().map(|(i, ((name, due), grade))| pb::Assessment {
+        name: name.into(),
+        due: Some(due),
+        evidence: Some(pb::Evidence {
+            source: format!("source {i}"),
+            grade: grade.into(),
+            rationale: format!("first\nthen {i}"),
+        }),
+    });
+    entries.collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_protocol_shows_its_assessments_as_they_were_published_version_by_version() {
+    let world = World::new().await;
+    let mut catalog = world.manager.catalog();
+    let plain = protocol(&world, &world.protocol, 0).await.unwrap();
+    let with = |assessments| pb::ProtocolContent { assessments, ..protocol_content(&world.needling) };
+    let all = with(assessments());
+    let request = publish_protocol(&world.protocol, &plain.etag, all.clone());
+    let second = catalog.publish_protocol(request.clone()).await.unwrap().into_inner().protocol.unwrap();
+    assert_eq!(second.content.as_ref(), Some(&all));
+    assert_eq!(catalog.publish_protocol(request).await.unwrap().into_inner().protocol.unwrap(), second);
+    let few = with(assessments().split_off(2));
+    let request = publish_protocol(&world.protocol, &second.etag, few.clone());
+    let third = catalog.publish_protocol(request).await.unwrap().into_inner().protocol.unwrap();
+    assert_eq!(third.content, Some(few));
+    let eight = with([assessments(), assessments()].concat());
+    let other = catalog.publish_protocol(publish_protocol("", "", eight.clone())).await.unwrap().into_inner();
+    let other = other.protocol.unwrap();
+    assert_eq!(other.content, Some(eight));
+
+    for (version, published) in [(1, &plain), (2, &second), (3, &third), (0, &third)] {
+        assert_eq!(&protocol(&world, &world.protocol, version).await.unwrap(), published, "version {version}");
+    }
+    let listed = catalog.list_protocols(pb::ListProtocolsRequest::default()).await.unwrap().into_inner();
+    // The server's clock stands, so that chance decides whose id comes first.
+    let mut published = [third, other];
+    published.sort_by(|a, b| a.protocol_id.cmp(&b.protocol_id));
+    assert_eq!(listed.protocols, published);
+    world.server.assert_clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_assessment_that_makes_no_sense_is_refused_by_the_name_of_its_field() {
+    let world = World::new().await;
+    let changes: [(&str, Change, &[&str]); 20] = [
+        ("none", |c| c.assessments.clear(), &[]),
+        ("nine", |c| c.assessments = vec![assessments().remove(0); 9], &["content.assessments"]),
+        ("no time", |c| c.assessments[1].due = None, &["content.assessments[1].due"]),
+        (
+            "not before the first session",
+            |c| c.assessments[2].due = Some(Due::BeforeFirstSession(false)),
+            &["content.assessments[2].before_first_session"],
+        ),
+        ("the first session", |c| c.assessments[1].due = Some(Due::AtSession(1)), &[]),
+        ("session 0", |c| c.assessments[1].due = Some(Due::AtSession(0)), &["content.assessments[1].at_session"]),
+        (
+            "a session beyond the maximum",
+            |c| c.assessments[1].due = Some(Due::AtSession(7)),
+            &["content.assessments[1].at_session"],
+        ),
+        (
+            "a session beyond a maximum that has become less",
+            |c| c.sessions_maximum = 5,
+            &["content.assessments[1].at_session"],
+        ),
+        (
+            "a session of a protocol whose counts are out of order",
+            |c| c.sessions_default = 7,
+            &["content.sessions_minimum"],
+        ),
+        ("at once", |c| c.assessments[0].due = Some(after(0, 0, 0)), &[]),
+        ("as late as can be", |c| c.assessments[0].due = Some(after(730, 730, 730)), &[]),
+        (
+            "too late",
+            |c| c.assessments[0].due = Some(after(28, 56, 731)),
+            &["content.assessments[0].after_last_session"],
+        ),
+        (
+            "before the last session",
+            |c| c.assessments[0].due = Some(after(-1, 56, 90)),
+            &["content.assessments[0].after_last_session"],
+        ),
+        (
+            "a target before the first day",
+            |c| c.assessments[0].due = Some(after(57, 56, 90)),
+            &["content.assessments[0].after_last_session"],
+        ),
+        (
+            "a target after the last day",
+            |c| c.assessments[0].due = Some(after(28, 91, 90)),
+            &["content.assessments[0].after_last_session"],
+        ),
+        ("no name", |c| c.assessments[3].name = " ".into(), &["content.assessments[3].name"]),
+        ("the longest name", |c| c.assessments[3].name = "ä".repeat(200), &[]),
+        ("a longer name", |c| c.assessments[3].name = "ä".repeat(201), &["content.assessments[3].name"]),
+        ("no evidence", |c| c.assessments[3].evidence = None, &["content.assessments[3].evidence"]),
+        (
+            "nothing at all, twice",
+            |c| c.assessments = vec![pb::Assessment::default(); 2],
+            &[
+                "content.assessments[0].name",
+                "content.assessments[0].due",
+                "content.assessments[0].evidence",
+                "content.assessments[1].name",
+                "content.assessments[1].due",
+                "content.assessments[1].evidence",
+            ],
+        ),
+    ];
+    for (what, change, refused) in changes {
+        let mut content = pb::ProtocolContent { assessments: assessments(), ..protocol_content(&world.needling) };
+        change(&mut content);
+        match world.manager.catalog().publish_protocol(publish_protocol("", "", content.clone())).await {
+            Ok(answer) => {
+                assert!(refused.is_empty(), "{what} was taken");
+                let made = answer.into_inner().protocol.unwrap();
+                assert_eq!(made.content.as_ref(), Some(&content), "{what}");
+                assert_eq!(protocol(&world, &made.protocol_id, 0).await.unwrap(), made, "{what}");
+            }
+            Err(status) => {
+                let told = (status.code(), reason(&status));
+                assert_eq!(told, (Code::InvalidArgument, "FIELD_INVALID".into()), "{what}: {status:?}");
+                assert_eq!(fields(&status), refused, "{what}: {status:?}");
+            }
+        }
+    }
+    world.server.assert_clean().await;
 }
 
 type Edit = fn(&mut pb::TreatmentContent);

@@ -231,6 +231,7 @@ async fn a_request_id_stands_for_one_request() {
         gap_target_days: 1,
         gap_maximum_days: 1,
         evidence: evidence(),
+        assessments: vec![],
     };
     let publish = pb::PublishProtocolRequest { request_id: id, content: Some(content), ..Default::default() };
     let another = world.manager.catalog().publish_protocol(publish).await.unwrap_err();

@@ -270,6 +270,39 @@ async fn a_visit_cannot_be_cancelled_without_what_it_takes_up_nor_freed_while_it
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_assessment_is_stored_only_if_it_is_due_in_exactly_one_way() {
+    let world = World::new().await;
+    let mut db = world.server.pool().acquire().await.unwrap();
+    for (columns, constraint) in [
+        ("0, 'before_first', NULL, NULL, NULL, NULL", None),
+        ("1, 'at_session', 12, NULL, NULL, NULL", None),
+        ("2, 'after_last', NULL, 0, 0, 730", None),
+        ("3, 'before_first', 1, NULL, NULL, NULL", Some("protocol_assessment_is_due_in_one_way")),
+        ("3, 'before_first', NULL, 1, 1, 1", Some("protocol_assessment_is_due_in_one_way")),
+        ("3, 'before_first', NULL, NULL, NULL, 1", Some("protocol_assessment_is_due_in_one_way")),
+        ("3, 'at_session', NULL, NULL, NULL, NULL", Some("protocol_assessment_is_due_in_one_way")),
+        ("3, 'at_session', 1, 1, 1, 1", Some("protocol_assessment_is_due_in_one_way")),
+        ("3, 'after_last', NULL, NULL, NULL, NULL", Some("protocol_assessment_is_due_in_one_way")),
+        ("3, 'after_last', NULL, 1, NULL, 1", Some("protocol_assessment_is_due_in_one_way")),
+        ("3, 'after_last', 1, 1, 1, 1", Some("protocol_assessment_is_due_in_one_way")),
+        ("3, 'sometimes', NULL, NULL, NULL, NULL", Some("protocol_assessment_due_kind_is_known")),
+        ("3, 'at_session', 13, NULL, NULL, NULL", Some("protocol_assessment_session_is_bounded")),
+        ("3, 'after_last', NULL, 2, 1, 3", Some("protocol_assessment_days_are_ordered")),
+        ("3, 'after_last', NULL, 1, 2, 731", Some("protocol_assessment_days_are_ordered")),
+        ("8, 'before_first', NULL, NULL, NULL, NULL", Some("protocol_assessment_position_is_bounded")),
+    ] {
+        let sql = format!(
+            "INSERT INTO protocol_assessments (practice_id, protocol_id, version, position, due_kind, at_session,
+                 minimum_days, target_days, maximum_days, name, source, grade, rationale)
+             SELECT practice_id, protocol_id, version, {columns}, 'a look', '', 'own', '' FROM protocols"
+        );
+        let written = db.execute(AssertSqlSafe(sql)).await;
+        let refused = written.err().map(|error| error.into_database_error().unwrap());
+        assert_eq!(refused.as_ref().and_then(|error| error.constraint()), constraint, "{columns}: {refused:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_range_without_an_end_or_with_both_ends_inside_is_not_stored() {
     let world = booked().await;
     for during in ["'[2030-01-01Z,infinity)'", "'[2030-01-01Z,2030-01-02Z]'", "'(2030-01-01Z,2030-01-02Z)'"] {

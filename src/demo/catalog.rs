@@ -1,5 +1,6 @@
 //! The default catalogue of a practice: treatments and protocols, each number with its source.
 
+mod assessments;
 mod rows;
 mod texts;
 
@@ -14,6 +15,7 @@ use crate::domain::catalog::{
     TreatmentContent,
 };
 use crate::domain::ids::{ProtocolId, TreatmentId};
+use assessments::assessments;
 use rows::{Forbids, NeedRow, PROTOCOLS, PhaseRow, ProtocolRow, TREATMENTS, TreatmentRow, WINDOWS};
 
 /// The treatments of the default catalogue.
@@ -207,6 +209,7 @@ fn protocol(row: &ProtocolRow, ids: &BTreeMap<Service, TreatmentId>) -> Result<P
             grade: row.grade,
             rationale: prose(texts::protocol_rationale(row.course))?,
         },
+        assessments: assessments()?,
     })
 }
 
@@ -215,6 +218,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+    use crate::domain::assessment::AssessmentDue;
 
     /// The protocols as the clinical sources give them: sessions, then gaps in days.
     const CLINICAL: [(Course, [i32; 3], [i32; 4]); 5] = [
@@ -227,6 +231,10 @@ mod tests {
 
     fn content(wanted: Service) -> TreatmentContent {
         treatments().unwrap().into_iter().find(|(service, _)| *service == wanted).unwrap().1
+    }
+
+    fn courses() -> Vec<(Course, ProtocolContent)> {
+        protocols(&TREATMENTS.iter().map(|row| (row.service, TreatmentId(Uuid::nil()))).collect()).unwrap()
     }
 
     /// Days after needling, and before it.
@@ -247,15 +255,23 @@ mod tests {
 
     #[test]
     fn the_protocols_are_those_of_the_clinical_sources() {
-        let ids = TREATMENTS.iter().map(|row| (row.service, TreatmentId(Uuid::nil()))).collect();
-        let found: Vec<_> = protocols(&ids)
-            .unwrap()
+        let found: Vec<_> = courses()
             .into_iter()
             .map(|(course, ProtocolContent { sessions: s, gap: g, .. })| {
                 (course, [s.minimum, s.default, s.maximum], [g.floor, g.minimum, g.target, g.maximum])
             })
             .collect();
         assert_eq!(found, CLINICAL);
+    }
+
+    #[test]
+    fn every_protocol_asks_for_photographs_before_at_session_3_and_when_the_result_shows() {
+        let after = AssessmentDue::AfterLast { minimum: 28, target: 56, maximum: 90 };
+        for (course, content) in courses() {
+            let due: Vec<_> = content.assessments.iter().map(|assessment| assessment.due).collect();
+            assert_eq!(due, [AssessmentDue::BeforeFirst, AssessmentDue::AtSession(3), after], "{course:?}");
+            assert!(content.sessions.minimum >= 3, "{course:?} has a session 3, however short its series");
+        }
     }
 
     #[test]

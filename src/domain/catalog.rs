@@ -2,6 +2,7 @@
 
 use chrono::TimeDelta;
 
+use super::assessment::Assessment;
 use super::ids::{ProtocolId, TreatmentId};
 use super::interval::{Instant, Interval};
 use super::named_enum;
@@ -344,6 +345,8 @@ pub struct ProtocolContent {
     pub gap: GapDays,
     /// Where the numbers come from.
     pub evidence: Evidence,
+    /// When to look at the result; none at a session beyond the maximum.
+    pub assessments: Vec<Assessment>,
 }
 
 /// How many sessions a series has: minimum, default and maximum, in ascending order.

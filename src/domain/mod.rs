@@ -9,6 +9,7 @@ pub mod zone;
 pub mod calendar;
 pub mod hours;
 
+pub mod assessment;
 pub mod catalog;
 
 pub mod booking;

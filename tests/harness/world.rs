@@ -157,7 +157,8 @@ impl World {
         answer.treatment.unwrap().treatment_id
     }
 
-    /// Publishes a new protocol of a treatment: 3 to 6 sessions, default 4; gaps 14 / 28 / 35 / 56 days.
+    /// Publishes a new protocol of a treatment: 3 to 6 sessions, default 4; gaps 14 / 28 / 35 / 56 days; no
+    /// assessments.
     pub async fn publish_protocol(&self, treatment: &str) -> String {
         let content = pb::ProtocolContent {
             name: "A series".into(),
@@ -170,6 +171,7 @@ impl World {
             gap_target_days: 35,
             gap_maximum_days: 56,
             evidence: evidence(),
+            assessments: vec![],
         };
         let request =
             pb::PublishProtocolRequest { request_id: request_id(), content: Some(content), ..Default::default() };

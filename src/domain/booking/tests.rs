@@ -141,6 +141,7 @@ proptest! {
             sessions: SessionCounts::new(2, 2, 3).unwrap(),
             gap: GapDays::new(1, minimum, minimum, maximum).unwrap(),
             evidence: evidence(),
+            assessments: vec![],
         };
         let mut morning = at(0);
         let sessions: Vec<SessionRequest> = days

@@ -92,7 +92,21 @@ fn version(fields: &mut Fields, version: i32) -> Option<Option<i32>> {
     fields.some("version", known, "must be a version, or 0 for the highest")
 }
 
-/// Where the numbers of a restriction or a protocol come from.
+/// The entries of a list of bounded length, each parsed with its own path; all of them, so that all faults are noted.
+fn each<M, T>(
+    fields: &mut Fields,
+    field: &str,
+    entries: &[M],
+    most: usize,
+    parse: impl Fn(&mut Fields, &str, &M) -> Option<T>,
+) -> Option<Vec<T>> {
+    fields.at_most(field, entries.len(), most)?;
+    let parsed: Vec<Option<T>> =
+        entries.iter().enumerate().map(|(i, entry)| parse(fields, &format!("{field}[{i}]"), entry)).collect();
+    parsed.into_iter().collect()
+}
+
+/// Where the numbers of a restriction, a protocol or an assessment come from.
 fn evidence(fields: &mut Fields, field: &str, evidence: Option<&pb::Evidence>) -> Option<Evidence> {
     let pb::Evidence { source, grade, rationale } = fields.some(field, evidence, "is required")?;
     let source = fields.prose(&format!("{field}.source"), source);

@@ -1,12 +1,14 @@
 //! Protocols, from messages and to messages.
 
-use super::{evidence, replaces, version};
+use super::{each, evidence, replaces, version};
 use crate::app::commands::{PageOf, Publish, PublishProtocol, VersionOf};
 use crate::app::{Command, Error, Scoped};
-use crate::domain::catalog::{GapDays, Protocol, ProtocolContent, SessionCounts};
+use crate::domain::assessment::{Assessment, AssessmentDue, MAX_ASSESSMENTS};
+use crate::domain::catalog::{GapDays, MAX_SESSIONS, Protocol, ProtocolContent, SessionCounts};
 use crate::domain::ids::ProtocolId;
 use crate::rpc::page::Query;
 use crate::rpc::parse::{Fields, Head, scoped};
+use crate::rpc::pb::assessment::Due;
 use crate::rpc::{pb, render};
 
 pub fn parse_publish(message: pb::PublishProtocolRequest) -> Result<Command<PublishProtocol>, Error> {
@@ -31,6 +33,7 @@ fn content(fields: &mut Fields, content: Option<&pb::ProtocolContent>) -> Option
         gap_target_days,
         gap_maximum_days,
         evidence: source,
+        assessments,
     } = fields.some("content", content, "is required")?;
     let name = fields.label("content.name", name);
     let treatment = fields.id("content.treatment_id", treatment_id);
@@ -45,7 +48,46 @@ fn content(fields: &mut Fields, content: Option<&pb::ProtocolContent>) -> Option
         "must be 1 <= floor <= minimum <= target <= maximum <= 730",
     );
     let evidence = evidence(fields, "content.evidence", source.as_ref());
-    Some(ProtocolContent { name: name?, treatment: treatment?, sessions: sessions?, gap: gap?, evidence: evidence? })
+    // Where the counts are malformed, that is said once: an assessment is then held to what any protocol may have.
+    let most = sessions.map_or(MAX_SESSIONS, |sessions| sessions.maximum);
+    let assessments = each(fields, "content.assessments", assessments, MAX_ASSESSMENTS, |fields, field, entry| {
+        assessment(fields, field, entry, most)
+    });
+    Some(ProtocolContent {
+        name: name?,
+        treatment: treatment?,
+        sessions: sessions?,
+        gap: gap?,
+        evidence: evidence?,
+        assessments: assessments?,
+    })
+}
+
+fn assessment(fields: &mut Fields, field: &str, assessment: &pb::Assessment, most_sessions: i32) -> Option<Assessment> {
+    let pb::Assessment { name, due, evidence: source } = assessment;
+    let name = fields.label(&format!("{field}.name"), name);
+    let due = match due {
+        Some(Due::BeforeFirstSession(before)) => fields.some(
+            &format!("{field}.before_first_session"),
+            before.then_some(AssessmentDue::BeforeFirst),
+            "must be true, or at_session or after_last_session must be set instead",
+        ),
+        Some(Due::AtSession(number)) => {
+            fields.within(&format!("{field}.at_session"), *number, 1, most_sessions).map(AssessmentDue::AtSession)
+        }
+        Some(Due::AfterLastSession(pb::AfterLastSession { minimum_days, target_days, maximum_days })) => fields.some(
+            &format!("{field}.after_last_session"),
+            AssessmentDue::after_last(*minimum_days, *target_days, *maximum_days),
+            "must be 0 <= minimum_days <= target_days <= maximum_days <= 730",
+        ),
+        None => fields.some(
+            &format!("{field}.due"),
+            None,
+            "must be set: before_first_session, at_session or after_last_session",
+        ),
+    };
+    let evidence = evidence(fields, &format!("{field}.evidence"), source.as_ref());
+    Some(Assessment { name: name?, due: due?, evidence: evidence? })
 }
 
 pub fn parse_get(message: pb::GetProtocolRequest) -> Result<Scoped<VersionOf<ProtocolId>>, Error> {
@@ -77,7 +119,7 @@ pub fn rendered(protocol: &Protocol) -> pb::Protocol {
 }
 
 fn rendered_content(content: &ProtocolContent) -> pb::ProtocolContent {
-    let ProtocolContent { name, treatment, sessions, gap, evidence } = content;
+    let ProtocolContent { name, treatment, sessions, gap, evidence, assessments } = content;
     pb::ProtocolContent {
         name: name.as_str().to_owned(),
         treatment_id: treatment.to_string(),
@@ -89,5 +131,20 @@ fn rendered_content(content: &ProtocolContent) -> pb::ProtocolContent {
         gap_target_days: gap.target,
         gap_maximum_days: gap.maximum,
         evidence: Some(render::evidence(evidence)),
+        assessments: assessments.iter().map(rendered_assessment).collect(),
     }
+}
+
+fn rendered_assessment(assessment: &Assessment) -> pb::Assessment {
+    let Assessment { name, due, evidence } = assessment;
+    let due = match *due {
+        AssessmentDue::BeforeFirst => Due::BeforeFirstSession(true),
+        AssessmentDue::AtSession(number) => Due::AtSession(number),
+        AssessmentDue::AfterLast { minimum, target, maximum } => Due::AfterLastSession(pb::AfterLastSession {
+            minimum_days: minimum,
+            target_days: target,
+            maximum_days: maximum,
+        }),
+    };
+    pb::Assessment { name: name.as_str().to_owned(), due: Some(due), evidence: Some(render::evidence(evidence)) }
 }

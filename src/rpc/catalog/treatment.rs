@@ -1,6 +1,6 @@
 //! Treatments, from messages and to messages.
 
-use super::{evidence, replaces, version};
+use super::{each, evidence, replaces, version};
 use crate::app::commands::{PageOf, Publish, PublishTreatment, VersionOf};
 use crate::app::{Command, Error, Scoped};
 use crate::domain::catalog::{
@@ -51,20 +51,6 @@ fn content(fields: &mut Fields, content: Option<&pb::TreatmentContent>) -> Optio
         exposures: exposures?,
         restrictions: restrictions?,
     })
-}
-
-/// The entries of a list of bounded length, each parsed with its own path; all of them, so that all faults are noted.
-fn each<M, T>(
-    fields: &mut Fields,
-    field: &str,
-    entries: &[M],
-    most: usize,
-    parse: impl Fn(&mut Fields, &str, &M) -> Option<T>,
-) -> Option<Vec<T>> {
-    fields.at_most(field, entries.len(), most)?;
-    let parsed: Vec<Option<T>> =
-        entries.iter().enumerate().map(|(i, entry)| parse(fields, &format!("{field}[{i}]"), entry)).collect();
-    parsed.into_iter().collect()
 }
 
 fn phase(fields: &mut Fields, field: &str, phase: &pb::Phase) -> Option<Phase> {

@@ -1,14 +1,58 @@
-//! Protocols.
+//! Protocols, each whole in one statement.
 
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::evidence;
+use crate::domain::assessment::{Assessment, AssessmentDue};
 use crate::domain::catalog::{GapDays, Protocol, ProtocolContent, SessionCounts};
 use crate::domain::ids::{PracticeId, ProtocolId, TreatmentId};
 use crate::domain::interval::Instant;
 use crate::store::error::expect_rows;
 use crate::store::{StoreError, read};
+
+/// How the ways in which an assessment is due are stored.
+const BEFORE_FIRST: &str = "before_first";
+const AT_SESSION: &str = "at_session";
+const AFTER_LAST: &str = "after_last";
+
+/// Selects rows of protocols whole; what `$from` picks from the table is known as `p`. The assessments come as arrays
+/// in parallel, all in the order of the one sorted subquery.
+macro_rules! select {
+    ($from:tt, $($argument:expr),+ $(,)?) => {
+        sqlx::query_as!(
+            Row,
+            r#"SELECT p.protocol_id, p.version, p.name, p.treatment_id, p.treatment_version, p.sessions_minimum,
+                      p.sessions_default, p.sessions_maximum, p.gap_floor_days, p.gap_minimum_days, p.gap_target_days,
+                      p.gap_maximum_days, p.source, p.grade, p.rationale, p.published_revision, p.published_at,
+                      a.assessments AS "assessments!: Vec<String>", a.due_kinds AS "due_kinds!: Vec<String>",
+                      a.at_sessions AS "at_sessions!: Vec<Option<i32>>",
+                      a.due_minimums AS "due_minimums!: Vec<Option<i32>>",
+                      a.due_targets AS "due_targets!: Vec<Option<i32>>",
+                      a.due_maximums AS "due_maximums!: Vec<Option<i32>>",
+                      a.due_sources AS "due_sources!: Vec<String>", a.due_grades AS "due_grades!: Vec<String>",
+                      a.due_rationales AS "due_rationales!: Vec<String>"
+               FROM "# + $from + r#" AS p
+               CROSS JOIN LATERAL (
+                   SELECT coalesce(array_agg(name), '{}') AS assessments,
+                          coalesce(array_agg(due_kind), '{}') AS due_kinds,
+                          coalesce(array_agg(at_session), '{}') AS at_sessions,
+                          coalesce(array_agg(minimum_days), '{}') AS due_minimums,
+                          coalesce(array_agg(target_days), '{}') AS due_targets,
+                          coalesce(array_agg(maximum_days), '{}') AS due_maximums,
+                          coalesce(array_agg(source), '{}') AS due_sources,
+                          coalesce(array_agg(grade), '{}') AS due_grades,
+                          coalesce(array_agg(rationale), '{}') AS due_rationales
+                   FROM (SELECT * FROM protocol_assessments AS c
+                         WHERE c.practice_id = p.practice_id AND c.protocol_id = p.protocol_id
+                           AND c.version = p.version
+                         ORDER BY position) AS ordered
+               ) AS a
+               ORDER BY p.protocol_id, p.version"#,
+            $($argument),+
+        )
+    };
+}
 
 /// A protocol in one version; none stands for the highest.
 pub async fn protocol(
@@ -17,14 +61,10 @@ pub async fn protocol(
     protocol: ProtocolId,
     version: Option<i32>,
 ) -> Result<Option<Protocol>, StoreError> {
-    let row = sqlx::query_as!(
-        Row,
-        "SELECT protocol_id, version, name, treatment_id, treatment_version, sessions_minimum, sessions_default,
-                sessions_maximum, gap_floor_days, gap_minimum_days, gap_target_days, gap_maximum_days, source, grade,
-                rationale, published_revision, published_at
-         FROM protocols
-         WHERE practice_id = $1 AND protocol_id = $2 AND ($3::integer IS NULL OR version = $3)
-         ORDER BY version DESC LIMIT 1",
+    let row = select!(
+        "(SELECT * FROM protocols
+          WHERE practice_id = $1 AND protocol_id = $2 AND ($3::integer IS NULL OR version = $3)
+          ORDER BY version DESC LIMIT 1)",
         practice.0,
         protocol.0,
         version
@@ -39,15 +79,10 @@ pub async fn list_protocols(
     after: Option<ProtocolId>,
     limit: i64,
 ) -> Result<Vec<Protocol>, StoreError> {
-    let rows = sqlx::query_as!(
-        Row,
-        "SELECT DISTINCT ON (protocol_id)
-                protocol_id, version, name, treatment_id, treatment_version, sessions_minimum, sessions_default,
-                sessions_maximum, gap_floor_days, gap_minimum_days, gap_target_days, gap_maximum_days, source, grade,
-                rationale, published_revision, published_at
-         FROM protocols
-         WHERE practice_id = $1 AND ($2::uuid IS NULL OR protocol_id > $2)
-         ORDER BY protocol_id, version DESC LIMIT $3",
+    let rows = select!(
+        "(SELECT DISTINCT ON (protocol_id) * FROM protocols
+          WHERE practice_id = $1 AND ($2::uuid IS NULL OR protocol_id > $2)
+          ORDER BY protocol_id, version DESC LIMIT $3)",
         practice.0,
         after.map(|id| id.0),
         limit
@@ -55,13 +90,13 @@ pub async fn list_protocols(
     rows.fetch_all(db).await?.into_iter().map(Row::read).collect()
 }
 
-/// Inserts a new version of a protocol.
+/// Inserts a new version of a protocol, with its assessments.
 pub async fn insert_protocol(
     db: &mut PgConnection,
     practice: PracticeId,
     protocol: &Protocol,
 ) -> Result<(), StoreError> {
-    let ProtocolContent { name, treatment, sessions, gap, evidence } = &protocol.content;
+    let ProtocolContent { name, treatment, sessions, gap, evidence, assessments } = &protocol.content;
     let done = sqlx::query!(
         "INSERT INTO protocols (practice_id, protocol_id, version, name, treatment_id, treatment_version,
                                 sessions_minimum, sessions_default, sessions_maximum, gap_floor_days, gap_minimum_days,
@@ -87,7 +122,77 @@ pub async fn insert_protocol(
         protocol.published_revision,
         protocol.published_at
     );
-    expect_rows("insert protocol", 1, &done.execute(db).await?)
+    expect_rows("insert protocol", 1, &done.execute(&mut *db).await?)?;
+    insert_assessments(db, (practice, protocol.id, protocol.version), assessments).await
+}
+
+async fn insert_assessments(
+    db: &mut PgConnection,
+    (practice, protocol, version): (PracticeId, ProtocolId, i32),
+    assessments: &[Assessment],
+) -> Result<(), StoreError> {
+    if assessments.is_empty() {
+        return Ok(());
+    }
+    let positions: Vec<i16> = (0..).zip(assessments).map(|(position, _)| position).collect();
+    let texts = |of: fn(&Assessment) -> &str| -> Vec<&str> { assessments.iter().map(of).collect() };
+    let due: Vec<StoredDue> = assessments.iter().map(|assessment| StoredDue::of(assessment.due)).collect();
+    let numbers = |of: fn(&StoredDue) -> Option<i32>| -> Vec<Option<i32>> { due.iter().map(of).collect() };
+    let kinds: Vec<&str> = due.iter().map(|due| due.kind).collect();
+    let done = sqlx::query!(
+        "INSERT INTO protocol_assessments (practice_id, protocol_id, version, position, name, due_kind, at_session,
+                                           minimum_days, target_days, maximum_days, source, grade, rationale)
+         SELECT $1, $2, $3, * FROM UNNEST($4::smallint[], $5::text[], $6::text[], $7::integer[], $8::integer[],
+                                          $9::integer[], $10::integer[], $11::text[], $12::text[], $13::text[])",
+        practice.0,
+        protocol.0,
+        version,
+        &positions,
+        &texts(|a| a.name.as_str()) as &[&str],
+        &kinds as &[&str],
+        &numbers(|due| due.session) as &[Option<i32>],
+        &numbers(|due| due.minimum) as &[Option<i32>],
+        &numbers(|due| due.target) as &[Option<i32>],
+        &numbers(|due| due.maximum) as &[Option<i32>],
+        &texts(|a| a.evidence.source.as_str()) as &[&str],
+        &texts(|a| a.evidence.grade.as_str()) as &[&str],
+        &texts(|a| a.evidence.rationale.as_str()) as &[&str]
+    );
+    expect_rows("insert assessments", assessments.len(), &done.execute(db).await?)
+}
+
+/// When an assessment is due, as its row says it: a kind, and the columns of that kind.
+struct StoredDue<'a> {
+    kind: &'a str,
+    session: Option<i32>,
+    minimum: Option<i32>,
+    target: Option<i32>,
+    maximum: Option<i32>,
+}
+
+impl StoredDue<'_> {
+    const fn of(due: AssessmentDue) -> Self {
+        let (kind, session, minimum, target, maximum) = match due {
+            AssessmentDue::BeforeFirst => (BEFORE_FIRST, None, None, None, None),
+            AssessmentDue::AtSession(number) => (AT_SESSION, Some(number), None, None, None),
+            AssessmentDue::AfterLast { minimum, target, maximum } => {
+                (AFTER_LAST, None, Some(minimum), Some(target), Some(maximum))
+            }
+        };
+        Self { kind, session, minimum, target, maximum }
+    }
+
+    fn read(&self) -> Result<AssessmentDue, StoreError> {
+        let due = match (self.kind, self.session, self.minimum, self.target, self.maximum) {
+            (BEFORE_FIRST, None, None, None, None) => Some(AssessmentDue::BeforeFirst),
+            (AT_SESSION, Some(number), None, None, None) => Some(AssessmentDue::AtSession(number)),
+            (AFTER_LAST, None, Some(minimum), Some(target), Some(maximum)) => {
+                AssessmentDue::after_last(minimum, target, maximum)
+            }
+            _ => None,
+        };
+        due.ok_or(StoreError::Corrupt("time of an assessment"))
+    }
 }
 
 struct Row {
@@ -108,6 +213,15 @@ struct Row {
     rationale: String,
     published_revision: i64,
     published_at: Instant,
+    assessments: Vec<String>,
+    due_kinds: Vec<String>,
+    at_sessions: Vec<Option<i32>>,
+    due_minimums: Vec<Option<i32>>,
+    due_targets: Vec<Option<i32>>,
+    due_maximums: Vec<Option<i32>>,
+    due_sources: Vec<String>,
+    due_grades: Vec<String>,
+    due_rationales: Vec<String>,
 }
 
 impl Row {
@@ -126,7 +240,25 @@ impl Row {
                 sessions: sessions.ok_or(StoreError::Corrupt("session counts"))?,
                 gap: gap.ok_or(StoreError::Corrupt("gap"))?,
                 evidence: evidence(&self.source, &self.grade, &self.rationale)?,
+                assessments: self.assessments()?,
             },
         })
+    }
+
+    fn assessments(&self) -> Result<Vec<Assessment>, StoreError> {
+        let days = self.due_minimums.iter().zip(&self.due_targets).zip(&self.due_maximums);
+        let due = self.due_kinds.iter().zip(&self.at_sessions).zip(days);
+        let evidences = self.due_sources.iter().zip(self.due_grades.iter().zip(&self.due_rationales));
+        let assessments = self.assessments.iter().zip(due).zip(evidences).map(
+            |((name, ((kind, session), ((minimum, target), maximum))), (source, (grade, rationale)))| {
+                let (session, minimum, target, maximum) = (*session, *minimum, *target, *maximum);
+                Ok(Assessment {
+                    name: read::label(name)?,
+                    due: StoredDue { kind, session, minimum, target, maximum }.read()?,
+                    evidence: evidence(source, grade, rationale)?,
+                })
+            },
+        );
+        assessments.collect()
     }
 }

@@ -4,6 +4,7 @@
 //! What is kept only ever answers questions. A booking is decided on facts that are read under the practice's lock, so
 //! that a board that is out of date could make a question come out wrong, never a booking.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -160,9 +161,8 @@ impl App {
         let horizon_end = standing.horizon_end(now);
         let known = self.boards.get(practice_id).map(|known| Known::clone(&known));
         let mut known = up_to_date(&mut db, practice_id, known, standing.revision).await?;
-        if !known.courses.contains_key(&sought.course) {
-            let course = course(&mut db, practice_id, sought).await?;
-            known.courses.insert(sought.course, Arc::new(course));
+        if let Entry::Vacant(place) = known.courses.entry(sought.course) {
+            place.insert(Arc::new(course(&mut db, practice_id, sought).await?));
         }
         for (id, field) in sought.clinics {
             let until = horizon_end + TimeDelta::minutes(i64::from(MAX_VISIT_MINUTES));
@@ -262,7 +262,9 @@ async fn up_to_date(
     taken.sort_by_key(|(_, _, live)| *live);
     for board in known.boards.values_mut() {
         let board = Arc::make_mut(board);
-        taken.iter().for_each(|(resource, during, live)| board.mark(*resource, *during, *live));
+        for (resource, during, live) in &taken {
+            board.mark(*resource, *during, *live);
+        }
     }
     known.revision = revision;
     Ok(known)

@@ -4,7 +4,7 @@ use chrono::NaiveDate;
 
 use crate::domain::access::Role;
 use crate::domain::catalog::{Activity, BodyArea, ProtocolContent, Qualification, ResourceKind, TreatmentContent};
-use crate::domain::finding::SlotPlace;
+use crate::domain::finding::{SlotPlace, Times};
 use crate::domain::hours::{Stretch, Week};
 use crate::domain::ids::{
     AppointmentId, ClinicId, ClosureId, PatientId, ProtocolId, ResourceId, SeriesId, TimeOffId, TokenId, TreatmentId,
@@ -284,8 +284,8 @@ pub struct FindSlots {
     pub first: NaiveDate,
     /// The last day at the clinic.
     pub last: NaiveDate,
-    /// When the patient can come; none for any time.
-    pub hours: Option<Week>,
+    /// When the patient can come.
+    pub times: Times,
     /// When it may begin.
     pub starts: StartRules,
     /// An appointment that is taken as gone.

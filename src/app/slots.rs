@@ -11,7 +11,7 @@ use super::page::Page;
 use super::{App, Error, Scoped};
 use crate::domain::access::Caller;
 use crate::domain::appointment::Appointment;
-use crate::domain::booking::{Neighbours, PatientFacts, Timing, body_area_fits};
+use crate::domain::booking::{Neighbours, PatientFacts, Timing, body_area_misfit};
 use crate::domain::catalog::{BodyArea, GRID_MINUTES, MAX_VISIT_MINUTES, ResourceKind};
 use crate::domain::finding::{Board, Slot, SlotDay, SlotPlace, Starts, Wanted, find, slot_days, slots};
 use crate::domain::ids::{AppointmentId, ClinicId, PatientId, PracticeId, ResourceId};
@@ -65,7 +65,9 @@ impl App {
         };
         let look = self.look(practice, &sought).await?;
         self.are_practitioners(practice, &look, &ask.practitioners).await?;
-        body_area_fits(&look.course.treatment, target.area).map_err(|violation| Error::Refused(vec![violation]))?;
+        if let Some(violation) = body_area_misfit(&look.course.treatment, target.area) {
+            return Err(Error::Refused(vec![violation]));
+        }
         Ok(Search::new(&look, &ask, &target, moving.as_ref()).page())
     }
 
@@ -204,8 +206,8 @@ impl<'a> Search<'a> {
             grid_minutes: ask.starts.grid_minutes,
         };
         let mut starts = find(&board_part, &wanted).with_one_of(&ask.practitioners, board_part.window);
-        if let Some(hours) = &ask.hours {
-            starts.keep(&board_part.days.visits_within(hours, timing.present_minutes()));
+        if ask.times.names_weekdays() || ask.times.names_parts() {
+            starts.keep(&board_part.days.visits_within(&ask.times.week(), timing.present_minutes()));
         }
         (board_part, starts)
     }

@@ -10,8 +10,7 @@ use crate::app::commands::{FindSlots, SlotsOf, StartRules};
 use crate::app::slots::FoundSlots;
 use crate::app::{Error, Scoped};
 use crate::domain::catalog::{GRID_MINUTES, MAX_SESSIONS};
-use crate::domain::finding::{MAX_TIMES, Slot, SlotDay, TimesOfDay, week_of};
-use crate::domain::hours::Week;
+use crate::domain::finding::{MAX_TIMES, Slot, SlotDay, Times, TimesOfDay};
 use crate::domain::ids::{AppointmentId, ResourceId};
 
 /// Most calendar days that one search covers.
@@ -58,7 +57,7 @@ pub fn parse(message: pb::FindSlotsRequest) -> Result<(Query, Scoped<FindSlots>)
     let clinics = fields.distinct_ids("clinic_ids", &clinic_ids, MAX_CLINICS);
     let practitioners = fields.distinct_ids::<ResourceId>("practitioner_ids", &practitioner_ids, MAX_PRACTITIONERS);
     let days = parse_days(&mut fields, &start_date, &end_date);
-    let hours = parse_hours(&mut fields, "", &weekdays, &hours);
+    let times = parse_times(&mut fields, "", &weekdays, &hours);
     let starts = parse_starts(&mut fields, "", start_grid_minutes, minimum_notice_minutes);
     let moving = fields.optional_id::<AppointmentId>("moving_appointment_id", &moving_appointment_id);
     let by_day = match pb::SlotView::try_from(view) {
@@ -75,7 +74,7 @@ pub fn parse(message: pb::FindSlotsRequest) -> Result<(Query, Scoped<FindSlots>)
             practitioners: practitioners?,
             first,
             last,
-            hours: hours?,
+            times: times?,
             starts: starts?,
             moving: moving?,
             by_day: by_day?,
@@ -113,40 +112,21 @@ fn parse_days(fields: &mut Fields, first: &str, last: &str) -> Option<(NaiveDate
     fields.some("end_date", short.then_some((first, last)), "must be within 400 days, start_date included")
 }
 
-/// When the patient can come; none where the request leaves both lists empty.
-pub fn parse_hours(
-    fields: &mut Fields,
-    path: &str,
-    weekdays: &[i32],
-    hours: &[pb::TimesOfDay],
-) -> Option<Option<Week>> {
-    let (weekdays, times) = parse_times(fields, path, weekdays, hours)?;
-    if weekdays.is_empty() && times.is_empty() {
-        return Some(None);
-    }
-    let week = week_of(&weekdays, &times);
-    fields.some(&format!("{path}hours"), week, "must not overlap").map(Some)
-}
-
-/// Weekdays, and parts of the day.
-fn parse_times(
-    fields: &mut Fields,
-    path: &str,
-    weekdays: &[i32],
-    hours: &[pb::TimesOfDay],
-) -> Option<(Vec<chrono::Weekday>, Vec<TimesOfDay>)> {
+/// When the patient can come.
+pub fn parse_times(fields: &mut Fields, path: &str, weekdays: &[i32], hours: &[pb::TimesOfDay]) -> Option<Times> {
     let days = fields.at_most(&format!("{path}weekdays"), weekdays.len(), 7).and_then(|()| {
         let days = weekdays.iter().enumerate();
         let days: Vec<_> = days.map(|(place, day)| fields.weekday(&format!("{path}weekdays[{place}]"), *day)).collect();
         days.into_iter().collect::<Option<Vec<_>>>()
     });
-    let times = fields.at_most(&format!("{path}hours"), hours.len(), MAX_TIMES).and_then(|()| {
-        let times = hours.iter().enumerate();
-        let times: Vec<_> =
-            times.map(|(place, part)| parse_part(fields, &format!("{path}hours[{place}]"), part)).collect();
-        times.into_iter().collect::<Option<Vec<_>>>()
+    let parts = fields.at_most(&format!("{path}hours"), hours.len(), MAX_TIMES).and_then(|()| {
+        let parts = hours.iter().enumerate();
+        let parts: Vec<_> =
+            parts.map(|(place, part)| parse_part(fields, &format!("{path}hours[{place}]"), part)).collect();
+        parts.into_iter().collect::<Option<Vec<_>>>()
     });
-    Some((days?, times?))
+    let times = Times::new(days?, parts?);
+    fields.some(&format!("{path}hours"), times, "must not overlap")
 }
 
 fn parse_part(fields: &mut Fields, path: &str, part: &pb::TimesOfDay) -> Option<TimesOfDay> {

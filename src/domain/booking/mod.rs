@@ -11,7 +11,7 @@ mod timing;
 use chrono::{NaiveDate, TimeDelta};
 
 pub use facts::{Busy, ClinicFacts, Facts, PatientFacts, PatientVisit, ResourceFacts, SpacingWindow};
-pub use rules::body_area_fits;
+pub use rules::body_area_misfit;
 pub use timing::{ActivityWindow, Occupied, PlannedVisit, Timing, WindowRole, booked_phases};
 
 use super::catalog::{BodyArea, GRID_MINUTES, ProtocolContent, Treatment};

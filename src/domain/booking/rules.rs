@@ -79,7 +79,7 @@ pub fn decide(
     let mut checks = desk.time_checks();
     checks.extend(desk.series_checks());
     checks.extend(desk.patient_checks());
-    let mut refusal: Refusal = body_area_fits(treatment, request.area).err().into_iter().collect();
+    let mut refusal: Refusal = body_area_misfit(treatment, request.area).into_iter().collect();
     refusal.extend(desk.violations(&checks));
 
     match desk.serving(request.start) {
@@ -92,14 +92,14 @@ pub fn decide(
     }
 }
 
-/// Whether a body area is named exactly if the treatment needles.
-pub fn body_area_fits(treatment: &Treatment, area: Option<BodyArea>) -> Result<(), Violation> {
+/// What is wrong where a body area is not named exactly if the treatment needles.
+pub fn body_area_misfit(treatment: &Treatment, area: Option<BodyArea>) -> Option<Violation> {
     let text = match (treatment.content.spacing_days.is_some(), area) {
         (true, None) => "the treatment needles: name the body area",
         (false, Some(_)) => "the treatment does not needle: leave the body area out",
-        (true, Some(_)) | (false, None) => return Ok(()),
+        (true, Some(_)) | (false, None) => return None,
     };
-    Err(Violation::new(Rule::BodyAreaMismatch, text))
+    Some(Violation::new(Rule::BodyAreaMismatch, text))
 }
 
 impl<'a> Desk<'a> {

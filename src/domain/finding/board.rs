@@ -92,6 +92,7 @@ impl Board {
     }
 
     /// The part of the board around a run of its ticks, with those resources that may serve one of the needs.
+    #[must_use]
     pub fn cut(&self, run: &Range<usize>, needs: &[&Need]) -> Self {
         let cut = Cut::new(self.window, run);
         let rows = self.resources.iter().filter(|row| needs.iter().any(|need| row.is_qualified(need)));

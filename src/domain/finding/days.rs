@@ -27,14 +27,14 @@ pub struct Day {
 pub struct Days {
     zone: Zone,
     window: Window,
-    days: Vec<Day>,
+    in_order: Vec<Day>,
 }
 
 impl Days {
     /// The days of a window.
     pub fn new(zone: Zone, window: Window) -> Self {
-        let mut days = Vec::new();
-        let Some(span) = window.span() else { return Self { zone, window, days } };
+        let mut in_order = Vec::new();
+        let Some(span) = window.span() else { return Self { zone, window, in_order } };
         let mut date = zone.day(span.start());
         let mut start = zone.midnight(date);
         while start < span.end() {
@@ -42,27 +42,27 @@ impl Days {
             let end = zone.midnight(next);
             let (first, last) = (window.tick_from(start), window.tick_from(end));
             let even = end - start == TimeDelta::days(1) && zone.local(start).time() == NaiveTime::MIN;
-            days.push(Day { date, ticks: window.clip(first, last), even: even.then_some(first) });
+            in_order.push(Day { date, ticks: window.clip(first, last), even: even.then_some(first) });
             (date, start) = (next, end);
         }
-        Self { zone, window, days }
+        Self { zone, window, in_order }
     }
 
     /// Bytes that they take.
     pub fn bytes(&self) -> usize {
-        self.days.len() * size_of::<Day>()
+        self.in_order.len() * size_of::<Day>()
     }
 
     /// All of them.
     pub fn all(&self) -> &[Day] {
-        &self.days
+        &self.in_order
     }
 
     /// Those from one date to another, both inclusive.
     pub fn between(&self, first: NaiveDate, last: NaiveDate) -> &[Day] {
-        let from = self.days.partition_point(|day| day.date < first);
-        let to = self.days.partition_point(|day| day.date <= last);
-        self.days.get(from..to).unwrap_or_default()
+        let from = self.in_order.partition_point(|day| day.date < first);
+        let to = self.in_order.partition_point(|day| day.date <= last);
+        self.in_order.get(from..to).unwrap_or_default()
     }
 
     /// The ticks from one date to another, both inclusive.
@@ -75,23 +75,24 @@ impl Days {
     }
 
     /// The same days over a part of the window.
+    #[must_use]
     pub fn cut(&self, window: Window) -> Self {
-        let Some(span) = window.span() else { return Self { zone: self.zone, window, days: Vec::new() } };
+        let Some(span) = window.span() else { return Self { zone: self.zone, window, in_order: Vec::new() } };
         let shift = self.window.tick_at(span.start());
         let place = |tick: usize| i64::try_from(tick).unwrap_or(i64::MAX) - shift;
-        let days = self.days.iter().filter_map(|day| {
+        let days = self.in_order.iter().filter_map(|day| {
             let ticks = window.clip(place(day.ticks.start), place(day.ticks.end));
             let even = day.even.map(|first| first - shift);
             (!ticks.is_empty()).then_some(Day { date: day.date, ticks, even })
         });
-        Self { zone: self.zone, window, days: days.collect() }
+        Self { zone: self.zone, window, in_order: days.collect() }
     }
 
     /// The ticks that lie wholly in recurring hours; stretches that touch are one.
     pub fn within(&self, week: &Week) -> Ticks {
         let mut ticks = Ticks::none(self.window);
         let joined = joined(week);
-        for day in &self.days {
+        for day in &self.in_order {
             for (_, from, to) in joined.iter().filter(|(weekday, ..)| *weekday == day.date.weekday()) {
                 let run = match day.even {
                     Some(first) => {
@@ -124,13 +125,13 @@ impl Days {
         }
         let mut ticks = Ticks::none(self.window);
         let step = usize::try_from(ticks_of(i64::from(minutes))).unwrap_or(1).max(1);
-        for day in &self.days {
+        for day in &self.in_order {
             match day.even.and_then(|first| usize::try_from(first).ok()) {
                 Some(first) => (first..day.ticks.end).step_by(step).for_each(|tick| ticks.add(tick..tick + 1)),
                 None => {
                     for tick in day.ticks.clone() {
                         let time = self.zone.local(self.window.instant(tick)).time();
-                        if time.num_seconds_from_midnight() % (minutes.unsigned_abs() * 60) == 0 {
+                        if time.num_seconds_from_midnight().is_multiple_of(minutes.unsigned_abs() * 60) {
                             ticks.add(tick..tick + 1);
                         }
                     }

@@ -5,17 +5,17 @@
 
 mod board;
 mod days;
-mod hours;
 mod slots;
 mod starts;
 mod ticks;
+mod times;
 
 pub use board::{Board, Row};
 pub use days::{Day, Days};
-pub use hours::{MAX_TIMES, TimesOfDay, week_of};
 pub use slots::{Slot, SlotDay, SlotPlace, slot_days, slots};
 pub use starts::{Starts, Wanted, allowed, find};
 pub use ticks::{Ticks, Window};
+pub use times::{MAX_TIMES, Times, TimesOfDay};
 
 #[cfg(test)]
 mod tests;

@@ -263,5 +263,7 @@ fn clear_restricted(
         sides.into_iter().flat_map(|side| starts.within(side)).filter(hit).collect()
     };
     starts.remove(certain);
-    doubtful.into_iter().for_each(|tick| starts.remove(tick..tick + 1));
+    for tick in doubtful {
+        starts.remove(tick..tick + 1);
+    }
 }

@@ -15,6 +15,7 @@ pub mod catalog;
 pub mod booking;
 pub mod clinic;
 pub mod finding;
+pub mod planning;
 pub mod refusal;
 pub mod resource;
 pub mod series;

@@ -54,6 +54,10 @@ pub enum Rule {
     AppointmentStarted,
     /// A body area is named if, and only if, the treatment needles.
     BodyAreaMismatch,
+    /// There is a plan for all sessions.
+    NoPlan,
+    /// A plan was made under the version of the protocol that is used now.
+    PlanOutdated,
 }
 
 /// What a request collides with.

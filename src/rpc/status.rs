@@ -280,6 +280,8 @@ const fn reason(rule: Rule) -> pb::Reason {
         Rule::SessionTooSoon => pb::Reason::SessionTooSoon,
         Rule::SessionTooLate => pb::Reason::SessionTooLate,
         Rule::SessionOutOfOrder => pb::Reason::SessionOutOfOrder,
+        Rule::NoPlan => pb::Reason::NoPlan,
+        Rule::PlanOutdated => pb::Reason::PlanOutdated,
         Rule::SessionCountNotAllowed => pb::Reason::SessionCountNotAllowed,
         Rule::ActivityForbidden => pb::Reason::ActivityForbidden,
         Rule::ForbidsBookedActivity => pb::Reason::ForbidsBookedActivity,

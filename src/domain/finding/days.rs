@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use chrono::{Datelike, Days as DayCount, NaiveDate, NaiveTime, TimeDelta, Timelike, Weekday};
 
-use super::ticks::{Ticks, Window, ticks_of};
+use super::ticks::{Ticks, Window, count, ticks_of};
 use crate::domain::catalog::GRID_MINUTES;
 use crate::domain::hours::{DAY_MINUTES, Week};
 use crate::domain::interval::Interval;
@@ -109,7 +109,7 @@ impl Days {
 
     /// The starts of visits, so many minutes long, that lie wholly in recurring hours.
     pub fn visits_within(&self, week: &Week, minutes: i64) -> Ticks {
-        self.within(week).eroded(0, usize::try_from(ticks_of(minutes)).unwrap_or_default())
+        self.within(week).eroded(0, count(minutes))
     }
 
     fn uneven(&self, date: NaiveDate, from: i32, to: i32) -> Range<usize> {
@@ -124,7 +124,7 @@ impl Days {
             return Ticks::all(self.window);
         }
         let mut ticks = Ticks::none(self.window);
-        let step = usize::try_from(ticks_of(i64::from(minutes))).unwrap_or(1).max(1);
+        let step = count(i64::from(minutes)).max(1);
         for day in &self.in_order {
             match day.even.and_then(|first| usize::try_from(first).ok()) {
                 Some(first) => (first..day.ticks.end).step_by(step).for_each(|tick| ticks.add(tick..tick + 1)),

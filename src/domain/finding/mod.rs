@@ -14,7 +14,7 @@ pub use board::{Board, Row};
 pub use days::{Day, Days};
 pub use slots::{Slot, SlotDay, SlotPlace, slot_days, slots};
 pub use starts::{Starts, Wanted, allowed, find};
-pub use ticks::{Ticks, Window};
+pub use ticks::{Ticks, Window, count};
 pub use times::{MAX_TIMES, Times, TimesOfDay};
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::ops::Range;
 use chrono::{NaiveDate, TimeDelta};
 
 use super::board::Board;
-use super::ticks::{Ticks, Window, in_at_least, ticks_of};
+use super::ticks::{Ticks, Window, count, in_at_least};
 use crate::domain::booking::{Neighbours, PatientFacts, Timing, WindowRole};
 use crate::domain::catalog::{BodyArea, ResourceKind, Restriction, Span};
 use crate::domain::ids::ResourceId;
@@ -91,10 +91,6 @@ pub fn allowed(board: &Board, wanted: &Wanted<'_>) -> Ticks {
         clear_patient(board, wanted, patient, &mut starts);
     }
     starts
-}
-
-fn count(minutes: i64) -> usize {
-    usize::try_from(ticks_of(minutes)).unwrap_or_default()
 }
 
 /// For each need, the resources that may serve it, each with the starts at which it could.

@@ -15,6 +15,11 @@ pub fn ticks_of(minutes: i64) -> i64 {
     minutes / i64::from(GRID_MINUTES)
 }
 
+/// The same as a number of ticks; none for what is negative.
+pub fn count(minutes: i64) -> usize {
+    usize::try_from(ticks_of(minutes)).unwrap_or_default()
+}
+
 /// A stretch of time that is looked at, as numbered ticks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {

@@ -1,5 +1,7 @@
 //! Times at which a patient can come, as a person says them: some weekdays, some parts of the day.
 
+use std::fmt;
+
 use chrono::Weekday;
 
 use crate::domain::hours::{DAY_MINUTES, Stretch, Week};
@@ -80,6 +82,34 @@ impl Times {
     }
 }
 
+impl fmt::Display for Times {
+    /// As staff would say it: `on Tuesday, Friday from 16:00 to 20:00`; empty if any time will do.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let days: Vec<&str> = self.weekdays.iter().map(|day| name(*day)).collect();
+        if !days.is_empty() {
+            write!(f, "on {}", days.join(", "))?;
+        }
+        for (place, TimesOfDay { from, until }) in self.parts.iter().enumerate() {
+            let gap = if place > 0 || !days.is_empty() { " " } else { "" };
+            let or = if place > 0 { "or " } else { "" };
+            write!(f, "{gap}{or}from {:02}:{:02} to {:02}:{:02}", from / 60, from % 60, until / 60, until % 60)?;
+        }
+        Ok(())
+    }
+}
+
+const fn name(weekday: Weekday) -> &'static str {
+    match weekday {
+        Weekday::Mon => "Monday",
+        Weekday::Tue => "Tuesday",
+        Weekday::Wed => "Wednesday",
+        Weekday::Thu => "Thursday",
+        Weekday::Fri => "Friday",
+        Weekday::Sat => "Saturday",
+        Weekday::Sun => "Sunday",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -95,6 +125,11 @@ mod tests {
         assert_eq!(stretches(&tuesdays.any_time()), [(2, 0, DAY_MINUTES)]);
         assert_eq!(stretches(&tuesdays.any_day()).len(), 7);
         assert_eq!(stretches(&Times::default()).len(), 7);
+        assert_eq!(tuesdays.to_string(), "on Tuesday from 16:00 to 20:00");
+        assert_eq!(
+            (tuesdays.any_day().to_string(), Times::default().to_string()),
+            ("from 16:00 to 20:00".into(), String::new())
+        );
     }
 
     #[test]

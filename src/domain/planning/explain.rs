@@ -1,0 +1,323 @@
+//! Why there is no plan, and which smallest change of the conditions would make one possible.
+
+use chrono::NaiveDate;
+
+use super::series::{Plan, PlanKind, SeriesQuestion, Terms, Wishes};
+use crate::domain::booking::PatientFacts;
+use crate::domain::finding::{Board, Starts, Ticks, Times, Wanted, allowed, count, find};
+use crate::domain::named_enum;
+use crate::domain::refusal::{Rule, Violation};
+
+named_enum! {
+    /// Which condition would have to give way.
+    pub enum RelaxationKind {
+        /// Any weekday.
+        AnyWeekday = "any_weekday",
+        /// Any time of the day.
+        AnyTime = "any_time",
+        /// Any practitioner.
+        AnyPractitioner = "any_practitioner",
+        /// A change of practitioner between sessions.
+        ChangeOfPractitioner = "change_of_practitioner",
+        /// The days away.
+        DaysAway = "days_away",
+        /// A later end.
+        LaterFinish = "later_finish",
+        /// A first session on another day than those asked for.
+        OtherFirstSession = "other_first_session",
+        /// A gap longer than the protocol's longest: a clinical decision.
+        LongerGap = "longer_gap",
+        /// Fewer sessions.
+        FewerSessions = "fewer_sessions",
+        /// All that the patient wished.
+        NoWishes = "no_wishes",
+    }
+}
+
+/// One change that alone would make a plan possible.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Relaxation {
+    /// Which condition gives way.
+    pub kind: RelaxationKind,
+    /// The day to which: of the last session for a later finish, of the first session for another one.
+    pub date: Option<NaiveDate>,
+    /// The session before which a gap is too long.
+    pub session: Option<i32>,
+    /// That gap in days.
+    pub gap_days: Option<i64>,
+    /// How many sessions are possible.
+    pub count: Option<i32>,
+    /// The same in a sentence.
+    pub description: String,
+}
+
+/// Why there is no plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NoPlan {
+    /// What is in the way; at least one.
+    pub obstacles: Vec<Violation>,
+    /// What would help, each alone.
+    pub relaxations: Vec<Relaxation>,
+}
+
+/// What else is known of the search for starts.
+#[derive(Debug, Clone, Copy)]
+pub struct Sought<'a> {
+    /// The search.
+    pub wanted: &'a Wanted<'a>,
+    /// Fewest sessions that the protocol allows.
+    pub fewest: i32,
+}
+
+impl SeriesQuestion<'_> {
+    /// Why there is no plan, where at most so many sessions could be placed.
+    pub fn explain(&self, sought: &Sought<'_>, placed: usize) -> NoPlan {
+        NoPlan { obstacles: vec![self.obstacle(sought, placed)], relaxations: self.relaxations(sought.fewest) }
+    }
+
+    /// The first thing that leaves nothing, from the least that can be changed to the most.
+    fn obstacle(&self, sought: &Sought<'_>, placed: usize) -> Violation {
+        let Self { board, timing, .. } = self;
+        for need in &timing.needs {
+            let (kind, qualification) = (need.kind.as_str(), need.qualification.as_str());
+            if !board.resources.iter().any(|row| row.is_qualified(need)) {
+                let text = format!("no {kind} at the clinic is qualified for {qualification}");
+                return Violation::new(Rule::NoQualifiedResource, text);
+            }
+        }
+        let wishes = &self.wishes;
+        if let Some(wished) = wishes.practitioner.filter(|_| wishes.required)
+            && !self.starts.by.iter().any(|(id, _)| *id == wished)
+        {
+            let text = "the practitioner is not qualified for this treatment, not at this clinic, or out of use";
+            return Violation { resource: Some(wished), ..Violation::new(Rule::ResourceNotQualified, text) };
+        }
+        let asked = self.asked();
+        let when = if wishes.required { words(&wishes.times) } else { String::new() };
+        if let Some(violation) = self.off_duty(sought.wanted, &asked, &when) {
+            return violation;
+        }
+        let nobody = Wanted { patient: None, ..sought.wanted.clone() };
+        if is_free_of(&self.with_wished(find(board, &nobody)), &asked) {
+            let text = format!(
+                "everything that the treatment needs is never free at the same time{when} on the days asked for"
+            );
+            return Violation::new(Rule::NoResourceFree, text);
+        }
+        if is_free_of(&self.with_wished(self.starts.clone()), &asked) {
+            return self.patient_in_the_way(sought.wanted, &asked);
+        }
+        let number = placed + 1;
+        let text = if placed == 0 {
+            "no start is left for the first session on the days asked for".to_owned()
+        } else {
+            format!(
+                "session {number} finds no start {} to {} days after session {placed}, wherever the sessions before it are",
+                self.gap.minimum, self.gap.maximum
+            )
+        };
+        Violation { session: Some(placed), ..Violation::new(Rule::NoPlan, text) }
+    }
+
+    /// The ticks of the days and times asked for.
+    fn asked(&self) -> Ticks {
+        let Self { board, wishes, timing, first, .. } = self;
+        let mut asked = if wishes.required {
+            board.days.visits_within(&wishes.times.week(), timing.present_minutes())
+        } else {
+            Ticks::all(board.window)
+        };
+        asked.keep(board.days.ticks_between(first.0, wishes.finish_by.unwrap_or(NaiveDate::MAX)));
+        for (from, to) in &wishes.away {
+            asked.remove(board.days.ticks_between(*from, *to));
+        }
+        asked
+    }
+
+    /// The starts, only those with the practitioner who must treat.
+    fn with_wished(&self, starts: Starts) -> Ticks {
+        let wished = self.wishes.practitioner.filter(|_| self.wishes.required);
+        starts.with_one_of(wished.as_slice(), self.board.window).all
+    }
+
+    /// A need for which nobody is there at the times asked for, taken or not.
+    fn off_duty(&self, wanted: &Wanted<'_>, asked: &Ticks, when: &str) -> Option<Violation> {
+        let Self { board, timing, .. } = self;
+        let mut idle: Board = (*board).clone();
+        for row in &mut idle.resources {
+            row.busy = Ticks::none(board.window);
+        }
+        let nobody = Wanted { patient: None, ..wanted.clone() };
+        let mut open = allowed(&idle, &nobody);
+        open.and(asked);
+        if open.is_empty() {
+            let text = format!("the clinic is not open long enough for a session{when} on the days asked for");
+            return Some(Violation::new(Rule::OutsideOpeningHours, text));
+        }
+        for (place, need) in timing.needs.iter().enumerate() {
+            let mut there = Ticks::none(board.window);
+            for row in idle.resources.iter().filter(|row| row.is_qualified(need)) {
+                let mut starts = open.clone();
+                for (from, to) in timing.needed_minutes(place) {
+                    starts.and(&row.on_duty.eroded(count(from), count(to)));
+                }
+                there.or(&starts);
+            }
+            if there.is_empty() {
+                let kind = need.kind.as_str();
+                let text = format!("no {kind} qualified for this treatment works{when} on the days asked for");
+                return Some(Violation::new(Rule::OutsideWorkingHours, text));
+            }
+        }
+        if is_free_of(&self.with_wished(find(&idle, &nobody)), asked) {
+            let text =
+                format!("those whom the treatment needs never work at the same time{when} on the days asked for");
+            return Some(Violation::new(Rule::OutsideWorkingHours, text));
+        }
+        None
+    }
+
+    /// Which of the patient's visits, gaps and aftercare leave nothing.
+    fn patient_in_the_way(&self, wanted: &Wanted<'_>, asked: &Ticks) -> Violation {
+        let alone = |part: PatientFacts| {
+            let starts = find(self.board, &Wanted { patient: Some(&part), ..wanted.clone() });
+            is_free_of(&self.with_wished(starts), asked)
+        };
+        let patient = wanted.patient.cloned().unwrap_or_default();
+        let PatientFacts { visits, spacing, windows } = patient;
+        let nothing = PatientFacts::default;
+        if alone(PatientFacts { visits, ..nothing() }) {
+            return Violation::new(Rule::PatientBusy, "the patient has other visits at all times that would do");
+        }
+        if alone(PatientFacts { spacing, ..nothing() }) {
+            let text = "the gaps to other sessions on the same area leave no day of those asked for";
+            return Violation::new(Rule::SessionTooSoon, text);
+        }
+        if alone(PatientFacts { windows, ..nothing() }) {
+            let text = "aftercare windows forbid the treatment, or would forbid booked visits, on all days asked for";
+            return Violation::new(Rule::ActivityForbidden, text);
+        }
+        let text = "the patient's other visits, gaps and aftercare together leave no start on the days asked for";
+        Violation::new(Rule::NoPlan, text)
+    }
+
+    /// Each change that alone would make a plan possible.
+    fn relaxations(&self, fewest: i32) -> Vec<Relaxation> {
+        let terms = self.terms();
+        let wishes = || terms.wishes.clone();
+        let mut found = Vec::new();
+        let mut without = |kind, given: bool, wishes: Wishes, text: &str| {
+            if given && self.solve(&Terms { wishes, ..terms.clone() }, PlanKind::Best).is_ok() {
+                found.push(plain(kind, text));
+            }
+        };
+        let hard = terms.wishes.required;
+        let times = || terms.wishes.times.clone();
+        without(
+            RelaxationKind::AnyWeekday,
+            hard && times().names_weekdays(),
+            Wishes { times: times().any_day(), ..wishes() },
+            "possible on other weekdays",
+        );
+        without(
+            RelaxationKind::AnyTime,
+            hard && times().names_parts(),
+            Wishes { times: times().any_time(), ..wishes() },
+            "possible at other times of the day",
+        );
+        without(
+            RelaxationKind::AnyPractitioner,
+            hard && terms.wishes.practitioner.is_some(),
+            Wishes { practitioner: None, ..wishes() },
+            "possible with another practitioner",
+        );
+        without(
+            RelaxationKind::ChangeOfPractitioner,
+            terms.wishes.same_practitioner,
+            Wishes { same_practitioner: false, ..wishes() },
+            "possible if the practitioner may change between sessions",
+        );
+        without(
+            RelaxationKind::DaysAway,
+            !terms.wishes.away.is_empty(),
+            Wishes { away: Vec::new(), ..wishes() },
+            "possible if a session may be on the days away",
+        );
+        found.extend(self.later_finish(&terms));
+        found.extend(self.other_first(&terms));
+        found.extend(self.longer_gap(&terms));
+        found.extend(self.fewer(&terms, fewest));
+        let free = Terms { wishes: Wishes::default(), ..terms.clone() };
+        if found.is_empty() && terms.wishes != Wishes::default() && self.solve(&free, PlanKind::Best).is_ok() {
+            found.push(plain(RelaxationKind::NoWishes, "possible without any wishes; no single one is in the way"));
+        }
+        found
+    }
+
+    fn later_finish(&self, terms: &Terms) -> Option<Relaxation> {
+        terms.wishes.finish_by?;
+        let wishes = Wishes { finish_by: None, ..terms.wishes.clone() };
+        let plan = self.solve(&Terms { wishes, finish_first: true, ..terms.clone() }, PlanKind::Best).ok()?;
+        let date = plan.last_day()?;
+        let text = format!("possible with the last session on {date}, not earlier");
+        Some(Relaxation { date: Some(date), ..plain(RelaxationKind::LaterFinish, &text) })
+    }
+
+    fn other_first(&self, terms: &Terms) -> Option<Relaxation> {
+        let first = (NaiveDate::MIN, NaiveDate::MAX);
+        let plan = self.solve(&Terms { first, finish_first: true, ..terms.clone() }, PlanKind::Best).ok()?;
+        let date = plan.sessions.iter().find(|session| session.booked.is_none())?.day;
+        let text = format!("possible with the first session on {date}");
+        Some(Relaxation { date: Some(date), ..plain(RelaxationKind::OtherFirstSession, &text) })
+    }
+
+    fn longer_gap(&self, terms: &Terms) -> Option<Relaxation> {
+        let plan = self.solve(&Terms { longer_gaps: true, ..terms.clone() }, PlanKind::Best).ok()?;
+        let longest = i64::from(self.gap.maximum);
+        let (session, gap) = longest_gap(&plan).filter(|(_, gap)| *gap > longest)?;
+        let text = format!(
+            "possible with a gap of {gap} days between session {} and session {session}; the maximum is {longest}",
+            session - 1
+        );
+        let relaxation = plain(RelaxationKind::LongerGap, &text);
+        Some(Relaxation { session: Some(session), gap_days: Some(gap), ..relaxation })
+    }
+
+    fn fewer(&self, terms: &Terms, fewest: i32) -> Option<Relaxation> {
+        let fewest = usize::try_from(fewest).unwrap_or_default();
+        let booked = self.sessions.iter().rposition(Option::is_some).map_or(0, |place| place + 1);
+        let counts = (fewest.max(booked).max(1)..self.sessions.len()).rev();
+        let count = counts
+            .into_iter()
+            .find(|count| self.solve(&Terms { sessions: *count, ..terms.clone() }, PlanKind::Best).is_ok())?;
+        let text = format!("possible with {count} sessions");
+        let relaxation = plain(RelaxationKind::FewerSessions, &text);
+        Some(Relaxation { count: i32::try_from(count).ok(), ..relaxation })
+    }
+}
+
+fn plain(kind: RelaxationKind, description: &str) -> Relaxation {
+    Relaxation { kind, date: None, session: None, gap_days: None, count: None, description: description.to_owned() }
+}
+
+/// The longest gap of a plan, and the session after it.
+fn longest_gap(plan: &Plan) -> Option<(i32, i64)> {
+    let gaps = plan.sessions.windows(2).zip(2..).filter_map(|(pair, number)| match pair {
+        [before, after] => Some((number, (after.day - before.day).num_days())),
+        _ => None,
+    });
+    gaps.max_by_key(|(_, gap)| *gap)
+}
+
+/// Whether none of the ticks asked for is left.
+fn is_free_of(ticks: &Ticks, asked: &Ticks) -> bool {
+    let mut left = ticks.clone();
+    left.and(asked);
+    left.is_empty()
+}
+
+/// Times in words: ` on Tuesday from 16:00 to 20:00`; empty if any will do.
+fn words(times: &Times) -> String {
+    let text = times.to_string();
+    if text.is_empty() { text } else { format!(" {text}") }
+}

@@ -1,0 +1,16 @@
+//! Planning whole series: the exact optimum of a documented cost, why there is none, and what follows from a move.
+
+mod cost;
+mod explain;
+mod moving;
+mod optimum;
+mod reach;
+mod series;
+
+pub use cost::{Cost, CostKind};
+pub use explain::{NoPlan, Relaxation, RelaxationKind, Sought};
+pub use moving::{Following, MoveQuestion};
+pub use series::{BookedSession, MAX_AWAY, MAX_PLANS, Plan, PlanKind, PlannedSession, SeriesQuestion, Wishes};
+
+#[cfg(test)]
+mod tests;

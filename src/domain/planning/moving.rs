@@ -1,0 +1,130 @@
+//! What becomes of the later sessions of a series when one is moved: they stay where they are if they may; else as few
+//! as possible move, and those as little as possible.
+
+use chrono::{Datelike, NaiveDate};
+
+use super::optimum::{Candidate, Link, Stage, cheapest};
+use super::reach::Reach;
+use super::series::BookedSession;
+use crate::domain::booking::Timing;
+use crate::domain::catalog::GapDays;
+use crate::domain::finding::{Board, Starts};
+use crate::domain::ids::ResourceId;
+use crate::domain::interval::Instant;
+
+/// What one session costs that moves: more than any distance that all of them could move.
+const MOVE: u64 = 1_000_000_000;
+/// What a day costs that a session moves: more than all other times of the day and practitioners.
+const DAY: u64 = 10_000;
+/// What it costs that a session that moves is with another practitioner: as much as some 16 hours of the day.
+const PRACTITIONER: u64 = 200;
+
+/// A session that moves because another did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Following {
+    /// The session as it was booked.
+    pub session: BookedSession,
+    /// When it begins now.
+    pub start: Instant,
+    /// Who treats; none where the treatment needs no practitioner.
+    pub practitioner: Option<ResourceId>,
+}
+
+/// A session that is moved.
+#[derive(Debug, Clone)]
+pub struct MoveQuestion<'a> {
+    /// The board of the clinic, on which the session and all later ones are gone.
+    pub board: &'a Board,
+    /// The starts at which a session may be, as if the session and all later ones were gone, gaps aside.
+    pub starts: &'a Starts,
+    /// What a session means in time.
+    pub timing: &'a Timing<'a>,
+    /// The gaps of the protocol.
+    pub gap: GapDays,
+    /// The session, where it is moved to.
+    pub moved: BookedSession,
+    /// The later sessions that are booked, in order.
+    pub later: Vec<BookedSession>,
+}
+
+impl MoveQuestion<'_> {
+    /// The later sessions that move, in order; nothing if they cannot all be placed.
+    pub fn following(&self) -> Option<Vec<Following>> {
+        let reach = Reach::new(self.timing, self.board.zone, self.board.window);
+        let mut practitioners: Vec<Option<ResourceId>> = self.starts.by.iter().map(|(id, _)| Some(*id)).collect();
+        practitioners.extend(std::iter::once(&self.moved).chain(&self.later).map(|session| session.practitioner));
+        let who = |practitioner| practitioners.iter().position(|known| *known == practitioner).unwrap_or_default();
+        let stay =
+            |session: &BookedSession| reach.candidate(number(session.day), session.start, who(session.practitioner), 0);
+
+        let mut stages = vec![Stage { candidates: vec![stay(&self.moved)], link: self.link(1) }];
+        let mut before = self.moved.number;
+        for session in &self.later {
+            let mut candidates = self.places(session, &reach, who);
+            candidates.push(stay(session));
+            candidates.sort_by_key(|candidate| candidate.day);
+            stages.push(Stage { candidates, link: self.link(session.number - before) });
+            before = session.number;
+        }
+        // Each session weighs its own practitioner; that neighbours differ is as it was.
+        let chain = cheapest(&stages, Some(0), practitioners.len()).ok()?;
+        let moved = chain.picks.iter().skip(1).zip(&self.later).filter(|(pick, _)| pick.cost > 0);
+        let following = moved.map(|(pick, session)| Following {
+            session: *session,
+            start: self.board.window.instant(usize::try_from(pick.start).unwrap_or_default()),
+            practitioner: practitioners.get(pick.who).copied().flatten(),
+        });
+        Some(following.collect())
+    }
+
+    /// From a session to the next one that is booked, so many numbers later. The longest gap is between neighbours only.
+    fn link(&self, distance: i32) -> Link {
+        let GapDays { minimum, maximum, .. } = self.gap;
+        let longest = i64::from(if distance == 1 { maximum } else { maximum * distance });
+        let gaps = usize::try_from(longest - i64::from(minimum) + 1).unwrap_or_default();
+        Link { shortest: i64::from(minimum), prices: vec![0; gaps] }
+    }
+
+    /// The places to which a session could move: of each day and practitioner the one nearest to its time of the day, or
+    /// all of them where it depends on the time of day who may follow whom.
+    fn places(
+        &self,
+        session: &BookedSession,
+        reach: &Reach<'_>,
+        who: impl Fn(Option<ResourceId>) -> usize,
+    ) -> Vec<Candidate> {
+        let window = self.board.window;
+        let own_time = window.tick_at(session.start) - window.tick_at(self.board.zone.midnight(session.day));
+        let one_is_enough = !reach.depends_on_time_of_day() && self.gap.minimum > 1;
+        let everybody: Vec<(Option<ResourceId>, _)> = if self.starts.by.is_empty() {
+            vec![(None, &self.starts.all)]
+        } else {
+            self.starts.by.iter().map(|(id, starts)| (Some(*id), starts)).collect()
+        };
+        let mut places = Vec::new();
+        for day in self.board.days.all() {
+            let midnight = window.tick_at(self.board.zone.midnight(day.date));
+            let days = number(day.date).abs_diff(number(session.day));
+            for (practitioner, starts) in &everybody {
+                let other = if *practitioner == session.practitioner { 0 } else { PRACTITIONER };
+                let place = |tick: usize| {
+                    let time = i64::try_from(tick).unwrap_or(i64::MAX) - midnight;
+                    let cost = MOVE + days * DAY + time.abs_diff(own_time) + other;
+                    reach.candidate(number(day.date), window.instant(tick), who(*practitioner), cost)
+                };
+                let ticks = starts.within(day.ticks.clone()).map(place);
+                if one_is_enough {
+                    places.extend(ticks.min_by_key(|place| place.cost));
+                } else {
+                    places.extend(ticks);
+                }
+            }
+        }
+        places
+    }
+}
+
+/// The number of a day, as the optimum counts them.
+fn number(day: NaiveDate) -> i64 {
+    i64::from(day.num_days_from_ce())
+}

@@ -1,0 +1,443 @@
+//! Plans for a whole series: the best one, and others that really differ from it.
+
+use chrono::{Datelike, NaiveDate, Weekday};
+
+use super::cost::{CHANGE, Cost, CostKind, FINISH_DAY, GAP_DAY, HOURS, PRACTITIONER, WEEKDAY};
+use super::optimum::{Candidate, Chain, Link, Stage, cheapest};
+use super::reach::Reach;
+use crate::domain::appointment::Appointment;
+use crate::domain::booking::Timing;
+use crate::domain::catalog::{GapDays, ResourceKind};
+use crate::domain::finding::{Board, Day, Starts, Ticks, Times};
+use crate::domain::ids::{AppointmentId, ResourceId};
+use crate::domain::interval::Instant;
+use crate::domain::named_enum;
+
+/// Most plans of one answer.
+pub const MAX_PLANS: usize = 5;
+/// Most stretches of days away of one wish.
+pub const MAX_AWAY: usize = 20;
+/// Least days between the first sessions of two plans that begin in different weeks.
+const WEEK: i64 = 7;
+/// What a day later costs where the earliest end is looked for: more than all else together.
+const FINISH_FIRST: u64 = 1_000_000;
+/// What a day beyond the longest gap costs where the smallest excess is looked for: likewise.
+const EXCESS_FIRST: u64 = 1_000_000;
+
+/// What the patient would like.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wishes {
+    /// Weekdays and times of the day.
+    pub times: Times,
+    /// Who treats; none where the treatment needs no practitioner.
+    pub practitioner: Option<ResourceId>,
+    /// Whether the same practitioner must treat throughout.
+    pub same_practitioner: bool,
+    /// The last day on which a session may be.
+    pub finish_by: Option<NaiveDate>,
+    /// Days on which no session may be, as first and last days.
+    pub away: Vec<(NaiveDate, NaiveDate)>,
+    /// Whether times and practitioner must be met; else missing them costs.
+    pub required: bool,
+}
+
+/// A session that is booked already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BookedSession {
+    /// Which session, from 1.
+    pub number: i32,
+    /// The appointment.
+    pub id: AppointmentId,
+    /// When it begins.
+    pub start: Instant,
+    /// Its day at its clinic.
+    pub day: NaiveDate,
+    /// Who treats.
+    pub practitioner: Option<ResourceId>,
+}
+
+impl BookedSession {
+    /// The session that an appointment is.
+    pub fn of(appointment: &Appointment) -> Option<Self> {
+        let mut resources = appointment.phases.iter().flat_map(|phase| &phase.resources);
+        let start = appointment.visit.start();
+        Some(Self {
+            number: appointment.session?.number,
+            id: appointment.id,
+            start,
+            day: appointment.zone.day(start),
+            practitioner: resources.find(|(_, kind)| *kind == ResourceKind::Practitioner).map(|(id, _)| *id),
+        })
+    }
+}
+
+/// A series to plan.
+#[derive(Debug, Clone)]
+pub struct SeriesQuestion<'a> {
+    /// The board of the clinic, as far as a session may be.
+    pub board: &'a Board,
+    /// The starts at which a session may be, wishes and gaps aside.
+    pub starts: &'a Starts,
+    /// What a session means in time.
+    pub timing: &'a Timing<'a>,
+    /// The gaps of the protocol.
+    pub gap: GapDays,
+    /// The sessions in order; none for one that is to be planned.
+    pub sessions: Vec<Option<BookedSession>>,
+    /// The days on which the first session that is to be planned may be.
+    pub first: (NaiveDate, NaiveDate),
+    /// What the patient would like.
+    pub wishes: Wishes,
+}
+
+named_enum! {
+    /// In what a plan differs from the best one.
+    pub enum PlanKind {
+        /// It is the best one.
+        Best = "best",
+        /// It ends earlier than the best; of those that end earliest, it costs least.
+        EarlierFinish = "earlier_finish",
+        /// It leaves out the weekday of most sessions of the best.
+        OtherWeekday = "other_weekday",
+        /// It leaves out the practitioner of most sessions of the best.
+        OtherPractitioner = "other_practitioner",
+        /// It begins a week or more before or after the best.
+        OtherStart = "other_start",
+    }
+}
+
+/// A plan for all sessions of a series.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// How it came about.
+    pub kind: PlanKind,
+    /// Its sessions, in order.
+    pub sessions: Vec<PlannedSession>,
+    /// What it costs.
+    pub cost: Cost,
+}
+
+/// One session of a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PlannedSession {
+    /// When it begins.
+    pub start: Instant,
+    /// Its day at the clinic.
+    pub day: NaiveDate,
+    /// Who treats; none where the treatment needs no practitioner.
+    pub practitioner: Option<ResourceId>,
+    /// The appointment, if it is booked already.
+    pub booked: Option<AppointmentId>,
+}
+
+/// The conditions of one search: those of the question, or some of them changed.
+#[derive(Debug, Clone)]
+pub(super) struct Terms {
+    pub wishes: Wishes,
+    pub first: (NaiveDate, NaiveDate),
+    /// How many of the sessions.
+    pub sessions: usize,
+    /// Whether gaps may be longer than the longest, for as little as possible.
+    pub longer_gaps: bool,
+    /// Whether an early end matters more than all else.
+    pub finish_first: bool,
+    pub not_on: Option<Weekday>,
+    pub not_with: Option<ResourceId>,
+    pub not_near: Option<NaiveDate>,
+}
+
+/// The numbers of days, as the optimum counts them.
+fn number(day: NaiveDate) -> i64 {
+    i64::from(day.num_days_from_ce())
+}
+
+impl SeriesQuestion<'_> {
+    /// The best plan and up to so many in all; or, if there is none, how many sessions can be placed at most.
+    pub fn plans(&self, wanted: usize) -> Result<Vec<Plan>, usize> {
+        let terms = self.terms();
+        let best = self.solve(&terms, PlanKind::Best)?;
+        let mut plans = vec![best.clone()];
+        let others = PlanKind::ALL.iter().filter_map(|kind| Some((*kind, self.unlike(&best, *kind, &terms)?)));
+        for (kind, terms) in others {
+            if plans.len() >= wanted {
+                break;
+            }
+            let Ok(plan) = self.solve(&terms, kind) else { continue };
+            let known = plans.iter().any(|other| other.sessions == plan.sessions);
+            let earlier = kind != PlanKind::EarlierFinish || plan.last_day() < best.last_day();
+            if earlier && !known {
+                plans.push(plan);
+            }
+        }
+        plans.sort_by_key(|plan| plan.cost.total());
+        Ok(plans)
+    }
+
+    /// The conditions as they are.
+    pub(super) fn terms(&self) -> Terms {
+        Terms {
+            wishes: self.wishes.clone(),
+            first: self.first,
+            sessions: self.sessions.len(),
+            longer_gaps: false,
+            finish_first: false,
+            not_on: None,
+            not_with: None,
+            not_near: None,
+        }
+    }
+
+    /// The conditions of a plan that differs from the best in one way.
+    fn unlike(&self, best: &Plan, kind: PlanKind, terms: &Terms) -> Option<Terms> {
+        let terms = terms.clone();
+        let planned = || best.sessions.iter().filter(|session| session.booked.is_none());
+        match kind {
+            PlanKind::Best => None,
+            PlanKind::EarlierFinish => Some(Terms { finish_first: true, ..terms }),
+            PlanKind::OtherWeekday => {
+                let not_on = most(planned().map(|session| session.day.weekday().number_from_monday()))?;
+                let not_on = Weekday::try_from(u8::try_from(not_on - 1).ok()?).ok()?;
+                Some(Terms { not_on: Some(not_on), ..terms })
+            }
+            PlanKind::OtherPractitioner => {
+                let not_with = most(planned().filter_map(|session| session.practitioner))?;
+                Some(Terms { not_with: Some(not_with), ..terms })
+            }
+            PlanKind::OtherStart => Some(Terms { not_near: Some(planned().next()?.day), ..terms }),
+        }
+    }
+
+    /// The cheapest plan under some conditions; or how many sessions can be placed at most.
+    pub(super) fn solve(&self, terms: &Terms, kind: PlanKind) -> Result<Plan, usize> {
+        let search = Search::new(self, terms);
+        let stages = search.stages();
+        let change = (!terms.wishes.same_practitioner).then_some(CHANGE);
+        let chain = cheapest(&stages, change, search.practitioners.len())?;
+        Ok(search.plan(&chain, kind))
+    }
+}
+
+impl Plan {
+    /// The day of its last session.
+    pub fn last_day(&self) -> Option<NaiveDate> {
+        self.sessions.last().map(|session| session.day)
+    }
+}
+
+/// The value that comes most often; the lowest of several.
+fn most<T: Ord + Copy>(values: impl Iterator<Item = T>) -> Option<T> {
+    let mut sorted: Vec<T> = values.collect();
+    sorted.sort_unstable();
+    let runs = sorted.chunk_by(|a, b| a == b);
+    let longest = runs.fold(None, |best: Option<&[T]>, run| match best {
+        Some(best) if best.len() >= run.len() => Some(best),
+        Some(_) | None => Some(run),
+    });
+    longest.and_then(|run| run.first().copied())
+}
+
+/// One search for the cheapest plan.
+struct Search<'a> {
+    question: &'a SeriesQuestion<'a>,
+    terms: &'a Terms,
+    reach: Reach<'a>,
+    /// Who may treat; the optimum knows them by their places.
+    practitioners: Vec<Option<ResourceId>>,
+    /// The starts in the part of the day that was wished; none if any will do.
+    in_hours: Option<Ticks>,
+}
+
+impl<'a> Search<'a> {
+    fn new(question: &'a SeriesQuestion<'a>, terms: &'a Terms) -> Self {
+        let SeriesQuestion { board, timing, starts, sessions, .. } = question;
+        let mut practitioners: Vec<Option<ResourceId>> = starts.by.iter().map(|(id, _)| Some(*id)).collect();
+        if practitioners.is_empty() {
+            practitioners.push(None);
+        }
+        for booked in sessions.iter().flatten() {
+            if !practitioners.contains(&booked.practitioner) {
+                practitioners.push(booked.practitioner);
+            }
+        }
+        let parts = &terms.wishes.times;
+        let in_hours =
+            parts.names_parts().then(|| board.days.visits_within(&parts.any_day().week(), timing.present_minutes()));
+        let reach = Reach::new(timing, board.zone, board.window);
+        Self { question, terms, reach, practitioners, in_hours }
+    }
+
+    fn who(&self, practitioner: Option<ResourceId>) -> usize {
+        self.practitioners.iter().position(|known| *known == practitioner).unwrap_or_default()
+    }
+
+    fn stages(&self) -> Vec<Stage> {
+        let SeriesQuestion { sessions, gap, .. } = self.question;
+        let sessions = sessions.get(..self.terms.sessions).unwrap_or_default();
+        let everywhere = self.candidates();
+        let last_open = sessions.iter().rposition(Option::is_none);
+        let mut first_open = true;
+        let mut stages: Vec<Stage> = Vec::with_capacity(sessions.len());
+        let mut before: Option<(i64, i64, bool)> = None;
+        for (place, session) in sessions.iter().enumerate() {
+            let link = match (before, session) {
+                // What is booked on both sides is as it is.
+                (Some((day, _, true)), Some(booked)) => Link { shortest: number(booked.day) - day, prices: vec![0] },
+                _ => self.link(),
+            };
+            let longest = i64::try_from(link.prices.len()).unwrap_or_default() - 1 + link.shortest;
+            let (candidates, from, to) = match session {
+                Some(booked) => (vec![self.booked(booked)], number(booked.day), number(booked.day)),
+                None => {
+                    let (mut from, mut to) = match before {
+                        Some((from, to, _)) => (from + i64::from(gap.minimum), to + longest),
+                        None => (i64::MIN, i64::MAX),
+                    };
+                    if std::mem::take(&mut first_open) {
+                        from = from.max(number(self.terms.first.0));
+                        to = to.min(number(self.terms.first.1));
+                    }
+                    let near = |day: i64| match self.terms.not_near {
+                        Some(other) if before.is_none() => (day - number(other)).abs() < WEEK,
+                        Some(_) | None => false,
+                    };
+                    let start = everywhere.partition_point(|candidate| candidate.day < from);
+                    let end = everywhere.partition_point(|candidate| candidate.day <= to);
+                    let mut candidates: Vec<Candidate> = everywhere.get(start..end).unwrap_or_default().to_vec();
+                    candidates.retain(|candidate| !near(candidate.day));
+                    if last_open == Some(place) {
+                        let price = if self.terms.finish_first { FINISH_FIRST } else { FINISH_DAY };
+                        for candidate in &mut candidates {
+                            candidate.cost += price * self.finish_days(candidate.day);
+                        }
+                    }
+                    (candidates, from, to)
+                }
+            };
+            before = Some((from, to, session.is_some()));
+            stages.push(Stage { candidates, link });
+        }
+        stages
+    }
+
+    /// Days from the first day asked for.
+    fn finish_days(&self, day: i64) -> u64 {
+        u64::try_from(day - number(self.question.first.0)).unwrap_or_default()
+    }
+
+    /// From a session to the next.
+    fn link(&self) -> Link {
+        let GapDays { minimum, target, maximum, .. } = self.question.gap;
+        let (minimum, target, maximum) = (i64::from(minimum), i64::from(target), i64::from(maximum));
+        let all_days = i64::try_from(self.question.board.days.all().len()).unwrap_or_default();
+        let longest = if self.terms.longer_gaps { maximum.max(all_days) } else { maximum };
+        let price = |gap: i64| {
+            let excess = u64::try_from(gap - maximum).unwrap_or_default() * EXCESS_FIRST;
+            gap.abs_diff(target) * GAP_DAY + excess
+        };
+        Link { shortest: minimum, prices: (minimum..=longest).map(price).collect() }
+    }
+
+    fn booked(&self, session: &BookedSession) -> Candidate {
+        self.reach.candidate(number(session.day), session.start, self.who(session.practitioner), 0)
+    }
+
+    /// The places where a session could be, wishes included: of each day and practitioner the cheapest, or all of them
+    /// where it depends on the time of day who may follow whom.
+    fn candidates(&self) -> Vec<Candidate> {
+        let SeriesQuestion { board, starts, gap, .. } = self.question;
+        let wishes = &self.terms.wishes;
+        let one_is_enough = !self.reach.depends_on_time_of_day() && gap.minimum > 1;
+        let mut candidates = Vec::new();
+        let last = wishes.finish_by.unwrap_or(NaiveDate::MAX);
+        for day in board.days.between(NaiveDate::MIN, last) {
+            let away = wishes.away.iter().any(|(from, to)| (*from..=*to).contains(&day.date));
+            let missed_day = !wishes.times.has_weekday(day.date.weekday());
+            if away || self.terms.not_on == Some(day.date.weekday()) || wishes.required && missed_day {
+                continue;
+            }
+            let by_day = if missed_day { WEEKDAY } else { 0 };
+            if starts.by.is_empty() {
+                self.of_day(day, &starts.all, None, by_day, one_is_enough, &mut candidates);
+            }
+            for (id, starts) in &starts.by {
+                let missed = wishes.practitioner.is_some_and(|wished| wished != *id);
+                if self.terms.not_with == Some(*id) || wishes.required && missed {
+                    continue;
+                }
+                let cost = by_day + if missed { PRACTITIONER } else { 0 };
+                self.of_day(day, starts, Some(*id), cost, one_is_enough, &mut candidates);
+            }
+        }
+        candidates
+    }
+
+    fn of_day(
+        &self,
+        day: &Day,
+        starts: &Ticks,
+        practitioner: Option<ResourceId>,
+        cost: u64,
+        one_is_enough: bool,
+        candidates: &mut Vec<Candidate>,
+    ) {
+        let who = self.who(practitioner);
+        let missed = |tick: usize| self.in_hours.as_ref().is_some_and(|hours| !hours.has(tick));
+        let mut ticks = starts.within(day.ticks.clone()).filter(|tick| !self.terms.wishes.required || !missed(*tick));
+        let candidate = |tick: usize| {
+            let cost = cost + if missed(tick) { HOURS } else { 0 };
+            self.reach.candidate(number(day.date), self.question.board.window.instant(tick), who, cost)
+        };
+        if one_is_enough {
+            let first = ticks.next();
+            let wished = first.into_iter().chain(ticks).find(|tick| !missed(*tick));
+            candidates.extend(wished.or(first).map(candidate));
+        } else {
+            candidates.extend(ticks.map(candidate));
+        }
+    }
+
+    fn plan(&self, chain: &Chain, kind: PlanKind) -> Plan {
+        let SeriesQuestion { board, sessions, .. } = self.question;
+        let session = |(pick, booked): (&Candidate, &Option<BookedSession>)| {
+            let start = match booked {
+                Some(booked) => booked.start,
+                None => board.window.instant(usize::try_from(pick.start).unwrap_or_default()),
+            };
+            PlannedSession {
+                start,
+                day: booked.map_or_else(|| board.zone.day(start), |booked| booked.day),
+                practitioner: self.practitioners.get(pick.who).copied().flatten(),
+                booked: booked.map(|booked| booked.id),
+            }
+        };
+        let sessions: Vec<PlannedSession> = chain.picks.iter().zip(sessions).map(session).collect();
+        let cost = self.cost(&sessions);
+        Plan { kind, sessions, cost }
+    }
+
+    /// What a plan costs, counted anew from its sessions.
+    fn cost(&self, sessions: &[PlannedSession]) -> Cost {
+        let SeriesQuestion { board, gap, .. } = self.question;
+        let wishes = &self.terms.wishes;
+        let mut cost = Cost::default();
+        for session in sessions.iter().filter(|session| session.booked.is_none()) {
+            let tick = usize::try_from(board.window.tick_at(session.start)).unwrap_or_default();
+            let missed_hours = self.in_hours.as_ref().is_some_and(|hours| !hours.has(tick));
+            let missed_practitioner = wishes.practitioner.is_some() && wishes.practitioner != session.practitioner;
+            cost.add(CostKind::Weekdays, u64::from(!wishes.times.has_weekday(session.day.weekday())));
+            cost.add(CostKind::Hours, u64::from(missed_hours));
+            cost.add(CostKind::Practitioner, u64::from(missed_practitioner));
+        }
+        for pair in sessions.windows(2) {
+            let [before, after] = pair else { continue };
+            if before.booked.is_none() || after.booked.is_none() {
+                let days = (after.day - before.day).num_days();
+                cost.add(CostKind::Gaps, days.abs_diff(i64::from(gap.target)));
+            }
+            cost.add(CostKind::Changes, u64::from(before.practitioner != after.practitioner));
+        }
+        let last = sessions.iter().rfind(|session| session.booked.is_none());
+        cost.add(CostKind::Finish, last.map_or(0, |session| self.finish_days(number(session.day))));
+        cost
+    }
+}

@@ -1,0 +1,381 @@
+//! Plans against trying everything, on small random instances.
+
+use std::collections::BTreeSet;
+
+use chrono::{Datelike, NaiveDate, TimeDelta, Weekday};
+use proptest::prelude::*;
+use uuid::Uuid;
+
+use super::cost::{CHANGE, FINISH_DAY, GAP_DAY, HOURS, PRACTITIONER, WEEKDAY};
+use super::*;
+use crate::domain::booking::small::{HERE, at, evidence, facts, treatment, zone};
+use crate::domain::booking::{Facts, SessionRequest, Timing, VisitRequest, plan_series, plan_visit};
+use crate::domain::catalog::{BodyArea, GapDays, ProtocolContent, ResourceKind, SessionCounts, Treatment};
+use crate::domain::finding::{Board, Starts, Times, TimesOfDay, Wanted, find};
+use crate::domain::ids::{AppointmentId, ResourceId};
+use crate::domain::interval::Instant;
+use crate::domain::text::Label;
+
+/// Starts are this far apart, so that there are few enough to try all chains of them.
+const GRID: i32 = 240;
+
+#[derive(Debug, Clone)]
+struct Case {
+    facts: Facts,
+    treatment: Treatment,
+    gap: GapDays,
+    sessions: usize,
+    first: (NaiveDate, NaiveDate),
+    wishes: Wishes,
+}
+
+fn day(offset: i64) -> NaiveDate {
+    zone().day(at(0)) + TimeDelta::days(offset)
+}
+
+fn weekdays() -> impl Strategy<Value = Vec<Weekday>> {
+    // The instances begin on a Saturday and last until Thursday.
+    let days = [Weekday::Sat, Weekday::Sun, Weekday::Mon, Weekday::Tue, Weekday::Wed];
+    prop_oneof![Just(Vec::new()), prop::sample::subsequence(days.to_vec(), 1..4)]
+}
+
+fn parts() -> impl Strategy<Value = Vec<TimesOfDay>> {
+    let part = |from, until| TimesOfDay::new(from * 60, until * 60).unwrap();
+    prop_oneof![
+        2 => Just(Vec::new()),
+        1 => Just(vec![part(6, 14)]),
+        1 => Just(vec![part(0, 5), part(12, 24)]),
+    ]
+}
+
+prop_compose! {
+    fn wishes()(
+        weekdays in weekdays(), parts in parts(), practitioner in prop::option::of(100..106_u128),
+        same_practitioner in any::<bool>(), finish_by in prop::option::of(1..6_i64),
+        away in prop::collection::vec((0..6_i64, 0..2_i64), 0..2), required in any::<bool>(),
+    ) -> Wishes {
+        Wishes {
+            times: Times::new(weekdays, parts).unwrap(),
+            practitioner: practitioner.map(|id| ResourceId(Uuid::from_u128(id))),
+            same_practitioner,
+            finish_by: finish_by.map(day),
+            away: away.into_iter().map(|(from, more)| (day(from), day(from + more))).collect(),
+            required,
+        }
+    }
+}
+
+prop_compose! {
+    fn cases()(
+        mut facts in facts(), mut treatment in treatment(), gaps in (1..3_i32, 0..2_i32, 0..3_i32),
+        sessions in 1..4_usize, first in (-1..3_i64, 0..4_i64), wishes in prop_oneof![1 => Just(Wishes::default()), 3 => wishes()],
+    ) -> Case {
+        treatment.content.spacing_days = Some(5);
+        facts.look_for_earliest = false;
+        let mut wishes = wishes;
+        let needs_practitioner = treatment.content.needs().iter().any(|need| need.kind == ResourceKind::Practitioner);
+        wishes.practitioner = wishes.practitioner.filter(|_| needs_practitioner);
+        let (minimum, target, more) = gaps;
+        let gap = GapDays::new(1, minimum, minimum + target, minimum + target + more).unwrap();
+        Case { facts, treatment, gap, sessions, first: (day(first.0), day(first.0 + first.1)), wishes }
+    }
+}
+
+/// A session where it could be, for trying everything.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    start: Instant,
+    day: NaiveDate,
+    who: Option<ResourceId>,
+    cost: u64,
+}
+
+impl Case {
+    fn board(&self) -> Board {
+        Board::new(HERE, &self.facts.clinics[&HERE], &self.facts.resources, self.facts.spans[0])
+    }
+
+    fn wanted<'a>(&'a self, timing: &'a Timing<'a>) -> Wanted<'a> {
+        Wanted {
+            timing,
+            patient: Some(&self.facts.patient),
+            area: Some(BodyArea::Face),
+            spacing_days: Some(i64::from(self.gap.minimum)),
+            neighbours: None,
+            earliest: self.facts.now.max(at(-250)),
+            latest: self.facts.horizon_end.min(at(1_000)),
+            grid_minutes: GRID,
+        }
+    }
+
+    fn question<'a>(&'a self, board: &'a Board, starts: &'a Starts, timing: &'a Timing<'a>) -> SeriesQuestion<'a> {
+        SeriesQuestion {
+            board,
+            starts,
+            timing,
+            gap: self.gap,
+            sessions: vec![None; self.sessions],
+            first: self.first,
+            wishes: self.wishes.clone(),
+        }
+    }
+
+    fn asked(&self, start: Instant, named: Vec<ResourceId>) -> VisitRequest {
+        VisitRequest {
+            clinic: HERE,
+            start,
+            named,
+            area: Some(BodyArea::Face),
+            spacing_days: Some(i64::from(self.gap.minimum)),
+            neighbours: None,
+            preferred: Vec::new(),
+        }
+    }
+
+    /// Every start on the grid and every practitioner with whom a session by itself may be booked.
+    fn bookable(&self) -> Vec<(Instant, Option<ResourceId>)> {
+        let on_grid = |start: &Instant| {
+            let time = zone().local(*start).time();
+            chrono::Timelike::num_seconds_from_midnight(&time) % (GRID.unsigned_abs() * 60) == 0
+        };
+        let needs_practitioner =
+            Timing::new(&self.treatment).needs.iter().any(|need| need.kind == ResourceKind::Practitioner);
+        let mut bookable = Vec::new();
+        for start in (-250..=1_000).map(at).filter(on_grid) {
+            let may = |named| plan_visit(&self.facts, &self.treatment, &self.asked(start, named)).is_ok();
+            if !needs_practitioner && may(Vec::new()) {
+                bookable.push((start, None));
+            }
+            for resource in &self.facts.resources {
+                let is_one = resource.kind == ResourceKind::Practitioner;
+                if needs_practitioner && is_one && may(vec![resource.id]) {
+                    bookable.push((start, Some(resource.id)));
+                }
+            }
+        }
+        bookable
+    }
+
+    /// The same with what it costs by itself, without those that the wishes rule out.
+    fn places(&self) -> Vec<Place> {
+        let minutes = TimeDelta::minutes(Timing::new(&self.treatment).present_minutes());
+        let Wishes { times, practitioner, finish_by, away, required, .. } = &self.wishes;
+        let hours = times.any_day().week();
+        let place = |(start, who): (Instant, Option<ResourceId>)| {
+            let day = zone().day(start);
+            let visit = crate::domain::interval::Interval::new(start, start + minutes).unwrap();
+            let in_hours = !times.names_parts() || hours.calendar(zone(), &[visit]).covers(visit);
+            let missed = [
+                (!times.has_weekday(day.weekday()), WEEKDAY),
+                (!in_hours, HOURS),
+                (practitioner.is_some() && *practitioner != who, PRACTITIONER),
+            ];
+            let ruled_out = *required && missed.iter().any(|(missed, _)| *missed)
+                || finish_by.is_some_and(|last| day > last)
+                || away.iter().any(|(from, to)| *from <= day && day <= *to);
+            let cost = missed.iter().filter(|(missed, _)| *missed).map(|(_, cost)| cost).sum();
+            (!ruled_out).then_some(Place { start, day, who, cost })
+        };
+        self.bookable().into_iter().filter_map(place).collect()
+    }
+
+    /// Whether one session may follow another, the longest gap aside.
+    fn may_follow(&self, before: Instant, after: Instant) -> bool {
+        let timing = Timing::new(&self.treatment);
+        let gap = (zone().day(after) - zone().day(before)).num_days();
+        let ends = before + TimeDelta::minutes(timing.minutes());
+        let collide = timing.windows(zone(), before).iter().any(|mine| {
+            timing.windows(zone(), after).iter().any(|theirs| {
+                mine.activity == theirs.activity && mine.role != theirs.role && mine.during.overlaps(theirs.during)
+            })
+        });
+        gap >= i64::from(self.gap.minimum) && after >= ends && !collide
+    }
+
+    /// The least cost of any chain of places.
+    fn least(&self, places: &[Place], before: Option<Place>, left: usize) -> Option<u64> {
+        if left == 0 {
+            let end = before?.day - self.first.0;
+            return Some(u64::try_from(end.num_days()).unwrap_or_default() * FINISH_DAY);
+        }
+        let steps = places.iter().filter_map(|place| {
+            let step = match before {
+                None => (self.first.0..=self.first.1).contains(&place.day).then_some(0)?,
+                Some(before) => {
+                    let gap = (place.day - before.day).num_days();
+                    let fits = gap <= i64::from(self.gap.maximum) && self.may_follow(before.start, place.start);
+                    let other = before.who != place.who;
+                    if !fits || other && self.wishes.same_practitioner {
+                        return None;
+                    }
+                    gap.abs_diff(i64::from(self.gap.target)) * GAP_DAY + if other { CHANGE } else { 0 }
+                }
+            };
+            Some(step + place.cost + self.least(places, Some(*place), left - 1)?)
+        });
+        steps.min()
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1_200))]
+
+    #[test]
+    fn the_best_plan_costs_what_trying_everything_finds_and_can_be_booked(case in cases()) {
+        let timing = Timing::new(&case.treatment);
+        let board = case.board();
+        let starts = find(&board, &case.wanted(&timing));
+        let question = case.question(&board, &starts, &timing);
+        let least = case.least(&case.places(), None, case.sessions);
+        let plans = match question.plans(MAX_PLANS) {
+            Ok(plans) => plans,
+            Err(_) => {
+                prop_assert_eq!(least, None);
+                return Ok(());
+            }
+        };
+        let best = plans.iter().find(|plan| plan.kind == PlanKind::Best).unwrap();
+        prop_assert_eq!(Some(best.cost.total()), least);
+        for plan in &plans {
+            prop_assert!(best.cost.total() <= plan.cost.total());
+            let count = i32::try_from(case.sessions).unwrap();
+            let protocol = ProtocolContent {
+                name: Label::new("A protocol").unwrap(),
+                treatment: case.treatment.id,
+                sessions: SessionCounts::new(count, count, count).unwrap(),
+                gap: case.gap,
+                evidence: evidence(),
+                assessments: Vec::new(),
+            };
+            let sessions: Vec<SessionRequest> = plan
+                .sessions
+                .iter()
+                .map(|session| SessionRequest {
+                    clinic: HERE,
+                    start: session.start,
+                    named: session.practitioner.into_iter().collect(),
+                    practitioner: session.practitioner,
+                })
+                .collect();
+            let booked = plan_series(case.facts.clone(), &protocol, &case.treatment, BodyArea::Face, &sessions);
+            prop_assert!(booked.is_ok(), "{plan:?}: {booked:?}");
+        }
+        // The others differ in what they say, and no two are the same.
+        let weekdays = |plan: &Plan| plan.sessions.iter().map(|session| session.day.weekday().number_from_monday()).collect::<BTreeSet<_>>();
+        for (place, plan) in plans.iter().enumerate() {
+            prop_assert!(plans[..place].iter().all(|other| other.sessions != plan.sessions));
+            match plan.kind {
+                PlanKind::Best => {}
+                PlanKind::EarlierFinish => prop_assert!(plan.last_day() < best.last_day()),
+                PlanKind::OtherWeekday => prop_assert!(!weekdays(best).is_subset(&weekdays(plan))),
+                PlanKind::OtherPractitioner => {
+                    let with = |plan: &Plan| plan.sessions.iter().map(|session| session.practitioner).collect::<BTreeSet<_>>();
+                    prop_assert!(!with(best).is_subset(&with(plan)));
+                }
+                PlanKind::OtherStart => {
+                    prop_assert!((plan.sessions[0].day - best.sessions[0].day).num_days().abs() >= 7);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_said_to_help_does_help(case in cases()) {
+        let timing = Timing::new(&case.treatment);
+        let board = case.board();
+        let wanted = case.wanted(&timing);
+        let starts = find(&board, &wanted);
+        let question = case.question(&board, &starts, &timing);
+        let Err(placed) = question.plans(1) else { return Ok(()) };
+        let no_plan = question.explain(&Sought { wanted: &wanted, fewest: 1 }, placed);
+        prop_assert_eq!(no_plan.obstacles.len(), 1);
+        let exists = |case: &Case| case.least(&case.places(), None, case.sessions).is_some();
+        prop_assert!(!exists(&case));
+        for relaxation in &no_plan.relaxations {
+            let mut eased = case.clone();
+            match relaxation.kind {
+                RelaxationKind::AnyWeekday => eased.wishes.times = case.wishes.times.any_day(),
+                RelaxationKind::AnyTime => eased.wishes.times = case.wishes.times.any_time(),
+                RelaxationKind::AnyPractitioner => eased.wishes.practitioner = None,
+                RelaxationKind::ChangeOfPractitioner => eased.wishes.same_practitioner = false,
+                RelaxationKind::DaysAway => eased.wishes.away.clear(),
+                RelaxationKind::LaterFinish => {
+                    let date = relaxation.date.unwrap();
+                    eased.wishes.finish_by = date.pred_opt();
+                    prop_assert!(!exists(&eased), "possible by an earlier day");
+                    eased.wishes.finish_by = Some(date);
+                }
+                RelaxationKind::OtherFirstSession => eased.first = (relaxation.date.unwrap(), relaxation.date.unwrap()),
+                RelaxationKind::LongerGap => {
+                    let longest = i32::try_from(relaxation.gap_days.unwrap()).unwrap();
+                    prop_assert!(longest > case.gap.maximum);
+                    eased.gap.maximum = longest;
+                }
+                RelaxationKind::FewerSessions => {
+                    eased.sessions = usize::try_from(relaxation.count.unwrap()).unwrap();
+                    let mut more = case.clone();
+                    more.sessions = eased.sessions + 1;
+                    prop_assert!(!exists(&more), "possible with more sessions");
+                }
+                RelaxationKind::NoWishes => eased.wishes = Wishes::default(),
+            }
+            prop_assert!(exists(&eased), "{relaxation:?}");
+        }
+    }
+
+    #[test]
+    fn as_few_sessions_as_possible_move_and_those_as_little_as_possible(
+        case in cases(), moved in (0..5_i64, 0..6_i64), later in prop::collection::vec((1..4_i64, 0..6_i64), 1..3), skip in any::<bool>(),
+    ) {
+        let timing = Timing::new(&case.treatment);
+        let board = case.board();
+        let starts = find(&board, &case.wanted(&timing));
+        let somebody = starts.by.first().map(|(id, _)| *id);
+        let session = |number: i32, offset: i64, time: i64| {
+            let start = zone().midnight(day(offset)) + TimeDelta::hours(4 * time);
+            let id = AppointmentId(Uuid::from_u128(u128::from(number.unsigned_abs())));
+            BookedSession { number, id, start, day: zone().day(start), practitioner: somebody }
+        };
+        let moved = session(1, moved.0 - 1, moved.1);
+        let mut at_day = 0;
+        let step = if skip { 2 } else { 1 };
+        let later: Vec<BookedSession> = later
+            .into_iter()
+            .zip(1..)
+            .map(|((gap, time), number)| {
+                at_day += gap;
+                session(1 + number * step, at_day, time)
+            })
+            .collect();
+        let bookable = case.bookable();
+        // The fewest moves, then the fewest days, of all ways to place the later sessions.
+        fn least(case: &Case, bookable: &[(Instant, Option<ResourceId>)], before: BookedSession, later: &[BookedSession]) -> Option<(u64, u64)> {
+            let Some((session, rest)) = later.split_first() else { return Some((0, 0)) };
+            let stay = std::iter::once((session.start, false));
+            let ways = stay.chain(bookable.iter().map(|(start, _)| (*start, true))).filter_map(|(start, moves)| {
+                let day = zone().day(start);
+                let distance = session.number - before.number;
+                let close = (day - before.day).num_days() <= i64::from(case.gap.maximum * distance);
+                if !close || !case.may_follow(before.start, start) {
+                    return None;
+                }
+                let placed = BookedSession { start, day, ..*session };
+                let (more, days) = least(case, bookable, placed, rest)?;
+                let own = if moves { (1, (day - session.day).num_days().unsigned_abs()) } else { (0, 0) };
+                Some((more + own.0, days + own.1))
+            });
+            ways.min()
+        }
+        let expected = least(&case, &bookable, moved, &later);
+        let question = MoveQuestion { board: &board, starts: &starts, timing: &timing, gap: case.gap, moved, later: later.clone() };
+        let found = question.following();
+        let counted = found.as_ref().map(|following| {
+            let days = following.iter().map(|f| (zone().day(f.start) - f.session.day).num_days().unsigned_abs());
+            (following.len() as u64, days.sum())
+        });
+        prop_assert_eq!(counted, expected);
+        for following in found.into_iter().flatten() {
+            prop_assert!(bookable.iter().any(|(start, who)| *start == following.start && *who == following.practitioner));
+        }
+    }
+}

@@ -7,13 +7,13 @@ use super::write::Begun;
 use super::{App, Command, Error, Scoped};
 use crate::domain::access::Caller;
 use crate::domain::appointment::{Appointment, SessionOf};
-use crate::domain::booking::{Facts, Neighbour, Neighbours, VisitRequest, plan_visit};
+use crate::domain::booking::{Facts, Neighbours, VisitRequest, plan_visit};
 use crate::domain::catalog::{BodyArea, Treatment};
 use crate::domain::history::ChangeKind;
 use crate::domain::ids::{AppointmentId, PatientId, PracticeId, TreatmentId};
 use crate::domain::interval::Instant;
 use crate::domain::refusal::{Other, Refusal, Rule, Violation};
-use crate::domain::series::{Series, SeriesState};
+use crate::domain::series::Series;
 use crate::store::appointment::{Sheet, Whose};
 use crate::store::{PgConnection, appointment, catalog, clinic, patient, resource, series};
 
@@ -156,12 +156,16 @@ impl App {
         Ok(Page::new(found, page.size, |last| (last.visit.start(), last.id)))
     }
 
-    async fn appointment(&self, practice: PracticeId, id: AppointmentId) -> Result<Appointment, Error> {
+    pub(super) async fn appointment(&self, practice: PracticeId, id: AppointmentId) -> Result<Appointment, Error> {
         found(&mut *self.read().await?, practice, id).await
     }
 }
 
-async fn found(db: &mut PgConnection, practice: PracticeId, id: AppointmentId) -> Result<Appointment, Error> {
+pub(super) async fn found(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    id: AppointmentId,
+) -> Result<Appointment, Error> {
     appointment::get(db, practice, id).await?.ok_or_else(|| Error::not_found("appointment_id"))
 }
 
@@ -187,7 +191,7 @@ async fn visit(db: &mut PgConnection, practice: PracticeId, which: &WhichVisit) 
                 area: Some(series.area),
                 spacing_days: Some(i64::from(protocol.content.gap.minimum)),
                 session: Some(SessionOf { series: id, number }),
-                neighbours: Some(neighbours(&series, number, i64::from(protocol.content.gap.maximum))),
+                neighbours: Some(series.neighbours(number, i64::from(protocol.content.gap.maximum))),
             })
         }
     }
@@ -209,34 +213,13 @@ pub(super) fn the_session_is_open(series: &Series, number: i32, moving: Option<A
         let remedy = format!("must be 1 to {}, the sessions of the series", series.session_count);
         return Err(Error::field("session.session_number", remedy));
     }
-    match (&series.state, series.session(number)) {
-        (SeriesState::Cancelled { .. }, _) => {
-            Err(Error::Refused(vec![Violation::new(Rule::SeriesNotActive, "the series is cancelled")]))
-        }
-        (SeriesState::Active, Some(booked)) if Some(booked.id) == moving => Ok(()),
-        (SeriesState::Active, Some(booked)) => Err(Error::Refused(vec![Violation {
+    series.must_be_active().map_err(Error::Refused)?;
+    match series.session(number).filter(|booked| Some(booked.id) != moving) {
+        Some(booked) => Err(Error::Refused(vec![Violation {
             other: Some(Other::Appointment(booked.id)),
             ..Violation::new(Rule::SessionAlreadyBooked, "the session is booked already")
         }])),
-        (SeriesState::Active, None) => Ok(()),
-    }
-}
-
-/// The nearest booked sessions on both sides of a session.
-pub(super) fn neighbours(series: &Series, number: i32, maximum_gap: i64) -> Neighbours {
-    let near = |appointment: &Appointment| {
-        let session = appointment.session?;
-        Some(Neighbour {
-            day: appointment.zone.day(appointment.visit.start()),
-            distance: (session.number - number).abs(),
-            other: Other::Appointment(appointment.id),
-        })
-    };
-    let booked = |other: i32| series.session(other).and_then(near);
-    Neighbours {
-        previous: (1..number).rev().find_map(booked),
-        next: (number + 1..=series.session_count).find_map(booked),
-        maximum_gap,
+        None => Ok(()),
     }
 }
 

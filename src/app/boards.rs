@@ -38,9 +38,9 @@ pub(super) enum CourseId {
     Protocol(ProtocolId, Option<i32>),
 }
 
-/// What a [`CourseId`] stands for.
+/// What is to be booked: a treatment, by itself or as the sessions of a protocol.
 #[derive(Debug)]
-pub(super) struct Course {
+pub struct Course {
     /// The protocol, if it is one.
     pub protocol: Option<Protocol>,
     /// The treatment of each visit.
@@ -84,6 +84,7 @@ pub(super) struct Sought<'a> {
 }
 
 /// All that an answer rests on, as of one revision.
+#[derive(Debug)]
 pub(super) struct Look {
     /// The current time.
     pub now: Instant,

@@ -15,10 +15,13 @@ mod boards;
 mod catalog;
 mod clinic;
 mod history;
+mod moving;
 mod patient;
+mod planning;
 mod practice;
 mod resource;
 mod series;
+mod series_booking;
 pub mod slots;
 mod verify;
 
@@ -29,9 +32,12 @@ use std::sync::Arc;
 
 use crate::domain::access::Caller;
 use crate::domain::ids::PracticeId;
-use crate::store::{self, PgPool, Postgres, Transaction};
+use crate::store::{self, PgPool, Postgres, StoreError, Transaction};
 
+pub use boards::Course;
 pub use error::{Error, FieldViolation};
+pub use moving::Moved;
+pub use planning::Proposal;
 pub use write::{Command, Scoped};
 
 use boards::Boards;
@@ -42,6 +48,8 @@ use tokio::sync::Semaphore;
 
 /// Searches for an earliest start that are under way at once: they keep a core busy, and the others are for booking.
 const MAX_ADVICE: usize = 1;
+/// Series that are planned at once: likewise.
+const MAX_PLANNERS: usize = 2;
 
 /// The use cases, with all that they need from outside.
 #[derive(Clone)]
@@ -52,6 +60,7 @@ pub struct App {
     lanes: Arc<Lanes>,
     boards: Arc<Boards>,
     advice: Arc<Semaphore>,
+    planners: Arc<Semaphore>,
 }
 
 impl App {
@@ -59,7 +68,8 @@ impl App {
     pub fn new(pool: PgPool, clock: Arc<dyn Clock>, ids: Arc<dyn IdSource>) -> Self {
         let advice = Arc::new(Semaphore::new(MAX_ADVICE));
         let lanes = Arc::new(Lanes::new(write::WRITERS));
-        Self { pool, clock, ids, lanes, boards: Arc::default(), advice }
+        let planners = Arc::new(Semaphore::new(MAX_PLANNERS));
+        Self { pool, clock, ids, lanes, boards: Arc::default(), advice, planners }
     }
 
     /// The current time, by the clock that the use cases go by.
@@ -82,6 +92,14 @@ impl App {
     async fn advise<T: Send + 'static>(&self, think: impl FnOnce() -> T + Send + 'static) -> Option<T> {
         let _turn = self.advice.acquire().await.ok()?;
         tokio::task::spawn_blocking(think).await.ok()
+    }
+
+    /// Plans a series, likewise away from the threads that serve requests.
+    async fn plan<T: Send + 'static>(&self, plan: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
+        let turn = self.planners.acquire().await;
+        let planned = tokio::task::spawn_blocking(plan).await;
+        drop(turn);
+        planned.map_err(|_| StoreError::Corrupt("a plan that cannot be made").into())
     }
 
     /// The practice that a request is about: the one it names, or else the caller's own.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chrono::{Days, TimeDelta};
 
-use super::appointment::{neighbours, the_session_is_open};
+use super::appointment::the_session_is_open;
 use super::boards::{CourseId, Look, Sought};
 use super::commands::{FindSlots, SlotsOf};
 use super::page::Page;
@@ -64,7 +64,9 @@ impl App {
             area: target.area,
         };
         let look = self.look(practice, &sought).await?;
-        self.are_practitioners(practice, &look, &ask.practitioners).await?;
+        for (place, id) in ask.practitioners.iter().enumerate() {
+            self.is_practitioner(practice, &look, *id, &format!("practitioner_ids[{place}]")).await?;
+        }
         if let Some(violation) = body_area_misfit(&look.course.treatment, target.area) {
             return Err(Error::Refused(vec![violation]));
         }
@@ -102,23 +104,21 @@ impl App {
         Ok((target, moving))
     }
 
-    /// Whether the practice has these practitioners. Those on a board are known; others may be out of use, or work
+    /// Whether the practice has that practitioner. Those on a board are known; others may be out of use, or work
     /// elsewhere, and then nothing is found.
-    pub(super) async fn are_practitioners(
+    pub(super) async fn is_practitioner(
         &self,
         practice: PracticeId,
         look: &Look,
-        ids: &[ResourceId],
+        id: ResourceId,
+        field: &str,
     ) -> Result<(), Error> {
-        for (place, id) in ids.iter().enumerate() {
-            if !look.boards.iter().any(|board| board.has_practitioner(*id)) {
-                let found = resource::get(&mut *self.read().await?, practice, *id).await?;
-                if found.is_none_or(|resource| resource.kind != ResourceKind::Practitioner) {
-                    return Err(Error::not_found(format!("practitioner_ids[{place}]")));
-                }
-            }
+        if look.boards.iter().any(|board| board.has_practitioner(id)) {
+            return Ok(());
         }
-        Ok(())
+        let found = resource::get(&mut *self.read().await?, practice, id).await?;
+        let is_one = found.is_some_and(|resource| resource.kind == ResourceKind::Practitioner);
+        if is_one { Ok(()) } else { Err(Error::not_found(field)) }
     }
 }
 
@@ -158,7 +158,7 @@ impl<'a> Search<'a> {
                 .session
                 .as_ref()
                 .zip(gap)
-                .map(|((series, number), gap)| neighbours(series, *number, i64::from(gap.maximum))),
+                .map(|((series, number), gap)| series.neighbours(*number, i64::from(gap.maximum))),
             moving,
         }
     }

@@ -45,6 +45,19 @@ pub struct Command<T> {
     pub body: T,
 }
 
+impl<T> Command<T> {
+    /// The same request about something else: what it refers to, worked out.
+    pub(super) fn with<U>(&self, body: U) -> Command<U> {
+        Command {
+            practice: self.practice,
+            request: self.request,
+            digest: self.digest,
+            validate_only: self.validate_only,
+            body,
+        }
+    }
+}
+
 /// How a write begins.
 pub(super) enum Begun {
     /// The request is new.
@@ -106,6 +119,17 @@ impl App {
             validate_only: command.validate_only,
             recorded: false,
         })))
+    }
+
+    /// The same request, if it was carried out before: for what comes before a write begins.
+    pub(super) async fn repeated<T>(
+        &self,
+        practice_id: PracticeId,
+        command: &Command<T>,
+    ) -> Result<Option<Earlier>, Error> {
+        let earlier = history::find_request(&mut *self.read().await?, practice_id, command.request).await?;
+        // Another request with the same id is told so when it begins.
+        Ok(earlier.filter(|earlier| earlier.digest == command.digest))
     }
 
     /// Tries a write again while it meets contention, a bounded number of times, with jitter.

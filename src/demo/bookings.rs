@@ -7,7 +7,7 @@ use super::practice::Site::{self, Berlin, NewYork};
 use super::practice::{Clinics, at, later};
 use super::step::{Seeder, broken};
 use crate::app::Error;
-use crate::app::commands::{BookAppointment, BookSeries, SessionRequest, WhichVisit};
+use crate::app::commands::{BookAppointment, BookSeries, SeriesOf, SessionRequest, WhichSessions, WhichVisit};
 use crate::domain::access::Caller;
 use crate::domain::catalog::BodyArea;
 use crate::domain::ids::{ClinicId, PatientId};
@@ -116,7 +116,8 @@ pub async fn book(
                 continue;
             }
             let (clinic, protocol) = (clinics.id(site), catalogue.protocol(course)?);
-            let body = BookSeries { patient: patient(who)?, protocol, area, sessions: sessions(clinic, &starts) };
+            let of = SeriesOf::New { patient: patient(who)?, protocol, area };
+            let body = BookSeries { of, sessions: sessions(clinic, &starts) };
             let command = seeder.command(&format!("series {number}"), body);
             search.learn(seeder.app.book_series(&Caller::COMMAND_LINE, &command).await)?;
         }
@@ -220,8 +221,11 @@ pub fn series_starts(site: Site, course: Course, now: Instant, wish: Wish) -> Re
 }
 
 /// Sessions at one clinic, with whoever is free.
-pub fn sessions(clinic: ClinicId, starts: &[Instant]) -> Vec<SessionRequest> {
-    starts.iter().map(|start| SessionRequest { clinic, start: *start, named: Vec::new(), practitioner: None }).collect()
+pub fn sessions(clinic: ClinicId, starts: &[Instant]) -> WhichSessions {
+    let sessions = starts.iter();
+    let sessions =
+        sessions.map(|start| SessionRequest { clinic, start: *start, named: Vec::new(), practitioner: None });
+    WhichSessions::Given(sessions.collect())
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use super::bookings::{Wish, series_starts, sessions};
 use super::catalog::Course;
 use super::practice::{Site, later};
 use super::{Demo, step};
-use crate::app::commands::{BookSeries, ListPatients, PageOf};
+use crate::app::commands::{BookSeries, ListPatients, PageOf, SeriesOf};
 use crate::app::{App, Command, Error, Scoped};
 use crate::domain::access::Caller;
 use crate::domain::catalog::BodyArea;
@@ -100,7 +100,8 @@ impl Search<'_> {
                 break;
             }
             self.tries += 1;
-            let body = BookSeries { patient, protocol, area, sessions: sessions(clinic, starts) };
+            let of = SeriesOf::New { patient, protocol, area };
+            let body = BookSeries { of, sessions: sessions(clinic, starts) };
             // Nothing is kept, so the same request id will do every time.
             let command = Command { validate_only: true, ..step::command(Some(practice), "example", body) };
             match self.app.book_series(self.caller, &command).await {

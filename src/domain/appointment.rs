@@ -4,7 +4,7 @@ use super::booking::PlannedVisit;
 use super::catalog::{BodyArea, ResourceKind};
 use super::ids::{AppointmentId, ClinicId, PatientId, ResourceId, SeriesId, TreatmentId};
 use super::interval::{Instant, Interval};
-use super::refusal::{Refusal, Rule, Violation};
+use super::refusal::{Other, Refusal, Rule, Violation};
 use super::text::{Label, Personal, Prose};
 use super::zone::Zone;
 
@@ -71,6 +71,10 @@ pub struct Appointment {
     pub phases: Vec<BookedPhase>,
     /// Revision that last changed it.
     pub changed_revision: i64,
+    /// The appointment that it was moved from.
+    pub replaces: Option<AppointmentId>,
+    /// The appointment that it was moved to.
+    pub replaced_by: Option<AppointmentId>,
 }
 
 impl Appointment {
@@ -95,23 +99,31 @@ impl Appointment {
             visit: plan.visit,
             phases: plan.phases.clone(),
             changed_revision: revision,
+            replaces: None,
+            replaced_by: None,
         }
     }
 
-    /// The appointment, cancelled; refused if it has begun or is cancelled already.
-    pub fn cancel(self, now: Instant, reason: Personal<Prose<2000>>, revision: i64) -> Result<Self, Refusal> {
-        let refuse = |rule, text: &str| Err(vec![Violation::new(rule, text)]);
+    /// Whether it may be moved or cancelled: it is booked, and has not begun.
+    pub fn must_lie_ahead(&self, now: Instant) -> Result<(), Refusal> {
+        let refuse = |rule, text: &str| {
+            Err(vec![Violation { other: Some(Other::Appointment(self.id)), ..Violation::new(rule, text) }])
+        };
         match self.state {
             AppointmentState::Cancelled { .. } => {
                 refuse(Rule::AppointmentNotBooked, "the appointment is cancelled already")
             }
             AppointmentState::Booked if self.visit.start() <= now => {
-                refuse(Rule::AppointmentStarted, "the appointment has begun; what happened cannot be cancelled")
+                refuse(Rule::AppointmentStarted, "the appointment has begun; what happened cannot be changed")
             }
-            AppointmentState::Booked => {
-                Ok(Self { state: AppointmentState::Cancelled { at: now, reason }, changed_revision: revision, ..self })
-            }
+            AppointmentState::Booked => Ok(()),
         }
+    }
+
+    /// The appointment, cancelled; refused if it has begun or is cancelled already.
+    pub fn cancel(self, now: Instant, reason: Personal<Prose<2000>>, revision: i64) -> Result<Self, Refusal> {
+        self.must_lie_ahead(now)?;
+        Ok(Self { state: AppointmentState::Cancelled { at: now, reason }, changed_revision: revision, ..self })
     }
 
     /// What it occupies, phase by phase.

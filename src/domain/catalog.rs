@@ -6,6 +6,7 @@ use super::assessment::Assessment;
 use super::ids::{ProtocolId, TreatmentId};
 use super::interval::{Instant, Interval};
 use super::named_enum;
+use super::refusal::{Rule, Violation};
 use super::text::{Label, Prose};
 use super::zone::Zone;
 
@@ -381,6 +382,14 @@ impl SessionCounts {
             default,
             maximum,
         })
+    }
+
+    /// What is wrong with a number of sessions, if the protocol does not allow it.
+    pub fn violation(&self, count: usize) -> Option<Violation> {
+        let count = i32::try_from(count).unwrap_or(i32::MAX);
+        let text = || format!("the protocol asks for {} to {} sessions, not {count}", self.minimum, self.maximum);
+        let allowed = (self.minimum..=self.maximum).contains(&count);
+        (!allowed).then(|| Violation::new(Rule::SessionCountNotAllowed, text()))
     }
 }
 

@@ -41,8 +41,16 @@ named_enum! {
         SeriesBooked = "series.booked",
         /// A series was cancelled.
         SeriesCancelled = "series.cancelled",
+        /// Sessions of a series that were not booked were booked, and some may have been added to it.
+        SeriesContinued = "series.continued",
+        /// A series was shortened, and its last sessions cancelled.
+        SeriesShortened = "series.shortened",
+        /// A session was moved, and later ones with it where they had to.
+        SeriesRescheduled = "series.rescheduled",
         /// An appointment was booked.
         AppointmentBooked = "appointment.booked",
+        /// An appointment was moved.
+        AppointmentRescheduled = "appointment.rescheduled",
         /// An appointment was cancelled.
         AppointmentCancelled = "appointment.cancelled",
         /// A token was made.
@@ -72,8 +80,12 @@ impl ChangeKind {
             Self::PatientCreated
             | Self::PatientUpdated
             | Self::SeriesBooked
+            | Self::SeriesContinued
+            | Self::SeriesShortened
+            | Self::SeriesRescheduled
             | Self::SeriesCancelled
             | Self::AppointmentBooked
+            | Self::AppointmentRescheduled
             | Self::AppointmentCancelled
             | Self::TokenCreated
             | Self::TokenRevoked => false,

@@ -1,10 +1,13 @@
 //! A patient's course of a protocol on one area.
 
+use chrono::NaiveDate;
+
 use super::appointment::Appointment;
-use super::catalog::BodyArea;
-use super::ids::{AppointmentId, PatientId, ProtocolId, SeriesId};
+use super::booking::{Neighbour, Neighbours};
+use super::catalog::{BodyArea, ProtocolContent, ResourceKind};
+use super::ids::{AppointmentId, PatientId, ProtocolId, ResourceId, SeriesId};
 use super::interval::Instant;
-use super::refusal::{Refusal, Rule, Violation};
+use super::refusal::{Other, Refusal, Rule, Violation};
 use super::text::{Personal, Prose};
 
 /// Where a series stands.
@@ -19,6 +22,36 @@ pub enum SeriesState {
         /// Why.
         reason: Personal<Prose<2000>>,
     },
+}
+
+/// A session that is booked already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BookedSession {
+    /// Which session, from 1.
+    pub number: i32,
+    /// The appointment.
+    pub id: AppointmentId,
+    /// When it begins.
+    pub start: Instant,
+    /// Its day at its clinic.
+    pub day: NaiveDate,
+    /// Who treats.
+    pub practitioner: Option<ResourceId>,
+}
+
+impl BookedSession {
+    /// The session that an appointment is.
+    pub fn of(appointment: &Appointment) -> Option<Self> {
+        let mut resources = appointment.phases.iter().flat_map(|phase| &phase.resources);
+        let start = appointment.visit.start();
+        Some(Self {
+            number: appointment.session?.number,
+            id: appointment.id,
+            start,
+            day: appointment.zone.day(start),
+            practitioner: resources.find(|(_, kind)| *kind == ResourceKind::Practitioner).map(|(id, _)| *id),
+        })
+    }
 }
 
 /// A series with its sessions.
@@ -48,6 +81,69 @@ impl Series {
     /// The live appointment of a session.
     pub fn session(&self, number: i32) -> Option<&Appointment> {
         self.sessions.iter().find(|appointment| appointment.session.is_some_and(|session| session.number == number))
+    }
+
+    /// Its booked sessions in order.
+    pub fn booked(&self) -> Vec<BookedSession> {
+        let mut booked: Vec<BookedSession> = self.sessions.iter().filter_map(BookedSession::of).collect();
+        booked.sort_by_key(|session| session.number);
+        booked
+    }
+
+    /// The resources of its booked sessions.
+    pub fn known(&self) -> Vec<ResourceId> {
+        self.sessions.iter().flat_map(Appointment::occupied).map(|(resource, _)| resource).collect()
+    }
+
+    /// The nearest booked sessions on both sides of a session.
+    pub fn neighbours(&self, number: i32, maximum_gap: i64) -> Neighbours {
+        let booked = self.booked();
+        let near = |session: &BookedSession| Neighbour {
+            day: session.day,
+            distance: (session.number - number).abs(),
+            other: Other::Appointment(session.id),
+        };
+        Neighbours {
+            previous: booked.iter().rfind(|session| session.number < number).map(near),
+            next: booked.iter().find(|session| session.number > number).map(near),
+            maximum_gap,
+        }
+    }
+
+    /// A refusal unless its sessions take place.
+    pub fn must_be_active(&self) -> Result<(), Refusal> {
+        match self.state {
+            SeriesState::Active => Ok(()),
+            SeriesState::Cancelled { .. } => {
+                Err(vec![Violation::new(Rule::SeriesNotActive, "the series is cancelled")])
+            }
+        }
+    }
+
+    /// The series with fewer sessions, and the appointments of those beyond; refused if one of them has begun or the
+    /// protocol asks for more.
+    pub fn shorten(
+        mut self,
+        count: i32,
+        protocol: &ProtocolContent,
+        now: Instant,
+        revision: i64,
+    ) -> Result<(Self, Vec<AppointmentId>), Refusal> {
+        self.must_be_active()?;
+        let (beyond, kept): (Vec<_>, Vec<_>) = self
+            .sessions
+            .into_iter()
+            .partition(|appointment| appointment.session.is_some_and(|session| session.number > count));
+        let allowed = protocol.sessions.violation(usize::try_from(count).unwrap_or_default());
+        let begun = beyond.iter().filter_map(|appointment| appointment.must_lie_ahead(now).err()).flatten();
+        let refusal: Refusal = allowed.into_iter().chain(begun).collect();
+        if !refusal.is_empty() {
+            return Err(refusal);
+        }
+        self.sessions = kept;
+        self.session_count = count;
+        self.changed_revision = revision;
+        Ok((self, beyond.into_iter().map(|session| session.id).collect()))
     }
 
     /// The series, cancelled together with every session that has not begun, and the appointments of those.

@@ -8,7 +8,9 @@ use super::parse::{Fields, Head, scoped};
 use super::pb::appointment_service_server::AppointmentService;
 use super::pb::{book_appointment_request as book, list_appointments_request as list};
 use super::{Services, open, pb, render, slots};
-use crate::app::commands::{BookAppointment, Cancel, ListAppointments, SheetOf, WhichVisit};
+use crate::app::commands::{
+    BookAppointment, Cancel, Destination, ListAppointments, RescheduleAppointment, SheetOf, WhichVisit,
+};
 use crate::app::{Command, Error, Scoped};
 use crate::domain::appointment::{Appointment, AppointmentState, BookedPhase};
 use crate::domain::catalog::MAX_SESSIONS;
@@ -36,6 +38,15 @@ impl AppointmentService for Services {
         let (caller, message) = open(request)?;
         let appointment = self.app.book_appointment(&caller, &parse_book(message)?).await?;
         Ok(Response::new(pb::BookAppointmentResponse { appointment: Some(rendered(&appointment)) }))
+    }
+
+    async fn reschedule_appointment(
+        &self,
+        request: Request<pb::RescheduleAppointmentRequest>,
+    ) -> Result<Response<pb::RescheduleAppointmentResponse>, Status> {
+        let (caller, message) = open(request)?;
+        let appointment = self.app.reschedule_appointment(&caller, &parse_reschedule(message)?).await?;
+        Ok(Response::new(pb::RescheduleAppointmentResponse { appointment: Some(rendered(&appointment)) }))
     }
 
     async fn get_appointment(
@@ -105,6 +116,29 @@ fn parse_book(message: pb::BookAppointmentRequest) -> Result<Command<BookAppoint
     let start = fields.start("start_time", start_time);
     let named = fields.named_resources("resource_ids", &resource_ids);
     head.command(fields, || Some(BookAppointment { which: which?, clinic: clinic?, start: start?, named: named? }))
+}
+
+fn parse_reschedule(message: pb::RescheduleAppointmentRequest) -> Result<Command<RescheduleAppointment>, Error> {
+    let head = Head::new(&message, &message.practice_id, &message.request_id, message.validate_only);
+    let pb::RescheduleAppointmentRequest {
+        practice_id: _,
+        request_id: _,
+        validate_only: _,
+        etag,
+        appointment_id,
+        start_time,
+        clinic_id,
+        resource_ids,
+    } = message;
+    let mut fields = Fields::default();
+    let (id, etag) = (fields.id("appointment_id", &appointment_id), fields.etag(&etag));
+    let start = fields.start("start_time", start_time);
+    let clinic = fields.optional_id("clinic_id", &clinic_id);
+    let named = fields.named_resources("resource_ids", &resource_ids);
+    head.command(fields, || {
+        let to = Destination { start: start?, clinic: clinic?, practitioner: None, named: named? };
+        Some(RescheduleAppointment { id: id?, etag: etag?, to })
+    })
 }
 
 fn parse_get(message: pb::GetAppointmentRequest) -> Result<Scoped<AppointmentId>, Error> {
@@ -190,6 +224,8 @@ pub fn rendered(appointment: &Appointment) -> pb::Appointment {
         cancelled_at,
         cancel_reason,
         etag: render::etag(appointment.changed_revision),
+        replaces_appointment_id: appointment.replaces.map(|id| id.to_string()).unwrap_or_default(),
+        replaced_by_appointment_id: appointment.replaced_by.map(|id| id.to_string()).unwrap_or_default(),
     }
 }
 

@@ -14,6 +14,7 @@ mod appointment;
 mod catalog;
 mod history;
 mod patient;
+mod plan;
 mod practice;
 mod resource;
 mod series;

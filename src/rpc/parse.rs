@@ -139,6 +139,11 @@ impl Fields {
         self.some(field, supported.then_some(day), &format!("must be a day in the years {FIRST_YEAR} to {LAST_YEAR}"))
     }
 
+    /// A calendar day, or none where the text is empty.
+    pub fn optional_day(&mut self, field: &str, text: &str) -> Option<Option<NaiveDate>> {
+        if text.is_empty() { Some(None) } else { self.supported_day(field, text).map(Some) }
+    }
+
     /// A day of the week.
     pub fn weekday(&mut self, field: &str, weekday: i32) -> Option<chrono::Weekday> {
         let weekday = match pb::Weekday::try_from(weekday) {
@@ -263,6 +268,13 @@ impl Fields {
         distinct.sort_unstable();
         distinct.dedup();
         self.some(field, (distinct.len() == parsed.len()).then_some(parsed), "must name each at most once")
+    }
+
+    /// Notes each of these fields that is set, where it must not be.
+    pub fn must_be_absent(&mut self, when: &str, set: &[(&str, bool)]) {
+        for (field, _) in set.iter().filter(|(_, set)| *set) {
+            self.note(*field, format!("must be left out {when}"));
+        }
     }
 
     /// Notes a list that is too long.

@@ -1,7 +1,7 @@
 //! From domain types to messages: what several services share.
 
 use crate::domain::catalog::{Activity, BodyArea, Evidence, Grade, ResourceKind};
-use crate::domain::hours::{Stretch, weekday_from_iso};
+use crate::domain::hours::Stretch;
 use crate::domain::interval::Instant;
 
 use super::pb;
@@ -17,18 +17,25 @@ pub fn timestamp(at: Instant) -> prost_types::Timestamp {
 
 /// A stretch of the week.
 pub fn weekly_hours(stretch: Stretch) -> pb::WeeklyHours {
-    let weekday = match weekday_from_iso(stretch.iso_weekday()) {
-        Some(chrono::Weekday::Mon) => pb::Weekday::Monday,
-        Some(chrono::Weekday::Tue) => pb::Weekday::Tuesday,
-        Some(chrono::Weekday::Wed) => pb::Weekday::Wednesday,
-        Some(chrono::Weekday::Thu) => pb::Weekday::Thursday,
-        Some(chrono::Weekday::Fri) => pb::Weekday::Friday,
-        Some(chrono::Weekday::Sat) => pb::Weekday::Saturday,
-        Some(chrono::Weekday::Sun) => pb::Weekday::Sunday,
-        None => pb::Weekday::Unspecified,
-    };
     let time = |minutes: i32| format!("{:02}:{:02}", minutes / 60, minutes % 60);
-    pb::WeeklyHours { weekday: weekday.into(), opens: time(stretch.from()), closes: time(stretch.to()) }
+    pb::WeeklyHours {
+        weekday: weekday(stretch.weekday()).into(),
+        opens: time(stretch.from()),
+        closes: time(stretch.to()),
+    }
+}
+
+/// A day of the week.
+pub const fn weekday(weekday: chrono::Weekday) -> pb::Weekday {
+    match weekday {
+        chrono::Weekday::Mon => pb::Weekday::Monday,
+        chrono::Weekday::Tue => pb::Weekday::Tuesday,
+        chrono::Weekday::Wed => pb::Weekday::Wednesday,
+        chrono::Weekday::Thu => pb::Weekday::Thursday,
+        chrono::Weekday::Fri => pb::Weekday::Friday,
+        chrono::Weekday::Sat => pb::Weekday::Saturday,
+        chrono::Weekday::Sun => pb::Weekday::Sunday,
+    }
 }
 
 /// A kind of resource.

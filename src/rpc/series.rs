@@ -6,11 +6,16 @@ use super::appointment::rendered as rendered_appointment;
 use super::page::Query;
 use super::parse::{Fields, Head, scoped};
 use super::pb::series_service_server::SeriesService;
-use super::{Services, open, pb, render};
-use crate::app::commands::{BookSeries, Cancel, ListSeries, SessionRequest};
-use crate::app::{Command, Error, Scoped};
+use super::{Services, open, pb, plan, render};
+use crate::app::commands::{
+    BookSeries, Cancel, DEFAULT_PLANS, Destination, ExtendSeries, ListSeries, ProposeSeries, RescheduleSession,
+    SeriesOf, SessionRequest, ShortenSeries, WhichSessions,
+};
+use crate::app::{Command, Error, Moved, Scoped};
+use crate::domain::appointment::Appointment;
 use crate::domain::catalog::MAX_SESSIONS;
 use crate::domain::ids::{ClinicId, ResourceId, SeriesId};
+use crate::domain::planning::MAX_PLANS;
 use crate::domain::series::{Series, SeriesState};
 use crate::domain::text::Personal;
 
@@ -21,6 +26,43 @@ const DEFAULT_PAGE: i32 = 20;
 
 #[tonic::async_trait]
 impl SeriesService for Services {
+    async fn propose_series(
+        &self,
+        request: Request<pb::ProposeSeriesRequest>,
+    ) -> Result<Response<pb::ProposeSeriesResponse>, Status> {
+        let (caller, message) = open(request)?;
+        let proposal = self.app.propose_series(&caller, parse_propose(message)?).await?;
+        Ok(Response::new(plan::rendered(&proposal)))
+    }
+
+    async fn reschedule_session(
+        &self,
+        request: Request<pb::RescheduleSessionRequest>,
+    ) -> Result<Response<pb::RescheduleSessionResponse>, Status> {
+        let (caller, message) = open(request)?;
+        let Moved { series, moves } = self.app.reschedule_session(&caller, &parse_reschedule(message)?).await?;
+        let moves = moves.iter().map(|(old, new)| rendered_move(old, new)).collect();
+        Ok(Response::new(pb::RescheduleSessionResponse { series: Some(rendered(&series)), moves }))
+    }
+
+    async fn extend_series(
+        &self,
+        request: Request<pb::ExtendSeriesRequest>,
+    ) -> Result<Response<pb::ExtendSeriesResponse>, Status> {
+        let (caller, message) = open(request)?;
+        let series = self.app.extend_series(&caller, &parse_extend(message)?).await?;
+        Ok(Response::new(pb::ExtendSeriesResponse { series: Some(rendered(&series)) }))
+    }
+
+    async fn shorten_series(
+        &self,
+        request: Request<pb::ShortenSeriesRequest>,
+    ) -> Result<Response<pb::ShortenSeriesResponse>, Status> {
+        let (caller, message) = open(request)?;
+        let series = self.app.shorten_series(&caller, &parse_shorten(message)?).await?;
+        Ok(Response::new(pb::ShortenSeriesResponse { series: Some(rendered(&series)) }))
+    }
+
     async fn book_series(
         &self,
         request: Request<pb::BookSeriesRequest>,
@@ -59,6 +101,45 @@ impl SeriesService for Services {
     }
 }
 
+fn parse_propose(message: pb::ProposeSeriesRequest) -> Result<Scoped<ProposeSeries>, Error> {
+    let pb::ProposeSeriesRequest {
+        practice_id,
+        patient_id,
+        protocol_id,
+        body_area,
+        series_id,
+        clinic_id,
+        wishes,
+        plan_count,
+    } = message;
+    let mut fields = Fields::default();
+    let of = if series_id.is_empty() {
+        parse_new(&mut fields, &patient_id, &protocol_id, body_area)
+    } else {
+        fields.must_be_absent(
+            "to continue a series",
+            &[
+                ("patient_id", !patient_id.is_empty()),
+                ("protocol_id", !protocol_id.is_empty()),
+                ("body_area", body_area != 0),
+            ],
+        );
+        fields.id("series_id", &series_id).map(SeriesOf::Continued)
+    };
+    let clinic = fields.id("clinic_id", &clinic_id);
+    let wishes = plan::parse_wishes(&mut fields, &wishes.unwrap_or_default());
+    let plans = if plan_count == 0 { DEFAULT_PLANS } else { plan_count };
+    let most = i32::try_from(MAX_PLANS).unwrap_or(i32::MAX);
+    let plans = fields.within("plan_count", plans, 1, most).and_then(|plans| usize::try_from(plans).ok());
+    scoped(fields, &practice_id, || Some(ProposeSeries { of: of?, clinic: clinic?, wishes: wishes?, plans: plans? }))
+}
+
+fn parse_new(fields: &mut Fields, patient: &str, protocol: &str, area: i32) -> Option<SeriesOf> {
+    let (patient, protocol) = (fields.id("patient_id", patient), fields.id("protocol_id", protocol));
+    let area = fields.body_area("body_area", area);
+    Some(SeriesOf::New { patient: patient?, protocol: protocol?, area: area? })
+}
+
 fn parse_book(message: pb::BookSeriesRequest) -> Result<Command<BookSeries>, Error> {
     let head = Head::new(&message, &message.practice_id, &message.request_id, message.validate_only);
     let pb::BookSeriesRequest {
@@ -70,15 +151,137 @@ fn parse_book(message: pb::BookSeriesRequest) -> Result<Command<BookSeries>, Err
         body_area,
         clinic_id,
         sessions,
+        plan,
+        wishes,
     } = message;
     let mut fields = Fields::default();
-    let (patient, protocol) = (fields.id("patient_id", &patient_id), fields.id("protocol_id", &protocol_id));
-    let area = fields.body_area("body_area", body_area);
+    if let Some(plan) = plan {
+        fields.must_be_absent(
+            "with a plan",
+            &[
+                ("patient_id", !patient_id.is_empty()),
+                ("protocol_id", !protocol_id.is_empty()),
+                ("body_area", body_area != 0),
+                ("clinic_id", !clinic_id.is_empty()),
+                ("sessions", !sessions.is_empty()),
+                ("wishes", wishes.is_some()),
+            ],
+        );
+        let planned = plan::parse(&mut fields, plan);
+        return head.command(fields, || {
+            let (of, plan) = planned?;
+            Some(BookSeries { of, sessions: WhichSessions::Planned(plan) })
+        });
+    }
+    let of = parse_new(&mut fields, &patient_id, &protocol_id, body_area);
     let clinic = fields.id("clinic_id", &clinic_id);
-    let sessions = parse_sessions(&mut fields, clinic, &sessions);
+    let sessions = parse_which(&mut fields, clinic, &sessions, wishes);
+    head.command(fields, || Some(BookSeries { of: of?, sessions: sessions? }))
+}
+
+/// The sessions that are named, or those of the best plan.
+fn parse_which(
+    fields: &mut Fields,
+    clinic: Option<ClinicId>,
+    sessions: &[pb::SessionRequest],
+    wishes: Option<pb::SeriesWishes>,
+) -> Option<WhichSessions> {
+    let Some(wishes) = wishes else {
+        return parse_sessions(fields, clinic, sessions).map(WhichSessions::Given);
+    };
+    fields.must_be_absent("with wishes", &[("sessions", !sessions.is_empty())]);
+    let wishes = plan::parse_wishes(fields, &wishes);
+    Some(WhichSessions::Best { clinic: clinic?, wishes: wishes? })
+}
+
+fn parse_extend(message: pb::ExtendSeriesRequest) -> Result<Command<ExtendSeries>, Error> {
+    let head = Head::new(&message, &message.practice_id, &message.request_id, message.validate_only);
+    let pb::ExtendSeriesRequest {
+        practice_id: _,
+        request_id: _,
+        validate_only: _,
+        etag,
+        series_id,
+        session_count,
+        clinic_id,
+        sessions,
+        wishes,
+    } = message;
+    let mut fields = Fields::default();
+    let (id, etag) = (fields.id("series_id", &series_id), fields.etag(&etag));
+    let count = fields.within("session_count", session_count, 1, MAX_SESSIONS);
+    let clinic = fields.id("clinic_id", &clinic_id);
+    let own_count = wishes.as_ref().is_some_and(|wishes| wishes.session_count != 0);
+    fields.must_be_absent("here", &[("wishes.session_count", own_count)]);
+    let wishes = wishes.map(|wishes| pb::SeriesWishes { session_count, ..wishes });
+    let sessions = parse_which(&mut fields, clinic, &sessions, wishes);
+    head.command(fields, || Some(ExtendSeries { id: id?, etag: etag?, session_count: count?, sessions: sessions? }))
+}
+
+fn parse_shorten(message: pb::ShortenSeriesRequest) -> Result<Command<ShortenSeries>, Error> {
+    let head = Head::new(&message, &message.practice_id, &message.request_id, message.validate_only);
+    let pb::ShortenSeriesRequest {
+        practice_id: _,
+        request_id: _,
+        validate_only: _,
+        etag,
+        series_id,
+        session_count,
+        cancel_reason,
+    } = message;
+    let mut fields = Fields::default();
+    let (id, etag) = (fields.id("series_id", &series_id), fields.etag(&etag));
+    let count = fields.within("session_count", session_count, 1, MAX_SESSIONS);
+    let reason = fields.prose("cancel_reason", &cancel_reason);
     head.command(fields, || {
-        Some(BookSeries { patient: patient?, protocol: protocol?, area: area?, sessions: sessions? })
+        Some(ShortenSeries { id: id?, etag: etag?, session_count: count?, reason: Personal::new(reason?) })
     })
+}
+
+fn parse_reschedule(message: pb::RescheduleSessionRequest) -> Result<Command<RescheduleSession>, Error> {
+    let head = Head::new(&message, &message.practice_id, &message.request_id, message.validate_only);
+    let pb::RescheduleSessionRequest {
+        practice_id: _,
+        request_id: _,
+        validate_only: _,
+        etag,
+        series_id,
+        session_number,
+        start_time,
+        clinic_id,
+        practitioner_id,
+        resource_ids,
+    } = message;
+    let mut fields = Fields::default();
+    let (series, etag) = (fields.id("series_id", &series_id), fields.etag(&etag));
+    let number = fields.within("session_number", session_number, 1, MAX_SESSIONS);
+    let start = fields.start("start_time", start_time);
+    let clinic = fields.optional_id("clinic_id", &clinic_id);
+    let who = parse_named(&mut fields, "", &practitioner_id, &resource_ids);
+    head.command(fields, || {
+        let (practitioner, named) = who?;
+        let to = Destination { start: start?, clinic: clinic?, practitioner, named };
+        Some(RescheduleSession { series: series?, etag: etag?, number: number?, to })
+    })
+}
+
+/// The practitioner who must treat, and all resources that must be used, the practitioner among them.
+fn parse_named(
+    fields: &mut Fields,
+    path: &str,
+    practitioner: &str,
+    resources: &[String],
+) -> Option<(Option<ResourceId>, Vec<ResourceId>)> {
+    let practitioner = fields.optional_id::<ResourceId>(&format!("{path}practitioner_id"), practitioner);
+    let named = fields.named_resources(&format!("{path}resource_ids"), resources);
+    let (mut named, practitioner) = (named?, practitioner?);
+    if let Some(practitioner) = practitioner {
+        if named.contains(&practitioner) {
+            fields.note(format!("{path}resource_ids"), "must not name the practitioner again");
+        }
+        named.push(practitioner);
+    }
+    Some((practitioner, named))
 }
 
 fn parse_sessions(
@@ -114,15 +317,8 @@ fn parse_session(
     let path = |field: &str| format!("sessions[{place}].{field}");
     let start = fields.start(&path("start_time"), *start_time);
     let own_clinic = fields.optional_id::<ClinicId>(&path("clinic_id"), clinic_id);
-    let practitioner = fields.optional_id::<ResourceId>(&path("practitioner_id"), practitioner_id);
-    let named = fields.named_resources(&path("resource_ids"), resource_ids);
-    let (mut named, practitioner) = (named?, practitioner?);
-    if let Some(practitioner) = practitioner {
-        if named.contains(&practitioner) {
-            fields.note(path("resource_ids"), "must not name the practitioner again");
-        }
-        named.push(practitioner);
-    }
+    let who = parse_named(fields, &format!("sessions[{place}]."), practitioner_id, resource_ids);
+    let (practitioner, named) = who?;
     Some(SessionRequest { clinic: own_clinic?.or(clinic)?, start: start?, named, practitioner })
 }
 
@@ -182,5 +378,21 @@ fn rendered(series: &Series) -> pb::Series {
         cancelled_at,
         cancel_reason,
         etag: render::etag(series.changed_revision),
+    }
+}
+
+fn rendered_move(old: &Appointment, new: &Appointment) -> pb::SessionMove {
+    let (before, now) = (old.visit.start(), new.visit.start());
+    let days = (new.zone.day(now) - old.zone.day(before)).num_days();
+    pb::SessionMove {
+        session_number: new.session.map_or(0, |session| session.number),
+        old_start_time: Some(render::timestamp(before)),
+        new_start_time: Some(render::timestamp(now)),
+        local_old_start: old.zone.written(before),
+        local_new_start: new.zone.written(now),
+        // Bounded by the years that times may lie in.
+        days_moved: i32::try_from(days).unwrap_or_default(),
+        old_appointment_id: old.id.to_string(),
+        new_appointment_id: new.id.to_string(),
     }
 }

@@ -154,7 +154,7 @@ fn fields(reason: pb::Reason, what: &str, violations: Vec<FieldViolation>) -> St
 }
 
 fn refused(violations: &[Violation]) -> Status {
-    let rendered = fitting(violations.iter().map(rule_violation).collect(), |violation| violation.field.clone());
+    let rendered = fitting(violations.iter().map(rendered_violation).collect(), |violation| violation.field.clone());
     let omitted = violations.len() - rendered.len();
     // The descriptions are in the refusal: what travels in headers is not said twice.
     let precondition = rendered.iter().map(|violation| rpc::precondition_failure::Violation {
@@ -240,7 +240,8 @@ fn reason_name(reason: pb::Reason) -> String {
     reason.as_str_name().trim_start_matches("REASON_").to_owned()
 }
 
-fn rule_violation(violation: &Violation) -> pb::RuleViolation {
+/// One violated rule.
+pub fn rendered_violation(violation: &Violation) -> pb::RuleViolation {
     let session = |place: usize| format!("sessions[{place}]");
     let (appointment_id, other_field) = match violation.other {
         Some(Other::Appointment(id)) => (id.to_string(), String::new()),

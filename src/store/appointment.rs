@@ -29,11 +29,12 @@ pub async fn insert(
         "WITH visits AS (
              INSERT INTO appointments (practice_id, patient_id, booked_at, booked_revision, changed_revision, state,
                                        appointment_id, clinic_id, treatment_id, treatment_version, series_id,
-                                       session_number, body_area, visit)
-             SELECT $1, $2, $3, $4, $4, 'booked', id, clinic, treatment, version, series, number, area, tstzrange(a, b)
+                                       session_number, body_area, visit, replaces)
+             SELECT $1, $2, $3, $4, $4, 'booked', id, clinic, treatment, version, series, number, area, tstzrange(a, b),
+                    replaced
              FROM unnest($5::uuid[], $6::uuid[], $7::uuid[], $8::int[], $9::uuid[], $10::int[], $11::text[],
-                         $12::timestamptz[], $13::timestamptz[])
-                  AS v (id, clinic, treatment, version, series, number, area, a, b)),
+                         $12::timestamptz[], $13::timestamptz[], $28::uuid[])
+                  AS v (id, clinic, treatment, version, series, number, area, a, b, replaced)),
          taken AS (
              INSERT INTO occupancies (practice_id, live, appointment_id, resource_id, need, during)
              SELECT $1, true, id, resource, need, tstzrange(a, b)
@@ -73,7 +74,8 @@ pub async fn insert(
         &rows.window_activities,
         &rows.window_roles,
         &rows.window_starts,
-        &rows.window_ends
+        &rows.window_ends,
+        &rows.replaced as &[Option<Uuid>]
     );
     // The statement reports the rows of its last part; the others have no way to write fewer than they are given.
     expect_rows("insert activity windows", rows.windows_of.len(), &done.execute(db).await?)
@@ -105,6 +107,7 @@ struct Columns {
     window_roles: Vec<String>,
     window_starts: Vec<Instant>,
     window_ends: Vec<Instant>,
+    replaced: Vec<Option<Uuid>>,
 }
 
 impl Columns {
@@ -119,6 +122,7 @@ impl Columns {
         self.areas.push(appointment.area.map(|area| area.as_str().to_owned()));
         self.visit_starts.push(appointment.visit.start());
         self.visit_ends.push(appointment.visit.end());
+        self.replaced.push(appointment.replaces.map(|replaced| replaced.0));
         for occupied in &plan.occupied {
             self.taken_by.push(id);
             self.taken_resources.push(occupied.resource.0);
@@ -179,6 +183,31 @@ pub async fn get(
     id: AppointmentId,
 ) -> Result<Option<Appointment>, StoreError> {
     Ok(by_ids(db, practice, &[id.0]).await?.pop())
+}
+
+/// The appointments that a change booked, by start.
+pub async fn booked_by(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    revision: i64,
+) -> Result<Vec<Appointment>, StoreError> {
+    let ids = sqlx::query_scalar!(
+        "SELECT appointment_id FROM appointments WHERE practice_id = $1 AND booked_revision = $2",
+        practice.0,
+        revision
+    );
+    let ids = ids.fetch_all(&mut *db).await?;
+    by_ids(db, practice, &ids).await
+}
+
+/// Appointments by their ids, by start; those that do not exist are left out.
+pub async fn several(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    ids: &[AppointmentId],
+) -> Result<Vec<Appointment>, StoreError> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+    by_ids(db, practice, &ids).await
 }
 
 /// The live sessions of some series, by start.
@@ -300,7 +329,9 @@ async fn by_ids(db: &mut PgConnection, practice: PracticeId, ids: &[Uuid]) -> Re
     let rows = sqlx::query!(
         r#"SELECT a.appointment_id, a.clinic_id, c.time_zone, a.patient_id, a.treatment_id, a.treatment_version,
                   a.series_id, a.session_number, a.body_area, a.state, lower(a.visit) AS "start!",
-                  upper(a.visit) AS "end!", a.cancelled_at, a.cancel_reason, a.changed_revision,
+                  upper(a.visit) AS "end!", a.cancelled_at, a.cancel_reason, a.changed_revision, a.replaces,
+                  (SELECT r.appointment_id FROM appointments r
+                   WHERE r.practice_id = a.practice_id AND r.replaces = a.appointment_id) AS replaced_by,
                   ARRAY(SELECT resource_id FROM occupancies o
                         WHERE o.practice_id = a.practice_id AND o.appointment_id = a.appointment_id
                         GROUP BY need, resource_id ORDER BY need) AS "serving!"
@@ -344,6 +375,8 @@ async fn by_ids(db: &mut PgConnection, practice: PracticeId, ids: &[Uuid]) -> Re
             visit: read::interval(row.start, row.end)?,
             phases: booked_phases(treatment, row.start, &serving),
             changed_revision: row.changed_revision,
+            replaces: row.replaces.map(AppointmentId),
+            replaced_by: row.replaced_by.map(AppointmentId),
         })
     });
     read.collect()

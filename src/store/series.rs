@@ -111,6 +111,25 @@ pub async fn cancel(
     expect_rows("cancel series", 1, &done.execute(db).await?)
 }
 
+/// Gives a series another number of sessions; its appointments are booked or cancelled separately.
+pub async fn resize(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    id: SeriesId,
+    session_count: i32,
+    revision: i64,
+) -> Result<(), StoreError> {
+    let done = sqlx::query!(
+        "UPDATE series SET session_count = $3, changed_revision = $4
+         WHERE practice_id = $1 AND series_id = $2 AND state = 'active'",
+        practice.0,
+        id.0,
+        session_count,
+        revision
+    );
+    expect_rows("resize series", 1, &done.execute(db).await?)
+}
+
 /// Marks a series as changed, because one of its sessions was.
 pub async fn touch(db: &mut PgConnection, practice: PracticeId, id: SeriesId, revision: i64) -> Result<(), StoreError> {
     let done = sqlx::query!(

@@ -14,10 +14,11 @@ pub use facts::{Busy, ClinicFacts, Facts, PatientFacts, PatientVisit, ResourceFa
 pub use rules::body_area_misfit;
 pub use timing::{ActivityWindow, Occupied, PlannedVisit, Timing, WindowRole, booked_phases};
 
-use super::catalog::{BodyArea, GRID_MINUTES, ProtocolContent, Treatment};
+use super::catalog::{BodyArea, GRID_MINUTES, GapDays, ProtocolContent, Treatment};
 use super::ids::{ClinicId, ResourceId};
 use super::interval::Instant;
-use super::refusal::{Other, Refusal, Rule, Violation};
+use super::refusal::{Other, Refusal, Violation};
+use super::series::BookedSession;
 
 /// How far after the requested start a refusal looks for the earliest one that would do, in days.
 pub const EARLIEST_SEARCH_DAYS: i64 = 90;
@@ -82,52 +83,95 @@ pub struct SessionRequest {
     pub practitioner: Option<ResourceId>,
 }
 
+/// A session asked for, as one of a series.
+#[derive(Debug, Clone)]
+pub struct AskedSession {
+    /// Its place in the request.
+    pub place: usize,
+    /// Which session of the series, from 1.
+    pub number: i32,
+    /// What is asked.
+    pub request: SessionRequest,
+}
+
+/// The series whose sessions are asked for.
+#[derive(Debug, Clone)]
+pub struct SessionsOf<'a> {
+    /// The gaps of its protocol.
+    pub gap: GapDays,
+    /// The treatment of each session.
+    pub treatment: &'a Treatment,
+    /// The area treated.
+    pub area: BodyArea,
+    /// Its sessions that are booked and stay.
+    pub booked: Vec<BookedSession>,
+    /// Resources that the patient knows, to take rather than others.
+    pub known: Vec<ResourceId>,
+}
+
 /// Decides a whole series: a plan for every session, or every broken rule of each.
 pub fn plan_series(
-    mut facts: Facts,
+    facts: Facts,
     protocol: &ProtocolContent,
     treatment: &Treatment,
     area: BodyArea,
     sessions: &[SessionRequest],
 ) -> Result<Vec<PlannedVisit>, Refusal> {
-    let timing = Timing::new(treatment);
-    let mut refusal = Vec::new();
-    let counts = protocol.sessions;
-    let count = i32::try_from(sessions.len()).unwrap_or(i32::MAX);
-    if !(counts.minimum..=counts.maximum).contains(&count) {
-        refusal.push(Violation::new(
-            Rule::SessionCountNotAllowed,
-            format!("the protocol asks for {} to {} sessions, not {count}", counts.minimum, counts.maximum),
-        ));
+    let asked = sessions.iter().zip(1..).enumerate();
+    let asked = asked.map(|(place, (request, number))| AskedSession { place, number, request: request.clone() });
+    let series = SessionsOf { gap: protocol.gap, treatment, area, booked: Vec::new(), known: Vec::new() };
+    let planned = plan_sessions(facts, &series, &asked.collect::<Vec<_>>());
+    match protocol.sessions.violation(sessions.len()) {
+        None => planned,
+        Some(violation) => Err(std::iter::once(violation).chain(planned.err().into_iter().flatten()).collect()),
     }
+}
+
+/// Decides sessions of a series, in the order of their numbers: a plan for each, or every broken rule of each.
+pub fn plan_sessions(
+    mut facts: Facts,
+    series: &SessionsOf<'_>,
+    sessions: &[AskedSession],
+) -> Result<Vec<PlannedVisit>, Refusal> {
+    let timing = Timing::new(series.treatment);
+    let mut refusal = Vec::new();
     let mut plans: Vec<PlannedVisit> = Vec::with_capacity(sessions.len());
-    let mut previous = None;
-    let mut known = Vec::new();
-    for (place, session) in sessions.iter().enumerate() {
+    let booked = series.booked.iter().map(|booked| (booked.number, booked.day, Other::Appointment(booked.id)));
+    let mut beside: Vec<(i32, NaiveDate, Other)> = booked.collect();
+    let mut known = series.known.clone();
+    for AskedSession { place, number, request: session } in sessions {
+        let near = |found: Option<&(i32, NaiveDate, Other)>| {
+            found.map(|(other, day, who)| Neighbour { day: *day, distance: (number - other).abs(), other: *who })
+        };
         let request = VisitRequest {
             clinic: session.clinic,
             start: session.start,
             named: session.named.clone(),
-            area: Some(area),
-            spacing_days: Some(i64::from(protocol.gap.minimum)),
-            neighbours: Some(Neighbours { previous, next: None, maximum_gap: i64::from(protocol.gap.maximum) }),
+            area: Some(series.area),
+            spacing_days: Some(i64::from(series.gap.minimum)),
+            neighbours: Some(Neighbours {
+                previous: near(beside.iter().filter(|(other, ..)| other < number).max_by_key(|(other, ..)| *other)),
+                next: near(beside.iter().filter(|(other, ..)| other > number).min_by_key(|(other, ..)| *other)),
+                maximum_gap: i64::from(series.gap.maximum),
+            }),
             preferred: known.clone(),
         };
-        let other = Other::Session(place);
-        match rules::decide(&facts, treatment, &timing, &request) {
+        let other = Other::Session(*place);
+        match rules::decide(&facts, series.treatment, &timing, &request) {
             Ok(plan) => {
                 facts.occupy(&plan.occupied, other);
                 known.extend(plan.occupied.iter().map(|occupied| occupied.resource));
                 plans.push(plan);
             }
             Err(violations) => {
-                refusal.extend(violations.into_iter().map(|violation| Violation { session: Some(place), ..violation }));
+                refusal
+                    .extend(violations.into_iter().map(|violation| Violation { session: Some(*place), ..violation }));
             }
         }
         // Also a session that is refused keeps the others at their distance: they are judged as if it took place.
         if let Some(clinic) = facts.clinics.get(&session.clinic) {
             let zone = clinic.zone;
-            previous = Some(Neighbour { day: zone.day(session.start), distance: 1, other });
+            beside.push((*number, zone.day(session.start), other));
             facts.patient.add(&timing, zone, &request, other);
         }
     }

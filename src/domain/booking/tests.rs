@@ -14,6 +14,7 @@ use crate::domain::hours::{Stretch, Week, weekday_from_iso};
 use crate::domain::ids::TreatmentId;
 use crate::domain::interval::Interval;
 use crate::domain::refusal::Earliest;
+use crate::domain::refusal::Rule;
 use crate::domain::text::Label;
 use slow::{lies_in, phases, slow_rules, slow_served, ticks, windows_of};
 

@@ -14,7 +14,7 @@ pub use board::{Board, Row};
 pub use days::{Day, Days};
 pub use slots::{Slot, SlotDay, SlotPlace, slot_days, slots};
 pub use starts::{Starts, Wanted, allowed, find};
-pub use ticks::{Ticks, Window, count};
+pub use ticks::{Ticks, Window, count, instant_of, next_tick_number, tick_number};
 pub use times::{MAX_TIMES, Times, TimesOfDay};
 
 #[cfg(test)]

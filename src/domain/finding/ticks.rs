@@ -20,6 +20,21 @@ pub fn count(minutes: i64) -> usize {
     usize::try_from(ticks_of(minutes)).unwrap_or_default()
 }
 
+/// The number of the tick in which an instant lies, counted from 1970 on: the same for every window.
+pub fn tick_number(at: Instant) -> i64 {
+    at.timestamp_micros().div_euclid(TICK_MICROS)
+}
+
+/// The number of the first tick that does not begin before an instant.
+pub fn next_tick_number(at: Instant) -> i64 {
+    -(-at.timestamp_micros()).div_euclid(TICK_MICROS)
+}
+
+/// When the tick of a number begins.
+pub fn instant_of(number: i64) -> Instant {
+    Instant::UNIX_EPOCH + TimeDelta::microseconds(number * TICK_MICROS)
+}
+
 /// A stretch of time that is looked at, as numbered ticks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {
@@ -31,8 +46,7 @@ impl Window {
     /// The window of all ticks that lie in a stretch of time.
     pub fn new(span: Interval) -> Self {
         let whole = |micros: i64| micros * TICK_MICROS;
-        let first = -(-span.start().timestamp_micros()).div_euclid(TICK_MICROS);
-        let end = span.end().timestamp_micros().div_euclid(TICK_MICROS);
+        let (first, end) = (next_tick_number(span.start()), tick_number(span.end()));
         let start = span.start() + TimeDelta::microseconds(whole(first) - span.start().timestamp_micros());
         Self { start, ticks: usize::try_from(end - first).unwrap_or_default() }
     }

@@ -60,6 +60,13 @@ pub struct NoPlan {
     pub relaxations: Vec<Relaxation>,
 }
 
+impl NoPlan {
+    /// Nothing is known but that there is none.
+    pub fn none() -> Self {
+        Self { obstacles: vec![Violation::new(Rule::NoPlan, "there is no plan")], relaxations: Vec::new() }
+    }
+}
+
 /// What else is known of the search for starts.
 #[derive(Debug, Clone, Copy)]
 pub struct Sought<'a> {
@@ -86,6 +93,15 @@ impl SeriesQuestion<'_> {
             }
         }
         let wishes = &self.wishes;
+        let (earliest, latest) = (board.zone.day(sought.wanted.earliest), board.zone.day(sought.wanted.latest));
+        if self.first.0 > latest {
+            let text = format!("the practice books until {latest}, which is before the first session may be");
+            return Violation::new(Rule::BeyondHorizon, text);
+        }
+        if self.first.1 < earliest || wishes.finish_by.is_some_and(|last| last < earliest) {
+            let text = format!("a session may begin on {earliest} at the earliest, which is after the days asked for");
+            return Violation::new(Rule::StartInPast, text);
+        }
         if let Some(wished) = wishes.practitioner.filter(|_| wishes.required)
             && !self.starts.by.iter().any(|(id, _)| *id == wished)
         {

@@ -9,8 +9,8 @@ mod series;
 
 pub use cost::{Cost, CostKind};
 pub use explain::{NoPlan, Relaxation, RelaxationKind, Sought};
-pub use moving::{Following, MoveQuestion};
-pub use series::{BookedSession, MAX_AWAY, MAX_PLANS, Plan, PlanKind, PlannedSession, SeriesQuestion, Wishes};
+pub use moving::{Following, Later, MoveQuestion};
+pub use series::{MAX_AWAY, MAX_PLANS, Plan, PlanKind, PlannedSession, SeriesQuestion, Wishes};
 
 #[cfg(test)]
 mod tests;

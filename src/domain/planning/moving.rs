@@ -5,12 +5,13 @@ use chrono::{Datelike, NaiveDate};
 
 use super::optimum::{Candidate, Link, Stage, cheapest};
 use super::reach::Reach;
-use super::series::BookedSession;
 use crate::domain::booking::Timing;
 use crate::domain::catalog::GapDays;
-use crate::domain::finding::{Board, Starts};
+use crate::domain::finding::{Board, Starts, instant_of};
 use crate::domain::ids::ResourceId;
 use crate::domain::interval::Instant;
+use crate::domain::series::BookedSession;
+use crate::domain::zone::Zone;
 
 /// What one session costs that moves: more than any distance that all of them could move.
 const MOVE: u64 = 1_000_000_000;
@@ -30,48 +31,59 @@ pub struct Following {
     pub practitioner: Option<ResourceId>,
 }
 
+/// A later session that is booked, and where it could be instead.
+#[derive(Debug, Clone, Copy)]
+pub struct Later<'a> {
+    /// The session.
+    pub session: BookedSession,
+    /// The board of its clinic.
+    pub board: &'a Board,
+    /// The starts at which a session may be there, as if the moved session and all later ones were gone, gaps aside.
+    pub starts: &'a Starts,
+}
+
 /// A session that is moved.
 #[derive(Debug, Clone)]
 pub struct MoveQuestion<'a> {
-    /// The board of the clinic, on which the session and all later ones are gone.
-    pub board: &'a Board,
-    /// The starts at which a session may be, as if the session and all later ones were gone, gaps aside.
-    pub starts: &'a Starts,
     /// What a session means in time.
     pub timing: &'a Timing<'a>,
     /// The gaps of the protocol.
     pub gap: GapDays,
     /// The session, where it is moved to.
     pub moved: BookedSession,
+    /// The zone of its clinic.
+    pub zone: Zone,
     /// The later sessions that are booked, in order.
-    pub later: Vec<BookedSession>,
+    pub later: Vec<Later<'a>>,
 }
 
 impl MoveQuestion<'_> {
     /// The later sessions that move, in order; nothing if they cannot all be placed.
     pub fn following(&self) -> Option<Vec<Following>> {
-        let reach = Reach::new(self.timing, self.board.zone, self.board.window);
-        let mut practitioners: Vec<Option<ResourceId>> = self.starts.by.iter().map(|(id, _)| Some(*id)).collect();
-        practitioners.extend(std::iter::once(&self.moved).chain(&self.later).map(|session| session.practitioner));
+        let mut practitioners: Vec<Option<ResourceId>> = vec![self.moved.practitioner];
+        for Later { session, starts, .. } in &self.later {
+            practitioners.push(session.practitioner);
+            practitioners.extend(starts.by.iter().map(|(id, _)| Some(*id)));
+        }
         let who = |practitioner| practitioners.iter().position(|known| *known == practitioner).unwrap_or_default();
-        let stay =
-            |session: &BookedSession| reach.candidate(number(session.day), session.start, who(session.practitioner), 0);
-
-        let mut stages = vec![Stage { candidates: vec![stay(&self.moved)], link: self.link(1) }];
+        let stay = |session: &BookedSession, zone| {
+            Reach::new(self.timing, zone).candidate(number(session.day), session.start, who(session.practitioner), 0)
+        };
+        let mut stages = vec![Stage { candidates: vec![stay(&self.moved, self.zone)], link: self.link(1) }];
         let mut before = self.moved.number;
-        for session in &self.later {
-            let mut candidates = self.places(session, &reach, who);
-            candidates.push(stay(session));
+        for later in &self.later {
+            let mut candidates = self.places(later, who);
+            candidates.push(stay(&later.session, later.board.zone));
             candidates.sort_by_key(|candidate| candidate.day);
-            stages.push(Stage { candidates, link: self.link(session.number - before) });
-            before = session.number;
+            stages.push(Stage { candidates, link: self.link(later.session.number - before) });
+            before = later.session.number;
         }
         // Each session weighs its own practitioner; that neighbours differ is as it was.
         let chain = cheapest(&stages, Some(0), practitioners.len()).ok()?;
         let moved = chain.picks.iter().skip(1).zip(&self.later).filter(|(pick, _)| pick.cost > 0);
-        let following = moved.map(|(pick, session)| Following {
-            session: *session,
-            start: self.board.window.instant(usize::try_from(pick.start).unwrap_or_default()),
+        let following = moved.map(|(pick, later)| Following {
+            session: later.session,
+            start: instant_of(pick.start),
             practitioner: practitioners.get(pick.who).copied().flatten(),
         });
         Some(following.collect())
@@ -80,30 +92,27 @@ impl MoveQuestion<'_> {
     /// From a session to the next one that is booked, so many numbers later. The longest gap is between neighbours only.
     fn link(&self, distance: i32) -> Link {
         let GapDays { minimum, maximum, .. } = self.gap;
-        let longest = i64::from(if distance == 1 { maximum } else { maximum * distance });
+        let longest = i64::from(maximum) * i64::from(distance);
         let gaps = usize::try_from(longest - i64::from(minimum) + 1).unwrap_or_default();
         Link { shortest: i64::from(minimum), prices: vec![0; gaps] }
     }
 
     /// The places to which a session could move: of each day and practitioner the one nearest to its time of the day, or
     /// all of them where it depends on the time of day who may follow whom.
-    fn places(
-        &self,
-        session: &BookedSession,
-        reach: &Reach<'_>,
-        who: impl Fn(Option<ResourceId>) -> usize,
-    ) -> Vec<Candidate> {
-        let window = self.board.window;
-        let own_time = window.tick_at(session.start) - window.tick_at(self.board.zone.midnight(session.day));
+    fn places(&self, later: &Later<'_>, who: impl Fn(Option<ResourceId>) -> usize) -> Vec<Candidate> {
+        let Later { session, board, starts } = later;
+        let reach = Reach::new(self.timing, board.zone);
+        let window = board.window;
+        let own_time = window.tick_at(session.start) - window.tick_at(board.zone.midnight(session.day));
         let one_is_enough = !reach.depends_on_time_of_day() && self.gap.minimum > 1;
-        let everybody: Vec<(Option<ResourceId>, _)> = if self.starts.by.is_empty() {
-            vec![(None, &self.starts.all)]
+        let everybody: Vec<(Option<ResourceId>, _)> = if starts.by.is_empty() {
+            vec![(None, &starts.all)]
         } else {
-            self.starts.by.iter().map(|(id, starts)| (Some(*id), starts)).collect()
+            starts.by.iter().map(|(id, starts)| (Some(*id), starts)).collect()
         };
         let mut places = Vec::new();
-        for day in self.board.days.all() {
-            let midnight = window.tick_at(self.board.zone.midnight(day.date));
+        for day in board.days.all() {
+            let midnight = window.tick_at(board.zone.midnight(day.date));
             let days = number(day.date).abs_diff(number(session.day));
             for (practitioner, starts) in &everybody {
                 let other = if *practitioner == session.practitioner { 0 } else { PRACTITIONER };

@@ -12,7 +12,7 @@ use std::ops::Range;
 pub struct Candidate {
     /// Its calendar day, as a number.
     pub day: i64,
-    /// The tick at which it begins.
+    /// The number of the tick at which it begins, the same count for all stages.
     pub start: i64,
     /// Who treats, by number.
     pub who: usize,

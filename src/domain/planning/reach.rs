@@ -3,7 +3,7 @@
 
 use crate::domain::booking::Timing;
 use crate::domain::catalog::Restriction;
-use crate::domain::finding::Window;
+use crate::domain::finding::{next_tick_number, tick_number};
 use crate::domain::interval::Instant;
 use crate::domain::zone::Zone;
 use chrono::TimeDelta;
@@ -14,16 +14,15 @@ use super::optimum::Candidate;
 pub(super) struct Reach<'a> {
     timing: &'a Timing<'a>,
     zone: Zone,
-    window: Window,
     /// What the treatment forbids and is.
     own: Vec<&'a Restriction>,
 }
 
 impl<'a> Reach<'a> {
-    pub(super) fn new(timing: &'a Timing<'a>, zone: Zone, window: Window) -> Self {
+    pub(super) fn new(timing: &'a Timing<'a>, zone: Zone) -> Self {
         let content = &timing.treatment().content;
         let own = content.restrictions.iter().filter(|own| content.exposures.contains(&own.activity)).collect();
-        Self { timing, zone, window, own }
+        Self { timing, zone, own }
     }
 
     /// Whether it can depend on the time of day who may follow whom, on days that are two or more apart.
@@ -38,10 +37,9 @@ impl<'a> Reach<'a> {
         if let Some((from, to)) = self.timing.exposing_minutes() {
             for during in self.own.iter().filter_map(|own| self.timing.restricts(self.zone, start, own)) {
                 free_from = free_from.max(during.end() - TimeDelta::minutes(from));
-                after = after.min(self.window.tick_at(during.start() - TimeDelta::minutes(to)));
+                after = after.min(tick_number(during.start() - TimeDelta::minutes(to)));
             }
         }
-        let (start, free_from) = (self.window.tick_from(start), self.window.tick_from(free_from));
-        Candidate { day, start, who, cost, free_from, after }
+        Candidate { day, start: tick_number(start), who, cost, free_from: next_tick_number(free_from), after }
     }
 }

@@ -5,13 +5,13 @@ use chrono::{Datelike, NaiveDate, Weekday};
 use super::cost::{CHANGE, Cost, CostKind, FINISH_DAY, GAP_DAY, HOURS, PRACTITIONER, WEEKDAY};
 use super::optimum::{Candidate, Chain, Link, Stage, cheapest};
 use super::reach::Reach;
-use crate::domain::appointment::Appointment;
 use crate::domain::booking::Timing;
-use crate::domain::catalog::{GapDays, ResourceKind};
-use crate::domain::finding::{Board, Day, Starts, Ticks, Times};
+use crate::domain::catalog::GapDays;
+use crate::domain::finding::{Board, Day, Starts, Ticks, Times, instant_of};
 use crate::domain::ids::{AppointmentId, ResourceId};
 use crate::domain::interval::Instant;
 use crate::domain::named_enum;
+use crate::domain::series::BookedSession;
 
 /// Most plans of one answer.
 pub const MAX_PLANS: usize = 5;
@@ -39,36 +39,6 @@ pub struct Wishes {
     pub away: Vec<(NaiveDate, NaiveDate)>,
     /// Whether times and practitioner must be met; else missing them costs.
     pub required: bool,
-}
-
-/// A session that is booked already.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BookedSession {
-    /// Which session, from 1.
-    pub number: i32,
-    /// The appointment.
-    pub id: AppointmentId,
-    /// When it begins.
-    pub start: Instant,
-    /// Its day at its clinic.
-    pub day: NaiveDate,
-    /// Who treats.
-    pub practitioner: Option<ResourceId>,
-}
-
-impl BookedSession {
-    /// The session that an appointment is.
-    pub fn of(appointment: &Appointment) -> Option<Self> {
-        let mut resources = appointment.phases.iter().flat_map(|phase| &phase.resources);
-        let start = appointment.visit.start();
-        Some(Self {
-            number: appointment.session?.number,
-            id: appointment.id,
-            start,
-            day: appointment.zone.day(start),
-            practitioner: resources.find(|(_, kind)| *kind == ResourceKind::Practitioner).map(|(id, _)| *id),
-        })
-    }
 }
 
 /// A series to plan.
@@ -157,7 +127,7 @@ impl SeriesQuestion<'_> {
         let terms = self.terms();
         let best = self.solve(&terms, PlanKind::Best)?;
         let mut plans = vec![best.clone()];
-        let others = PlanKind::ALL.iter().filter_map(|kind| Some((*kind, self.unlike(&best, *kind, &terms)?)));
+        let others = PlanKind::ALL.iter().filter_map(|kind| Some((*kind, unlike(&best, *kind, &terms)?)));
         for (kind, terms) in others {
             if plans.len() >= wanted {
                 break;
@@ -187,26 +157,6 @@ impl SeriesQuestion<'_> {
         }
     }
 
-    /// The conditions of a plan that differs from the best in one way.
-    fn unlike(&self, best: &Plan, kind: PlanKind, terms: &Terms) -> Option<Terms> {
-        let terms = terms.clone();
-        let planned = || best.sessions.iter().filter(|session| session.booked.is_none());
-        match kind {
-            PlanKind::Best => None,
-            PlanKind::EarlierFinish => Some(Terms { finish_first: true, ..terms }),
-            PlanKind::OtherWeekday => {
-                let not_on = most(planned().map(|session| session.day.weekday().number_from_monday()))?;
-                let not_on = Weekday::try_from(u8::try_from(not_on - 1).ok()?).ok()?;
-                Some(Terms { not_on: Some(not_on), ..terms })
-            }
-            PlanKind::OtherPractitioner => {
-                let not_with = most(planned().filter_map(|session| session.practitioner))?;
-                Some(Terms { not_with: Some(not_with), ..terms })
-            }
-            PlanKind::OtherStart => Some(Terms { not_near: Some(planned().next()?.day), ..terms }),
-        }
-    }
-
     /// The cheapest plan under some conditions; or how many sessions can be placed at most.
     pub(super) fn solve(&self, terms: &Terms, kind: PlanKind) -> Result<Plan, usize> {
         let search = Search::new(self, terms);
@@ -221,6 +171,26 @@ impl Plan {
     /// The day of its last session.
     pub fn last_day(&self) -> Option<NaiveDate> {
         self.sessions.last().map(|session| session.day)
+    }
+}
+
+/// The conditions of a plan that differs from the best in one way.
+fn unlike(best: &Plan, kind: PlanKind, terms: &Terms) -> Option<Terms> {
+    let terms = terms.clone();
+    let planned = || best.sessions.iter().filter(|session| session.booked.is_none());
+    match kind {
+        PlanKind::Best => None,
+        PlanKind::EarlierFinish => Some(Terms { finish_first: true, ..terms }),
+        PlanKind::OtherWeekday => {
+            let not_on = most(planned().map(|session| session.day.weekday().number_from_monday()))?;
+            let not_on = Weekday::try_from(u8::try_from(not_on - 1).ok()?).ok()?;
+            Some(Terms { not_on: Some(not_on), ..terms })
+        }
+        PlanKind::OtherPractitioner => {
+            let not_with = most(planned().filter_map(|session| session.practitioner))?;
+            Some(Terms { not_with: Some(not_with), ..terms })
+        }
+        PlanKind::OtherStart => Some(Terms { not_near: Some(planned().next()?.day), ..terms }),
     }
 }
 
@@ -262,7 +232,7 @@ impl<'a> Search<'a> {
         let parts = &terms.wishes.times;
         let in_hours =
             parts.names_parts().then(|| board.days.visits_within(&parts.any_day().week(), timing.present_minutes()));
-        let reach = Reach::new(timing, board.zone, board.window);
+        let reach = Reach::new(timing, board.zone);
         Self { question, terms, reach, practitioners, in_hours }
     }
 
@@ -285,33 +255,30 @@ impl<'a> Search<'a> {
                 _ => self.link(),
             };
             let longest = i64::try_from(link.prices.len()).unwrap_or_default() - 1 + link.shortest;
-            let (candidates, from, to) = match session {
-                Some(booked) => (vec![self.booked(booked)], number(booked.day), number(booked.day)),
-                None => {
-                    let (mut from, mut to) = match before {
-                        Some((from, to, _)) => (from + i64::from(gap.minimum), to + longest),
-                        None => (i64::MIN, i64::MAX),
-                    };
-                    if std::mem::take(&mut first_open) {
-                        from = from.max(number(self.terms.first.0));
-                        to = to.min(number(self.terms.first.1));
-                    }
-                    let near = |day: i64| match self.terms.not_near {
-                        Some(other) if before.is_none() => (day - number(other)).abs() < WEEK,
-                        Some(_) | None => false,
-                    };
-                    let start = everywhere.partition_point(|candidate| candidate.day < from);
-                    let end = everywhere.partition_point(|candidate| candidate.day <= to);
-                    let mut candidates: Vec<Candidate> = everywhere.get(start..end).unwrap_or_default().to_vec();
-                    candidates.retain(|candidate| !near(candidate.day));
-                    if last_open == Some(place) {
-                        let price = if self.terms.finish_first { FINISH_FIRST } else { FINISH_DAY };
-                        for candidate in &mut candidates {
-                            candidate.cost += price * self.finish_days(candidate.day);
-                        }
-                    }
-                    (candidates, from, to)
+            let (candidates, from, to) = if let Some(booked) = session {
+                let day = number(booked.day);
+                (vec![self.booked(booked)], day, day)
+            } else {
+                let shortest = i64::from(gap.minimum);
+                let reach = before.map(|(from, to, _)| (from + shortest, to + longest));
+                let (mut from, mut to) = reach.unwrap_or((i64::MIN, i64::MAX));
+                if std::mem::take(&mut first_open) {
+                    from = from.max(number(self.terms.first.0));
+                    to = to.min(number(self.terms.first.1));
                 }
+                let start = everywhere.partition_point(|candidate| candidate.day < from);
+                let end = everywhere.partition_point(|candidate| candidate.day <= to);
+                let mut candidates: Vec<Candidate> = everywhere.get(start..end).unwrap_or_default().to_vec();
+                if let (None, Some(other)) = (before, self.terms.not_near) {
+                    candidates.retain(|candidate| (candidate.day - number(other)).abs() >= WEEK);
+                }
+                if last_open == Some(place) {
+                    let price = if self.terms.finish_first { FINISH_FIRST } else { FINISH_DAY };
+                    for candidate in &mut candidates {
+                        candidate.cost += price * self.finish_days(candidate.day);
+                    }
+                }
+                (candidates, from, to)
             };
             before = Some((from, to, session.is_some()));
             stages.push(Stage { candidates, link });
@@ -401,7 +368,7 @@ impl<'a> Search<'a> {
         let session = |(pick, booked): (&Candidate, &Option<BookedSession>)| {
             let start = match booked {
                 Some(booked) => booked.start,
-                None => board.window.instant(usize::try_from(pick.start).unwrap_or_default()),
+                None => instant_of(pick.start),
             };
             PlannedSession {
                 start,

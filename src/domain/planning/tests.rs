@@ -14,6 +14,7 @@ use crate::domain::catalog::{BodyArea, GapDays, ProtocolContent, ResourceKind, S
 use crate::domain::finding::{Board, Starts, Times, TimesOfDay, Wanted, find};
 use crate::domain::ids::{AppointmentId, ResourceId};
 use crate::domain::interval::Instant;
+use crate::domain::series::BookedSession;
 use crate::domain::text::Label;
 
 /// Starts are this far apart, so that there are few enough to try all chains of them.
@@ -136,7 +137,7 @@ impl Case {
     fn bookable(&self) -> Vec<(Instant, Option<ResourceId>)> {
         let on_grid = |start: &Instant| {
             let time = zone().local(*start).time();
-            chrono::Timelike::num_seconds_from_midnight(&time) % (GRID.unsigned_abs() * 60) == 0
+            chrono::Timelike::num_seconds_from_midnight(&time).is_multiple_of(GRID.unsigned_abs() * 60)
         };
         let needs_practitioner =
             Timing::new(&self.treatment).needs.iter().any(|need| need.kind == ResourceKind::Practitioner);
@@ -217,6 +218,30 @@ impl Case {
     }
 }
 
+/// The fewest moves, then the fewest days, of all ways to place the later sessions.
+fn fewest(
+    case: &Case,
+    bookable: &[(Instant, Option<ResourceId>)],
+    before: BookedSession,
+    later: &[BookedSession],
+) -> Option<(u64, u64)> {
+    let Some((session, rest)) = later.split_first() else { return Some((0, 0)) };
+    let stay = std::iter::once((session.start, false));
+    let ways = stay.chain(bookable.iter().map(|(start, _)| (*start, true))).filter_map(|(start, moves)| {
+        let day = zone().day(start);
+        let distance = session.number - before.number;
+        let close = (day - before.day).num_days() <= i64::from(case.gap.maximum * distance);
+        if !close || !case.may_follow(before.start, start) {
+            return None;
+        }
+        let placed = BookedSession { start, day, ..*session };
+        let (more, days) = fewest(case, bookable, placed, rest)?;
+        let own = if moves { (1, (day - session.day).num_days().unsigned_abs()) } else { (0, 0) };
+        Some((more + own.0, days + own.1))
+    });
+    ways.min()
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1_200))]
 
@@ -227,12 +252,9 @@ proptest! {
         let starts = find(&board, &case.wanted(&timing));
         let question = case.question(&board, &starts, &timing);
         let least = case.least(&case.places(), None, case.sessions);
-        let plans = match question.plans(MAX_PLANS) {
-            Ok(plans) => plans,
-            Err(_) => {
-                prop_assert_eq!(least, None);
-                return Ok(());
-            }
+        let Ok(plans) = question.plans(MAX_PLANS) else {
+            prop_assert_eq!(least, None);
+            return Ok(());
         };
         let best = plans.iter().find(|plan| plan.kind == PlanKind::Best).unwrap();
         prop_assert_eq!(Some(best.cost.total()), least);
@@ -348,26 +370,9 @@ proptest! {
             })
             .collect();
         let bookable = case.bookable();
-        // The fewest moves, then the fewest days, of all ways to place the later sessions.
-        fn least(case: &Case, bookable: &[(Instant, Option<ResourceId>)], before: BookedSession, later: &[BookedSession]) -> Option<(u64, u64)> {
-            let Some((session, rest)) = later.split_first() else { return Some((0, 0)) };
-            let stay = std::iter::once((session.start, false));
-            let ways = stay.chain(bookable.iter().map(|(start, _)| (*start, true))).filter_map(|(start, moves)| {
-                let day = zone().day(start);
-                let distance = session.number - before.number;
-                let close = (day - before.day).num_days() <= i64::from(case.gap.maximum * distance);
-                if !close || !case.may_follow(before.start, start) {
-                    return None;
-                }
-                let placed = BookedSession { start, day, ..*session };
-                let (more, days) = least(case, bookable, placed, rest)?;
-                let own = if moves { (1, (day - session.day).num_days().unsigned_abs()) } else { (0, 0) };
-                Some((more + own.0, days + own.1))
-            });
-            ways.min()
-        }
-        let expected = least(&case, &bookable, moved, &later);
-        let question = MoveQuestion { board: &board, starts: &starts, timing: &timing, gap: case.gap, moved, later: later.clone() };
+        let expected = fewest(&case, &bookable, moved, &later);
+        let later = later.iter().map(|session| Later { session: *session, board: &board, starts: &starts }).collect();
+        let question = MoveQuestion { timing: &timing, gap: case.gap, moved, zone: zone(), later };
         let found = question.following();
         let counted = found.as_ref().map(|following| {
             let days = following.iter().map(|f| (zone().day(f.start) - f.session.day).num_days().unsigned_abs());

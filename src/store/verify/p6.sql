@@ -16,11 +16,31 @@ originals AS (
     WHERE original
     GROUP BY practice_id, series_id
 ),
+-- As many as its booking names, numbered from 1; later it may have been extended or shortened.
 partial AS (
     SELECT s.practice_id, s.series_id
     FROM series AS s
     LEFT JOIN originals AS o ON o.practice_id = s.practice_id AND o.series_id = s.series_id
-    WHERE o.numbers IS DISTINCT FROM ARRAY(SELECT generate_series(1, s.session_count))
+    LEFT JOIN changes AS c ON c.practice_id = s.practice_id AND c.revision = s.booked_revision
+    WHERE o.numbers IS DISTINCT FROM ARRAY(SELECT generate_series(1, cardinality(c.appointment_ids)))
+),
+beyond AS (
+    SELECT a.practice_id, a.series_id, a.appointment_id
+    FROM sessions AS a
+    JOIN series AS s ON s.practice_id = a.practice_id AND s.series_id = a.series_id
+    WHERE a.booked AND a.session_number > s.session_count
+),
+-- What was moved is cancelled, and is the same visit: of the same patient, for the same session or treatment.
+misplaced AS (
+    SELECT a.practice_id, a.appointment_id
+    FROM appointments AS a
+    LEFT JOIN appointments AS b ON b.practice_id = a.practice_id AND b.appointment_id = a.replaces
+    WHERE a.replaces IS NOT NULL
+        AND (
+            b.appointment_id IS NULL OR b.state <> 'cancelled' OR b.changed_revision <> a.booked_revision
+            OR (a.patient_id, a.treatment_id, a.treatment_version) IS DISTINCT FROM (b.patient_id, b.treatment_id, b.treatment_version)
+            OR (a.series_id, a.session_number) IS DISTINCT FROM (b.series_id, b.session_number)
+        )
 ),
 -- A session of no series at all is foreign too.
 foreign_sessions AS (
@@ -60,7 +80,7 @@ requested_twice AS (
 bookings AS MATERIALIZED (
     SELECT practice_id, revision, kind, subject_id, patient_id, appointment_ids
     FROM changes
-    WHERE kind IN ('series.booked', 'appointment.booked')
+    WHERE kind IN ('series.booked', 'series.continued', 'series.rescheduled', 'appointment.booked', 'appointment.rescheduled')
 ),
 named AS MATERIALIZED (
     SELECT practice_id, revision, kind, subject_id, patient_id, unnest(appointment_ids) AS appointment_id FROM bookings
@@ -77,14 +97,18 @@ unbooked_appointments AS (
     FROM appointments AS a
     LEFT JOIN named AS n ON n.practice_id = a.practice_id AND n.revision = a.booked_revision
         AND n.appointment_id = a.appointment_id AND n.patient_id = a.patient_id
-        AND n.subject_id = CASE n.kind WHEN 'series.booked' THEN a.series_id ELSE a.appointment_id END
+        AND n.subject_id = CASE WHEN n.kind LIKE 'series.%' THEN a.series_id ELSE a.appointment_id END
     WHERE n.revision IS NULL
 ),
 unkept AS (
     SELECT n.practice_id, n.revision, n.appointment_id
     FROM named AS n
     LEFT JOIN appointments AS a ON a.practice_id = n.practice_id AND a.appointment_id = n.appointment_id
-        AND a.booked_revision = n.revision
+        AND (
+            a.booked_revision = n.revision
+            -- A move also names what it cancels.
+            OR (n.kind LIKE '%.rescheduled' AND a.changed_revision = n.revision AND a.state = 'cancelled')
+        )
     WHERE a.appointment_id IS NULL
 ),
 -- A booking change that names no appointment, or a series that is not there, booked nothing.
@@ -92,8 +116,8 @@ void AS (
     SELECT b.practice_id, b.revision
     FROM bookings AS b
     LEFT JOIN series AS s ON s.practice_id = b.practice_id AND s.series_id = b.subject_id
-        AND s.booked_revision = b.revision
-    WHERE cardinality(b.appointment_ids) = 0 OR (b.kind = 'series.booked' AND s.series_id IS NULL)
+        AND (s.booked_revision = b.revision OR b.kind <> 'series.booked')
+    WHERE cardinality(b.appointment_ids) = 0 OR (b.kind LIKE 'series.%' AND s.series_id IS NULL)
 )
 SELECT 'a series is booked whole' AS "what!",
     (SELECT count(*) FROM series) AS "rows_checked!",
@@ -101,6 +125,21 @@ SELECT 'a series is booked whole' AS "what!",
     ARRAY(
         SELECT format('practice %s series %s', practice_id, series_id) FROM partial ORDER BY 1 LIMIT $1
     ) AS "examples!"
+UNION ALL
+SELECT 'a series has no session beyond its number of sessions',
+    (SELECT count(*) FROM sessions WHERE booked),
+    (SELECT count(*) FROM beyond),
+    ARRAY(
+        SELECT format('practice %s series %s appointment %s', practice_id, series_id, appointment_id)
+        FROM beyond ORDER BY 1 LIMIT $1
+    )
+UNION ALL
+SELECT 'what was moved is cancelled, and is the same visit',
+    (SELECT count(*) FROM appointments WHERE replaces IS NOT NULL),
+    (SELECT count(*) FROM misplaced),
+    ARRAY(
+        SELECT format('practice %s appointment %s', practice_id, appointment_id) FROM misplaced ORDER BY 1 LIMIT $1
+    )
 UNION ALL
 SELECT 'a session is of the patient and the area of its series',
     (SELECT count(*) FROM sessions),

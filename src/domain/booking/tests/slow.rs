@@ -9,6 +9,7 @@ use super::super::*;
 use crate::domain::catalog::{Need, Phase, Span};
 use crate::domain::hours::{Stretch, weekday_from_iso};
 use crate::domain::interval::Interval;
+use crate::domain::refusal::Rule;
 
 pub fn ticks(during: Interval) -> impl Iterator<Item = Instant> {
     (0..).map(move |step| during.start() + TimeDelta::minutes(5 * step)).take_while(move |tick| *tick < during.end())

@@ -1,0 +1,472 @@
+//! Moving visits: one that stands alone, or a session of a series with the later ones that have to follow.
+
+use super::boards::{CourseId, Look, Sought};
+use super::commands::{Destination, RescheduleAppointment, RescheduleSession};
+use super::facts::{self, Asked, Question};
+use super::series_booking::MAX_PLANNINGS;
+use super::write::{Begun, Write};
+use super::{App, Command, Error};
+use crate::domain::access::Caller;
+use crate::domain::appointment::Appointment;
+use crate::domain::booking::{
+    AskedSession, Facts, PlannedVisit, SessionRequest, SessionsOf, Timing, VisitRequest, plan_sessions, plan_visit,
+};
+use crate::domain::catalog::{BodyArea, GRID_MINUTES, Protocol, Treatment};
+use crate::domain::finding::{Board, Starts, Wanted, find};
+use crate::domain::history::ChangeKind;
+use crate::domain::ids::{AppointmentId, ClinicId, PatientId, PracticeId, ResourceId, SeriesId};
+use crate::domain::interval::Instant;
+use crate::domain::planning::{Following, Later, MoveQuestion};
+use crate::domain::refusal::{Refusal, Rule, Violation};
+use crate::domain::series::{BookedSession, Series};
+use crate::store::history::Earlier;
+use crate::store::{PgConnection, appointment, catalog, series};
+
+/// A series whose sessions moved: each as it was and as it is.
+#[derive(Debug, Clone)]
+pub struct Moved {
+    /// The series.
+    pub series: Series,
+    /// What moved, in order.
+    pub moves: Vec<(Appointment, Appointment)>,
+}
+
+/// A session to move, with all that its request refers to.
+struct Setting {
+    series: Series,
+    /// The session and those that follow, as they are booked.
+    moving: Vec<Appointment>,
+    protocol: Protocol,
+    treatment: Treatment,
+}
+
+impl App {
+    /// Moves a session of a series, and those after it that have to follow.
+    pub async fn reschedule_session(
+        &self,
+        caller: &Caller,
+        command: &Command<RescheduleSession>,
+    ) -> Result<Moved, Error> {
+        let practice = Self::tenant(caller, command.practice)?;
+        if let Some(earlier) = self.repeated(practice, command).await? {
+            return self.moved(practice, earlier).await;
+        }
+        let mut plannings = 1;
+        loop {
+            let following = self.following(practice, &command.body).await?;
+            let can_follow = following.is_some();
+            let following = following.unwrap_or_default();
+            let refusal = match self.retry(|| self.try_reschedule_session(caller, command, &following)).await {
+                Err(Error::Refused(refusal)) => refusal,
+                done => return done,
+            };
+            // Somebody took a place that a later session was to move to: what is left now?
+            let overtaken = refusal.iter().any(|violation| violation.session.is_some_and(|place| place > 0));
+            if overtaken && plannings < MAX_PLANNINGS {
+                plannings += 1;
+                continue;
+            }
+            let mut refusal = self.advise_session(practice, &command.body, following, refusal).await;
+            if !can_follow {
+                let text = "the later sessions of the series cannot all follow, wherever they are moved to";
+                refusal.push(Violation::new(Rule::NoPlan, text));
+            }
+            return Err(Error::Refused(refusal));
+        }
+    }
+
+    /// The later sessions that would have to move, and where to; nothing if they cannot all be placed.
+    async fn following(&self, practice: PracticeId, ask: &RescheduleSession) -> Result<Option<Vec<Following>>, Error> {
+        let (series, moved) = {
+            let mut db = self.read().await?;
+            let series = super::series::found(&mut db, practice, ask.series).await?;
+            let moved = the_session(&series, ask, self.clock.now())?.clone();
+            (series, moved)
+        };
+        let later: Vec<Appointment> = in_order(&series, ask.number + 1);
+        if later.is_empty() {
+            return Ok(Some(Vec::new()));
+        }
+        let clinic = ask.to.clinic.unwrap_or(moved.clinic);
+        let mut clinics = vec![(clinic, "clinic_id".to_owned())];
+        for appointment in &later {
+            if !clinics.iter().any(|(known, _)| *known == appointment.clinic) {
+                clinics.push((appointment.clinic, "series_id".to_owned()));
+            }
+        }
+        let sought = Sought {
+            clinics: &clinics,
+            course: CourseId::Protocol(series.protocol, Some(series.protocol_version)),
+            course_field: "series_id",
+            patient: Some((series.patient, "series_id")),
+            area: Some(series.area),
+        };
+        let look = self.look(practice, &sought).await?;
+        let to = ask.to.clone();
+        self.plan(move || follow(look, series.area, &to, &moved, &later)).await
+    }
+
+    async fn try_reschedule_session(
+        &self,
+        caller: &Caller,
+        command: &Command<RescheduleSession>,
+        following: &[Following],
+    ) -> Result<Moved, Error> {
+        let practice = Self::tenant(caller, command.practice)?;
+        let mut write = match self.begin(caller, practice, command).await? {
+            Begun::Fresh(write) => write,
+            Begun::Repeat(earlier) => return self.moved(practice, earlier).await,
+        };
+        let (now, revision) = (write.now, write.revision);
+        let ask = &command.body;
+        let setting = setting(write.db(), practice, ask, following, now).await?;
+        if setting.series.changed_revision != ask.etag {
+            return Err(Error::EtagMismatch);
+        }
+        let asked = asked(&setting, ask, following);
+        let facts = load(write.db(), practice, &setting, &asked, now, false).await?;
+        let plans = decide(facts, &setting, &asked).map_err(Error::Refused)?;
+
+        let booked = self.replacements(&setting.moving, plans, revision, now);
+        let id = setting.series.id;
+        let subject = (ChangeKind::SeriesRescheduled, id.0);
+        replace(&mut write, subject, setting.series.patient, &setting.moving, &booked).await?;
+        series::touch(write.db(), practice, id, revision).await?;
+        // As it will be read, within the same transaction.
+        let moves =
+            pairs(write.db(), practice, booked.into_iter().map(|(appointment, _)| appointment).collect()).await?;
+        let series = super::series::found(write.db(), practice, id).await?;
+        write.finish().await?;
+        Ok(Moved { series, moves })
+    }
+
+    /// The appointments that replace others, as they were planned.
+    fn replacements(
+        &self,
+        moving: &[Appointment],
+        plans: Vec<PlannedVisit>,
+        revision: i64,
+        now: Instant,
+    ) -> Vec<(Appointment, PlannedVisit)> {
+        let booked = moving.iter().zip(plans).map(|(old, plan)| {
+            let id = AppointmentId(self.ids.new_id(now));
+            let new = Appointment::book(id, old.patient, old.session, &plan, revision);
+            (Appointment { replaces: Some(old.id), ..new }, plan)
+        });
+        booked.collect()
+    }
+
+    /// Finds out, without holding the practice, when a refused move would do. The refusal stands as it was if that
+    /// cannot be found out.
+    async fn advise_session(
+        &self,
+        practice: PracticeId,
+        ask: &RescheduleSession,
+        following: Vec<Following>,
+        refusal: Refusal,
+    ) -> Refusal {
+        let known = async {
+            let now = self.clock.now();
+            let mut db = self.read().await?;
+            let setting = setting(&mut db, practice, ask, &following, now).await?;
+            let asked = asked(&setting, ask, &following);
+            let facts = load(&mut db, practice, &setting, &asked, now, true).await?;
+            Ok::<_, Error>((facts, setting, asked))
+        };
+        let advice = match known.await {
+            Ok((facts, setting, asked)) => self.advise(move || decide(facts, &setting, &asked).err()).await.flatten(),
+            Err(_) => None,
+        };
+        // The request is about one session; the others are told of by their numbers.
+        let told = advice.unwrap_or(refusal).into_iter().map(|violation| match violation.session {
+            None | Some(0) => Violation { session: None, ..violation },
+            Some(place) => {
+                let number = following.get(place - 1).map_or(0, |following| following.session.number);
+                let description = format!("session {number}, which would have to move: {}", violation.description);
+                Violation { session: None, description, ..violation }
+            }
+        });
+        told.collect()
+    }
+
+    /// What an earlier request moved, as it is now.
+    async fn moved(&self, practice: PracticeId, earlier: Earlier) -> Result<Moved, Error> {
+        let mut db = self.read().await?;
+        let series = super::series::found(&mut db, practice, SeriesId(earlier.subject)).await?;
+        let booked = appointment::booked_by(&mut db, practice, earlier.revision).await?;
+        let moves = pairs(&mut db, practice, booked).await?;
+        Ok(Moved { series, moves })
+    }
+
+    /// Moves a visit that stands alone.
+    pub async fn reschedule_appointment(
+        &self,
+        caller: &Caller,
+        command: &Command<RescheduleAppointment>,
+    ) -> Result<Appointment, Error> {
+        match self.retry(|| self.try_reschedule_appointment(caller, command)).await {
+            Err(Error::Refused(refusal)) => Err(Error::Refused(self.advise_visit(caller, command, refusal).await)),
+            done => done,
+        }
+    }
+
+    async fn try_reschedule_appointment(
+        &self,
+        caller: &Caller,
+        command: &Command<RescheduleAppointment>,
+    ) -> Result<Appointment, Error> {
+        let practice = Self::tenant(caller, command.practice)?;
+        let mut write = match self.begin(caller, practice, command).await? {
+            Begun::Fresh(write) => write,
+            Begun::Repeat(earlier) => return self.appointment(practice, AppointmentId(earlier.subject)).await,
+        };
+        let (now, revision) = (write.now, write.revision);
+        let ask = &command.body;
+        let old = super::appointment::found(write.db(), practice, ask.id).await?;
+        if old.changed_revision != ask.etag {
+            return Err(Error::EtagMismatch);
+        }
+        old.must_lie_ahead(now).map_err(Error::Refused)?;
+        let (facts, treatment) = alone(write.db(), practice, &old, &ask.to, now, false).await?;
+        let plan = plan_visit(&facts, &treatment, &visit(&old, &ask.to, &treatment)).map_err(Error::Refused)?;
+        let old = [old];
+        let booked = self.replacements(&old, vec![plan], revision, now);
+        let [(new, _)] = booked.as_slice() else { unreachable!("one visit was moved") };
+        let (new, subject) = (new.clone(), (ChangeKind::AppointmentRescheduled, new.id.0));
+        replace(&mut write, subject, new.patient, &old, &booked).await?;
+        write.finish().await?;
+        Ok(new)
+    }
+
+    async fn advise_visit(
+        &self,
+        caller: &Caller,
+        command: &Command<RescheduleAppointment>,
+        refusal: Refusal,
+    ) -> Refusal {
+        let ask = command.body.clone();
+        let known = async {
+            let practice = Self::tenant(caller, command.practice)?;
+            let now = self.clock.now();
+            let mut db = self.read().await?;
+            let old = super::appointment::found(&mut db, practice, ask.id).await?;
+            old.must_lie_ahead(now).map_err(Error::Refused)?;
+            let (facts, treatment) = alone(&mut db, practice, &old, &ask.to, now, true).await?;
+            Ok::<_, Error>((facts, treatment, old))
+        };
+        let Ok((facts, treatment, old)) = known.await else { return refusal };
+        let advice = self.advise(move || plan_visit(&facts, &treatment, &visit(&old, &ask.to, &treatment)).err());
+        advice.await.flatten().unwrap_or(refusal)
+    }
+}
+
+/// The booked session that a request is about, if it may be moved.
+fn the_session<'a>(series: &'a Series, ask: &RescheduleSession, now: Instant) -> Result<&'a Appointment, Error> {
+    if ask.number > series.session_count {
+        let remedy = format!("must be 1 to {}, the sessions of the series", series.session_count);
+        return Err(Error::field("session_number", remedy));
+    }
+    series.must_be_active().map_err(Error::Refused)?;
+    let booked = series.session(ask.number).ok_or_else(|| {
+        let text = "the session is not booked; book it with AppointmentService.BookAppointment";
+        Error::Refused(vec![Violation::new(Rule::AppointmentNotBooked, text)])
+    })?;
+    booked.must_lie_ahead(now).map_err(Error::Refused)?;
+    Ok(booked)
+}
+
+/// The booked sessions of a series from a number on, in order.
+fn in_order(series: &Series, from: i32) -> Vec<Appointment> {
+    (from..=series.session_count).filter_map(|number| series.session(number)).cloned().collect()
+}
+
+/// Where the later sessions go.
+fn follow(
+    look: Look,
+    area: BodyArea,
+    to: &Destination,
+    moved: &Appointment,
+    later: &[Appointment],
+) -> Option<Vec<Following>> {
+    let gap = look.course.protocol.as_ref()?.content.gap;
+    let timing = Timing::new(&look.course.treatment);
+    let gone: Vec<AppointmentId> = std::iter::once(moved).chain(later).map(|appointment| appointment.id).collect();
+    let mut patient = look.patient?;
+    patient.forget(&gone);
+    let wanted = Wanted {
+        timing: &timing,
+        patient: Some(&patient),
+        area: Some(area),
+        spacing_days: Some(i64::from(gap.minimum)),
+        neighbours: None,
+        earliest: look.now,
+        latest: look.horizon_end,
+        grid_minutes: GRID_MINUTES,
+    };
+    let boards = look.boards.iter().map(|board| {
+        let mut board = board.cut(&(0..board.window.ticks()), &timing.needs);
+        for (resource, during) in std::iter::once(moved).chain(later).flat_map(Appointment::occupied) {
+            board.mark(resource, during, false);
+        }
+        let starts = find(&board, &wanted);
+        (board, starts)
+    });
+    let boards: Vec<(Board, Starts)> = boards.collect();
+    let at = |clinic: ClinicId| boards.iter().find(|(board, _)| board.clinic == clinic);
+    let zone = at(to.clinic.unwrap_or(moved.clinic))?.0.zone;
+    let session = BookedSession::of(moved)?;
+    let practitioner = to.practitioner.or(session.practitioner);
+    let moved = BookedSession { start: to.start, day: zone.day(to.start), practitioner, ..session };
+    let later = later.iter().map(|appointment| {
+        let (board, starts) = at(appointment.clinic)?;
+        Some(Later { session: BookedSession::of(appointment)?, board, starts })
+    });
+    MoveQuestion { timing: &timing, gap, moved, zone, later: later.collect::<Option<_>>()? }.following()
+}
+
+async fn setting(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    ask: &RescheduleSession,
+    following: &[Following],
+    now: Instant,
+) -> Result<Setting, Error> {
+    let series = super::series::found(db, practice, ask.series).await?;
+    let mut moving = vec![the_session(&series, ask, now)?.clone()];
+    for Following { session, .. } in following {
+        // If it is not there any more, the series has changed since.
+        let booked = series.session(session.number).filter(|booked| booked.id == session.id);
+        moving.push(booked.ok_or(Error::EtagMismatch)?.clone());
+    }
+    let rules = super::catalog::rules(db, practice, series.protocol, Some(series.protocol_version)).await?;
+    let (protocol, treatment) = rules.ok_or_else(|| Error::not_found("series_id"))?;
+    Ok(Setting { series, moving, protocol, treatment })
+}
+
+/// The session where it is moved to, and those that follow.
+fn asked(setting: &Setting, ask: &RescheduleSession, following: &[Following]) -> Vec<AskedSession> {
+    let Destination { start, clinic, practitioner, named } = ask.to.clone();
+    let own_clinic = setting.moving.first().map(|moved| moved.clinic);
+    let request = SessionRequest {
+        clinic: clinic.or(own_clinic).unwrap_or_else(|| unreachable!("a session is moved")),
+        start,
+        named,
+        practitioner,
+    };
+    let mut asked = vec![AskedSession { place: 0, number: ask.number, request }];
+    for (place, (following, old)) in (1..).zip(following.iter().zip(setting.moving.iter().skip(1))) {
+        let Following { session, start, practitioner } = *following;
+        let named = practitioner.into_iter().collect();
+        let request = SessionRequest { clinic: old.clinic, start, named, practitioner };
+        asked.push(AskedSession { place, number: session.number, request });
+    }
+    asked
+}
+
+async fn load(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    setting: &Setting,
+    asked: &[AskedSession],
+    now: Instant,
+    look_for_earliest: bool,
+) -> Result<Facts, Error> {
+    let visits = asked.iter().map(|AskedSession { request, .. }| Asked {
+        path: String::new(),
+        clinic: request.clinic,
+        start: request.start,
+        named: &request.named,
+        practitioner: request.practitioner,
+    });
+    let Setting { series, treatment, moving, .. } = setting;
+    let visits = visits.collect();
+    let question = Question { patient: series.patient, treatment, area: Some(series.area), visits, look_for_earliest };
+    let mut facts = facts::load(db, practice, &question, now).await?;
+    facts.forget(&ids(moving));
+    Ok(facts)
+}
+
+fn decide(facts: Facts, setting: &Setting, asked: &[AskedSession]) -> Result<Vec<PlannedVisit>, Refusal> {
+    let Setting { series, moving, protocol, treatment } = setting;
+    let gone = ids(moving);
+    let mut booked = series.booked();
+    booked.retain(|session| !gone.contains(&session.id));
+    // Who and what the session had comes first, then what the patient knows from the others.
+    let own = moving.first().into_iter().flat_map(Appointment::occupied).map(|(resource, _)| resource);
+    let known = if moving.len() == 1 { own.collect() } else { series.known() };
+    let series = SessionsOf { gap: protocol.content.gap, treatment, area: series.area, booked, known };
+    plan_sessions(facts, &series, asked)
+}
+
+fn ids(appointments: &[Appointment]) -> Vec<AppointmentId> {
+    appointments.iter().map(|appointment| appointment.id).collect()
+}
+
+/// Cancels appointments and books those that replace them.
+async fn replace(
+    write: &mut Write,
+    (kind, subject): (ChangeKind, uuid::Uuid),
+    patient: PatientId,
+    old: &[Appointment],
+    new: &[(Appointment, PlannedVisit)],
+) -> Result<(), Error> {
+    let (practice, now, revision) = (write.practice, write.now, write.revision);
+    let old = ids(old);
+    let all = old.iter().copied().chain(new.iter().map(|(appointment, _)| appointment.id));
+    write.record(kind, subject, Some(patient), all.collect()).await?;
+    // The reason is that another appointment replaces it.
+    appointment::cancel(write.db(), practice, &old, now, "", revision).await?;
+    Ok(appointment::insert(write.db(), practice, new, now).await?)
+}
+
+/// Appointments that replace others, each after the one that it replaces; in order of their sessions.
+async fn pairs(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    booked: Vec<Appointment>,
+) -> Result<Vec<(Appointment, Appointment)>, Error> {
+    let replaced: Vec<AppointmentId> = booked.iter().filter_map(|new| new.replaces).collect();
+    let replaced = appointment::several(db, practice, &replaced).await?;
+    let mut pairs: Vec<(Appointment, Appointment)> = booked
+        .into_iter()
+        .filter_map(|new| Some((replaced.iter().find(|old| Some(old.id) == new.replaces)?.clone(), new)))
+        .collect();
+    pairs.sort_by_key(|(_, new)| new.session.map(|session| session.number));
+    Ok(pairs)
+}
+
+/// What a decision about a visit that stands alone rests on.
+async fn alone(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    old: &Appointment,
+    to: &Destination,
+    now: Instant,
+    look_for_earliest: bool,
+) -> Result<(Facts, Treatment), Error> {
+    if old.session.is_some() {
+        let remedy = "must be no session of a series; move those with SeriesService.RescheduleSession";
+        return Err(Error::field("appointment_id", remedy));
+    }
+    let treatment = catalog::treatment(db, practice, old.treatment, Some(old.treatment_version)).await?;
+    let treatment = treatment.ok_or_else(|| Error::not_found("appointment_id"))?;
+    let clinic = to.clinic.unwrap_or(old.clinic);
+    let visits =
+        vec![Asked { path: String::new(), clinic, start: to.start, named: &to.named, practitioner: to.practitioner }];
+    let question = Question { patient: old.patient, treatment: &treatment, area: old.area, visits, look_for_earliest };
+    let mut facts = facts::load(db, practice, &question, now).await?;
+    facts.forget(&[old.id]);
+    Ok((facts, treatment))
+}
+
+fn visit(old: &Appointment, to: &Destination, treatment: &Treatment) -> VisitRequest {
+    VisitRequest {
+        clinic: to.clinic.unwrap_or(old.clinic),
+        start: to.start,
+        named: to.named.clone(),
+        area: old.area,
+        spacing_days: treatment.content.spacing_days.map(i64::from),
+        neighbours: None,
+        preferred: old.occupied().map(|(resource, _)| resource).collect::<Vec<ResourceId>>(),
+    }
+}

@@ -1,0 +1,155 @@
+//! Plans for whole series.
+
+use std::sync::Arc;
+
+use chrono::{NaiveDate, TimeDelta};
+
+use super::boards::{Course, CourseId, Look, Sought};
+use super::commands::{DEFAULT_FIRST_DAYS, ProposeSeries, SeriesOf, SeriesWishes};
+use super::{App, Error, Scoped};
+use crate::domain::access::Caller;
+use crate::domain::booking::{Timing, body_area_misfit};
+use crate::domain::catalog::{BodyArea, GapDays, ResourceKind};
+use crate::domain::finding::{Wanted, find};
+use crate::domain::ids::{ClinicId, PatientId, PracticeId, SeriesId};
+use crate::domain::planning::{self, NoPlan, Plan, SeriesQuestion};
+use crate::domain::refusal::{Other, Rule, Violation};
+use crate::domain::series::{BookedSession, Series};
+use crate::domain::zone::Zone;
+use crate::store::series;
+
+/// Plans for a series, or why there are none.
+#[derive(Debug)]
+pub struct Proposal {
+    /// The patient.
+    pub patient: PatientId,
+    /// The area.
+    pub area: BodyArea,
+    /// The protocol and the treatment of its sessions.
+    pub course: Arc<Course>,
+    /// Where.
+    pub clinic: ClinicId,
+    /// The clinic's zone.
+    pub zone: Zone,
+    /// The series that is continued.
+    pub series: Option<SeriesId>,
+    /// The plans, cheapest first.
+    pub plans: Result<Vec<Plan>, NoPlan>,
+}
+
+impl App {
+    /// Plans a series.
+    pub async fn propose_series(&self, caller: &Caller, scoped: Scoped<ProposeSeries>) -> Result<Proposal, Error> {
+        let practice = Self::tenant(caller, scoped.practice)?;
+        self.propose(practice, scoped.query).await
+    }
+
+    pub(super) async fn propose(&self, practice: PracticeId, ask: ProposeSeries) -> Result<Proposal, Error> {
+        let (series, patient, area, course, course_field) = match ask.of {
+            SeriesOf::New { patient, protocol, area } => {
+                (None, (patient, "patient_id"), area, CourseId::Protocol(protocol, None), "protocol_id")
+            }
+            SeriesOf::Continued(id) => {
+                let series = series::get(&mut *self.read().await?, practice, id).await?;
+                let series = series.ok_or_else(|| Error::not_found("series_id"))?;
+                series.must_be_active().map_err(Error::Refused)?;
+                let course = CourseId::Protocol(series.protocol, Some(series.protocol_version));
+                let (patient, area) = (series.patient, series.area);
+                (Some(series), (patient, "series_id"), area, course, "series_id")
+            }
+        };
+        let clinics = [(ask.clinic, "clinic_id".to_owned())];
+        let sought = Sought { clinics: &clinics, course, course_field, patient: Some(patient), area: Some(area) };
+        let look = self.look(practice, &sought).await?;
+        let course = Arc::clone(&look.course);
+        if let Some(violation) = body_area_misfit(&course.treatment, Some(area)) {
+            return Err(Error::Refused(vec![violation]));
+        }
+        let Some(protocol) = &course.protocol else { return Err(Error::not_found(course_field)) };
+        let counts = protocol.content.sessions;
+        let count = ask.wishes.session_count.unwrap_or(series.as_ref().map_or(counts.default, |s| s.session_count));
+        let sessions = places(series.as_ref(), count)?;
+        if let Some(violation) = counts.violation(sessions.len()) {
+            return Err(Error::Refused(vec![violation]));
+        }
+        if let Some(wished) = ask.wishes.wishes.practitioner {
+            self.is_practitioner(practice, &look, wished, "wishes.practitioner_id").await?;
+            if !course.treatment.content.needs().iter().any(|need| need.kind == ResourceKind::Practitioner) {
+                let remedy = "must be empty: the treatment needs no practitioner";
+                return Err(Error::field("wishes.practitioner_id", remedy));
+            }
+        }
+        let zone = look.boards.first().map(|board| board.zone);
+        let zone = zone.unwrap_or_else(|| unreachable!("one clinic was asked for"));
+        let (gap, fewest, series_id) = (protocol.content.gap, counts.minimum, series.map(|series| series.id));
+        let ProposeSeries { clinic, wishes, plans: wanted, .. } = ask;
+        let plans = self.plan(move || plan(&look, area, gap, sessions, &wishes, (wanted, fewest))).await?;
+        Ok(Proposal { patient: patient.0, area, course, clinic, zone, series: series_id, plans })
+    }
+}
+
+/// The sessions of a series that is to have so many: those that are booked, and nothing for those that are not.
+fn places(series: Option<&Series>, count: i32) -> Result<Vec<Option<BookedSession>>, Error> {
+    let count = usize::try_from(count).unwrap_or_default();
+    let mut places = vec![None; count];
+    let Some(series) = series else { return Ok(places) };
+    let has = usize::try_from(series.session_count).unwrap_or_default();
+    if count < has {
+        let remedy = format!("must be 0, or at least {has}, the sessions of the series");
+        return Err(Error::field("wishes.session_count", remedy));
+    }
+    let booked = series.booked();
+    for session in &booked {
+        if let Some(place) = usize::try_from(session.number - 1).ok().and_then(|place| places.get_mut(place)) {
+            *place = Some(*session);
+        }
+    }
+    if places.iter().all(Option::is_some) {
+        return Err(Error::Refused(vec![Violation {
+            other: booked.last().map(|session| Other::Appointment(session.id)),
+            ..Violation::new(Rule::SessionAlreadyBooked, "every session of the series is booked already")
+        }]));
+    }
+    Ok(places)
+}
+
+/// The plans, or why there are none; at most so many plans, and fewest sessions that the protocol allows.
+fn plan(
+    look: &Look,
+    area: BodyArea,
+    gap: GapDays,
+    sessions: Vec<Option<BookedSession>>,
+    ask: &SeriesWishes,
+    (wanted, fewest): (usize, i32),
+) -> Result<Vec<Plan>, NoPlan> {
+    let timing = Timing::new(&look.course.treatment);
+    let board = look.boards.first().unwrap_or_else(|| unreachable!("one clinic was asked for"));
+    let board = board.cut(&(0..board.window.ticks()), &timing.needs);
+    let visit = Wanted {
+        timing: &timing,
+        patient: look.patient.as_ref(),
+        area: Some(area),
+        spacing_days: Some(i64::from(gap.minimum)),
+        neighbours: None,
+        earliest: look.now + TimeDelta::minutes(i64::from(ask.starts.notice_minutes)),
+        latest: look.horizon_end,
+        grid_minutes: ask.starts.grid_minutes,
+    };
+    let starts = find(&board, &visit);
+    let from = ask.first_from.unwrap_or_else(|| board.zone.day(look.now));
+    let until = ask.first_until.unwrap_or_else(|| {
+        // A series that is continued begins where its gaps allow.
+        let continued = sessions.iter().any(Option::is_some);
+        if continued { NaiveDate::MAX } else { from + TimeDelta::days(DEFAULT_FIRST_DAYS) }
+    });
+    let question = SeriesQuestion {
+        board: &board,
+        starts: &starts,
+        timing: &timing,
+        gap,
+        sessions,
+        first: (from, until),
+        wishes: ask.wishes.clone(),
+    };
+    question.plans(wanted).map_err(|placed| question.explain(&planning::Sought { wanted: &visit, fewest }, placed))
+}

@@ -1,0 +1,332 @@
+//! Booking a series, whole, and continuing one: the sessions that are not booked, all of them.
+
+use super::commands::{BookSeries, ExtendSeries, ProposeSeries, SeriesOf, WhichSessions};
+use super::facts::{self, Asked, Question};
+use super::write::{Begun, Write};
+use super::{App, Command, Error};
+use crate::domain::access::Caller;
+use crate::domain::appointment::{Appointment, SessionOf};
+use crate::domain::booking::{AskedSession, Facts, PlannedVisit, SessionRequest, SessionsOf, plan_sessions};
+use crate::domain::catalog::{BodyArea, Protocol, Treatment};
+use crate::domain::history::ChangeKind;
+use crate::domain::ids::{AppointmentId, ClinicId, PatientId, PracticeId, SeriesId};
+use crate::domain::interval::Instant;
+use crate::domain::planning::{NoPlan, Plan, PlannedSession};
+use crate::domain::refusal::{Refusal, Rule, Violation};
+use crate::domain::series::{Series, SeriesState};
+use crate::store::{PgConnection, appointment, series};
+
+/// How often a best plan is made, when what it needs is taken before it is booked.
+pub(super) const MAX_PLANNINGS: u32 = 4;
+
+/// Sessions to book, worked out.
+#[derive(Debug, Clone)]
+struct Booking {
+    of: SeriesOf,
+    /// The revision that last changed the series, where the caller says so.
+    etag: Option<i64>,
+    /// How many sessions the series is to have; none for as many as are booked then.
+    count: Option<i32>,
+    sessions: Asks,
+    /// Where the request holds the sessions, for errors about ids.
+    path: &'static str,
+}
+
+#[derive(Debug, Clone)]
+enum Asks {
+    /// These, for the sessions that are not booked.
+    InOrder(Vec<SessionRequest>),
+    /// Those of a plan, made under a version of the protocol, around these that are booked.
+    Planned { protocol_version: i32, booked: Vec<Option<AppointmentId>>, sessions: Vec<AskedSession> },
+}
+
+/// What a booking refers to.
+struct Setting {
+    series: Option<Series>,
+    patient: PatientId,
+    area: BodyArea,
+    protocol: Protocol,
+    treatment: Treatment,
+}
+
+impl App {
+    /// Books a series, or the rest of one.
+    pub async fn book_series(&self, caller: &Caller, command: &Command<BookSeries>) -> Result<Series, Error> {
+        let BookSeries { of, sessions } = &command.body;
+        self.book_sessions(caller, command, *of, None, None, sessions).await
+    }
+
+    /// Extends a series.
+    pub async fn extend_series(&self, caller: &Caller, command: &Command<ExtendSeries>) -> Result<Series, Error> {
+        let ExtendSeries { id, etag, session_count, sessions } = &command.body;
+        let (of, count) = (SeriesOf::Continued(*id), Some(*session_count));
+        self.book_sessions(caller, command, of, Some(*etag), count, sessions).await
+    }
+
+    async fn book_sessions<T>(
+        &self,
+        caller: &Caller,
+        command: &Command<T>,
+        of: SeriesOf,
+        etag: Option<i64>,
+        count: Option<i32>,
+        sessions: &WhichSessions,
+    ) -> Result<Series, Error> {
+        let booking = |sessions, path| Booking { of, etag, count, sessions, path };
+        let (clinic, wishes) = match sessions {
+            WhichSessions::Given(sessions) => {
+                let given = Asks::InOrder(sessions.clone());
+                return self.book_or_advise(caller, command.with(booking(given, "sessions"))).await;
+            }
+            WhichSessions::Planned(plan) => {
+                let planned = Asks::Planned {
+                    protocol_version: plan.protocol_version,
+                    booked: plan.booked.clone(),
+                    sessions: plan.sessions.clone(),
+                };
+                return self.book_or_advise(caller, command.with(booking(planned, "plan.sessions"))).await;
+            }
+            WhichSessions::Best { clinic, wishes } => (*clinic, wishes),
+        };
+        let practice = Self::tenant(caller, command.practice)?;
+        if let Some(earlier) = self.repeated(practice, command).await? {
+            return self.series(practice, SeriesId(earlier.subject)).await;
+        }
+        let ask = ProposeSeries { of, clinic, wishes: wishes.clone(), plans: 1 };
+        let mut plannings = 1;
+        loop {
+            let proposal = self.propose(practice, ask.clone()).await?;
+            let best = proposal.plans.map_err(no_plan)?.into_iter().next().ok_or_else(|| no_plan(NoPlan::none()))?;
+            let version = proposal.course.protocol.as_ref().map_or(0, |protocol| protocol.version);
+            let planned = command.with(booking(planned(&best, clinic, version), ""));
+            match self.retry(|| self.try_book(caller, &planned)).await {
+                // Somebody else was faster: what is left now?
+                Err(Error::Refused(_)) if plannings < MAX_PLANNINGS => plannings += 1,
+                done => return done,
+            }
+        }
+    }
+
+    async fn book_or_advise(&self, caller: &Caller, command: Command<Booking>) -> Result<Series, Error> {
+        match self.retry(|| self.try_book(caller, &command)).await {
+            Err(Error::Refused(refusal)) => Err(Error::Refused(self.advise_booking(caller, command, refusal).await)),
+            done => done,
+        }
+    }
+
+    async fn try_book(&self, caller: &Caller, command: &Command<Booking>) -> Result<Series, Error> {
+        let practice = Self::tenant(caller, command.practice)?;
+        let mut write = match self.begin(caller, practice, command).await? {
+            Begun::Fresh(write) => write,
+            Begun::Repeat(earlier) => return self.series(practice, SeriesId(earlier.subject)).await,
+        };
+        let now = write.now;
+        let booking = &command.body;
+        let setting = setting(write.db(), practice, booking).await?;
+        let asked = asked(booking, &setting)?;
+        let facts = load(write.db(), practice, booking, &setting, &asked, now, false).await?;
+        let plans = decide(facts, &setting, booking, &asked).map_err(Error::Refused)?;
+        self.record(write, setting, &asked, plans).await
+    }
+
+    /// Writes what was decided.
+    async fn record(
+        &self,
+        mut write: Box<Write>,
+        setting: Setting,
+        asked: &[AskedSession],
+        plans: Vec<PlannedVisit>,
+    ) -> Result<Series, Error> {
+        let (now, revision, practice) = (write.now, write.revision, write.practice);
+        let (kind, mut after) = match setting.series {
+            Some(series) => (ChangeKind::SeriesContinued, series),
+            None => (ChangeKind::SeriesBooked, new_series(SeriesId(self.ids.new_id(now)), &setting)),
+        };
+        let booked: Vec<(Appointment, PlannedVisit)> = asked
+            .iter()
+            .zip(plans)
+            .map(|(asked, plan)| {
+                let session = Some(SessionOf { series: after.id, number: asked.number });
+                let id = AppointmentId(self.ids.new_id(now));
+                (Appointment::book(id, after.patient, session, &plan, revision), plan)
+            })
+            .collect();
+        after.sessions.extend(booked.iter().map(|(appointment, _)| appointment.clone()));
+        after.sessions.sort_by_key(|session| (session.visit.start(), session.id));
+        let last = after.booked().last().map_or(0, |session| session.number);
+        after.session_count = after.session_count.max(last);
+        after.changed_revision = revision;
+
+        let ids = booked.iter().map(|(appointment, _)| appointment.id).collect();
+        write.record(kind, after.id, Some(after.patient), ids).await?;
+        match kind {
+            ChangeKind::SeriesBooked => series::insert(write.db(), practice, &after, now).await?,
+            _ => series::resize(write.db(), practice, after.id, after.session_count, revision).await?,
+        }
+        appointment::insert(write.db(), practice, &booked, now).await?;
+        write.finish().await?;
+        Ok(after)
+    }
+
+    /// Finds out, without holding the practice, when a refused series would do. If meanwhile nothing is in its way any
+    /// more, or it cannot be found out, the refusal stands as it was.
+    async fn advise_booking(&self, caller: &Caller, command: Command<Booking>, refusal: Refusal) -> Refusal {
+        let booking = command.body;
+        let known = async {
+            let practice = Self::tenant(caller, command.practice)?;
+            let mut db = self.read().await?;
+            let setting = setting(&mut db, practice, &booking).await?;
+            let asked = asked(&booking, &setting)?;
+            let facts = load(&mut db, practice, &booking, &setting, &asked, self.clock.now(), true).await?;
+            Ok::<_, Error>((facts, setting, asked))
+        };
+        let Ok((facts, setting, asked)) = known.await else { return refusal };
+        let advice = self.advise(move || decide(facts, &setting, &booking, &asked).err()).await;
+        advice.flatten().unwrap_or(refusal)
+    }
+}
+
+/// The sessions of a plan that are to be booked.
+fn planned(plan: &Plan, clinic: ClinicId, protocol_version: i32) -> Asks {
+    let open = plan.sessions.iter().zip(1..).enumerate().filter(|(_, (session, _))| session.booked.is_none());
+    let sessions =
+        open.map(|(place, (session, number))| AskedSession { place, number, request: request_of(session, clinic) });
+    let booked = plan.sessions.iter().map(|session| session.booked);
+    Asks::Planned { protocol_version, booked: booked.collect(), sessions: sessions.collect() }
+}
+
+fn request_of(session: &PlannedSession, clinic: ClinicId) -> SessionRequest {
+    let practitioner = session.practitioner;
+    SessionRequest { clinic, start: session.start, named: practitioner.into_iter().collect(), practitioner }
+}
+
+/// There is no plan, and why.
+fn no_plan(why: NoPlan) -> Error {
+    let helps = why.relaxations.iter().map(|relaxation| relaxation.description.as_str());
+    let hints = helps.collect::<Vec<_>>().join("; ");
+    let text = if hints.is_empty() { "there is no plan".to_owned() } else { format!("there is no plan; {hints}") };
+    let mut refusal = vec![Violation::new(Rule::NoPlan, text)];
+    refusal.extend(why.obstacles.into_iter().filter(|obstacle| obstacle.rule != Rule::NoPlan));
+    Error::Refused(refusal)
+}
+
+fn new_series(id: SeriesId, setting: &Setting) -> Series {
+    Series {
+        id,
+        patient: setting.patient,
+        protocol: setting.protocol.id,
+        protocol_version: setting.protocol.version,
+        area: setting.area,
+        session_count: 0,
+        state: SeriesState::Active,
+        sessions: Vec::new(),
+        changed_revision: 0,
+    }
+}
+
+/// What a booking refers to: a new series goes by the highest version of its protocol, others by theirs.
+async fn setting(db: &mut PgConnection, practice: PracticeId, booking: &Booking) -> Result<Setting, Error> {
+    let (series, patient, area, protocol, version, field) = match booking.of {
+        SeriesOf::New { patient, protocol, area } => (None, patient, area, protocol, None, "protocol_id"),
+        SeriesOf::Continued(id) => {
+            let series = series::get(db, practice, id).await?.ok_or_else(|| Error::not_found("series_id"))?;
+            if booking.etag.is_some_and(|etag| etag != series.changed_revision) {
+                return Err(Error::EtagMismatch);
+            }
+            series.must_be_active().map_err(Error::Refused)?;
+            let Series { patient, area, protocol, protocol_version, .. } = series;
+            (Some(series), patient, area, protocol, Some(protocol_version), "series_id")
+        }
+    };
+    let rules = super::catalog::rules(db, practice, protocol, version).await?;
+    let (protocol, treatment) = rules.ok_or_else(|| Error::not_found(field))?;
+    Ok(Setting { series, patient, area, protocol, treatment })
+}
+
+/// The sessions that are asked for, by number: exactly those that are not booked.
+fn asked(booking: &Booking, setting: &Setting) -> Result<Vec<AskedSession>, Error> {
+    let has = setting.series.as_ref().map_or(0, |series| series.session_count);
+    let is_booked = |number: i32| setting.series.as_ref().and_then(|series| series.session(number)).map(|s| s.id);
+    if booking.count.is_some_and(|count| count <= has) {
+        let remedy = format!("must be more than {has}, the sessions of the series");
+        return Err(Error::field("session_count", remedy));
+    }
+    match &booking.sessions {
+        Asks::InOrder(sessions) => {
+            let count = booking.count.unwrap_or(i32::try_from(sessions.len()).unwrap_or(i32::MAX));
+            let open: Vec<i32> = (1..=count).filter(|number| is_booked(*number).is_none()).collect();
+            if open.len() != sessions.len() {
+                let remedy = format!("must be {}, one for each session that is not booked", open.len());
+                return Err(Error::field("sessions", remedy));
+            }
+            let asked = sessions.iter().zip(open).enumerate();
+            let asked =
+                asked.map(|(place, (request, number))| AskedSession { place, number, request: request.clone() });
+            Ok(asked.collect())
+        }
+        Asks::Planned { protocol_version, booked, sessions } => {
+            let stands = (1..).zip(booked).all(|(number, booked)| is_booked(number) == *booked);
+            let whole = usize::try_from(has).is_ok_and(|has| has <= booked.len());
+            if *protocol_version != setting.protocol.version || !stands || !whole {
+                let text = "the plan was made under another version of the protocol or another state of the series; \
+                            propose anew";
+                return Err(Error::Refused(vec![Violation::new(Rule::PlanOutdated, text)]));
+            }
+            Ok(sessions.clone())
+        }
+    }
+}
+
+async fn load(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    booking: &Booking,
+    setting: &Setting,
+    asked: &[AskedSession],
+    now: Instant,
+    look_for_earliest: bool,
+) -> Result<Facts, Error> {
+    let visits = asked.iter().map(|AskedSession { place, request, .. }| Asked {
+        path: if booking.path.is_empty() { String::new() } else { format!("{}[{place}].", booking.path) },
+        clinic: request.clinic,
+        start: request.start,
+        named: &request.named,
+        practitioner: request.practitioner,
+    });
+    let Setting { patient, treatment, area, .. } = setting;
+    let visits = visits.collect();
+    let question = Question { patient: *patient, treatment, area: Some(*area), visits, look_for_earliest };
+    facts::load(db, practice, &question, now).await.map_err(|error| match (error, booking.path) {
+        // A plan has one clinic for all its sessions.
+        (Error::NotFound(field), "plan.sessions") if field.ends_with(".clinic_id") => {
+            Error::not_found("plan.clinic_id")
+        }
+        (error, _) => error,
+    })
+}
+
+fn decide(
+    facts: Facts,
+    setting: &Setting,
+    booking: &Booking,
+    asked: &[AskedSession],
+) -> Result<Vec<PlannedVisit>, Refusal> {
+    let series = SessionsOf {
+        gap: setting.protocol.content.gap,
+        treatment: &setting.treatment,
+        area: setting.area,
+        booked: setting.series.as_ref().map(Series::booked).unwrap_or_default(),
+        known: setting.series.as_ref().map(Series::known).unwrap_or_default(),
+    };
+    let count = match &booking.sessions {
+        Asks::InOrder(sessions) => {
+            booking.count.and_then(|count| usize::try_from(count).ok()).unwrap_or(sessions.len())
+        }
+        Asks::Planned { booked, .. } => booked.len(),
+    };
+    let planned = plan_sessions(facts, &series, asked);
+    match setting.protocol.content.sessions.violation(count) {
+        None => planned,
+        Some(violation) => Err(std::iter::once(violation).chain(planned.err().into_iter().flatten()).collect()),
+    }
+}

@@ -44,7 +44,10 @@ fn refuses(rpc: &Rpc, leaf: &Leaf) -> (Vec<Value>, String) {
     let values = match leaf.field().kind() {
         Kind::Message(_) => timestamps(),
         Kind::Enum(_) => {
-            let zero = matches!((method, name), ("ListResources", "kind") | ("BookAppointment", "body_area"));
+            let zero = matches!(
+                (method, name),
+                ("ListResources", "kind") | ("BookAppointment" | "FindSlots", "body_area") | ("FindSlots", "view")
+            );
             let all = [999, -1, i32::MAX, i32::MIN, 0];
             all.iter().filter(|n| !zero || **n != 0).map(|n| Value::EnumNumber(*n)).collect()
         }
@@ -58,6 +61,8 @@ fn refuses(rpc: &Rpc, leaf: &Leaf) -> (Vec<Value>, String) {
             "session_number" => numbers(&[0, -1, 13, i32::MAX]),
             "booking_horizon_days" => numbers(&[-1, 801, i32::MAX, i32::MIN]),
             "minutes" => numbers(&[0, -5, 3, 485, i32::MAX, i32::MIN]),
+            "start_grid_minutes" => numbers(&[-5, 1, 7, 16, 241, 245, i32::MAX, i32::MIN]),
+            "minimum_notice_minutes" => numbers(&[-1, 43_201, i32::MAX, i32::MIN]),
             "spacing_days" => numbers(&[-1, 366, i32::MAX]),
             "sessions_minimum" | "sessions_default" | "sessions_maximum" => {
                 return (numbers(&[0, -1, 13, i32::MAX, i32::MIN]), parent(".sessions_minimum"));
@@ -82,6 +87,7 @@ fn refuses(rpc: &Rpc, leaf: &Leaf) -> (Vec<Value>, String) {
             bad.push(Value::String("a".repeat(100_000)));
             let optional =
                 matches!(leaf.name.as_str(), "practice_id" | "sessions[0].clinic_id" | "sessions[0].practitioner_id")
+                    || (method == "FindSlots" && matches!(name, "patient_id" | "moving_appointment_id"))
                     || method == "ListSeries"
                     || method.starts_with("Publish");
             if !optional {
@@ -95,8 +101,17 @@ fn refuses(rpc: &Rpc, leaf: &Leaf) -> (Vec<Value>, String) {
                 texts(&["", "1990-4-1", "1990-02-30", "1899-12-31", "1990-04-01T", "01.04.1990", "+990-04-01"])
             }
             "time_zone" => texts(&["", "Mars/Olympus", "Europe/Berlin ", "+01:00", "Europe/Berlin\0"]),
-            "opens" => texts(&["", "25:00", "24:01", "9:00", "09:60", "09:00:00", "-1:00", "٠٩:00"]),
-            "closes" => texts(&["", "25:00", "24:01", "9:00", "09:60", "09:00:00", "09:00", "08:59"]),
+            "start_date" | "end_date" => {
+                let mut bad =
+                    texts(&["", "2026-6-1", "2026-06-31", "1999-12-31", "2101-01-01", "2026-06-01T", "1 June"]);
+                if name == "end_date" {
+                    // The day before the first one, and the 401st.
+                    bad.extend(texts(&["2026-05-31", "2027-07-06"]));
+                }
+                bad
+            }
+            "from" | "opens" => texts(&["", "25:00", "24:01", "9:00", "09:60", "09:00:00", "-1:00", "٠٩:00"]),
+            "until" | "closes" => texts(&["", "25:00", "24:01", "9:00", "09:60", "09:00:00", "09:00", "08:59"]),
             "qualification" | "qualifications" => texts(&["", "Room", "1a", "a-b", "a b", "ä", "a\0", &"a".repeat(64)]),
             "page_token" => Vec::new(),
             _ => {
@@ -220,7 +235,19 @@ async fn what_is_required_is_missed() {
     let optional = ["GetAftercare start_time", "GetAftercare end_time", "CheckActivity end_time"];
     for rpc in managers() {
         let method = rpc.name.split('/').nth(1).unwrap();
-        for name in ["start_time", "end_time", "content", "request_id", "visit", "subject", "sessions"] {
+        let required = [
+            "start_time",
+            "end_time",
+            "start_date",
+            "end_date",
+            "content",
+            "request_id",
+            "visit",
+            "subject",
+            "sessions",
+            "clinic_ids",
+        ];
+        for name in required {
             let mut message = filled(&rpc.input, &ids);
             let oneof: Vec<_> =
                 rpc.input.oneofs().filter(|o| o.name() == name).flat_map(|o| o.fields().collect::<Vec<_>>()).collect();

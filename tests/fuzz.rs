@@ -85,6 +85,8 @@ fn value(random: &mut Random, field: &FieldDescriptor, ids: &Ids) -> Value {
                 "24:00",
                 "2026-02-30",
                 "1990-04-01",
+                "2026-02-02",
+                "2026-03-30",
                 "Europe/Berlin",
                 "Pacific/Apia",
                 "treatment_room",

@@ -359,5 +359,6 @@ fn what_code_may_not_say_is_found_except_in_tests() {
     assert_eq!(with_tests("#[cfg(test)] mod tests;"), [""; 0]);
     let deeper = ("src/app/a/tests/more.rs".to_owned(), "use crate::rpc::pb;".to_owned());
     assert_eq!(complaints(&[("src/app/a.rs".to_owned(), "#[cfg(test)] mod tests;".to_owned()), deeper]), [""; 0]);
+    assert_eq!(with_tests("#[cfg(test)] pub(super) mod tests;"), [""; 0]);
     assert_eq!(with_tests("mod tests;"), ["src/app/a/tests.rs: says .unwrap()"]);
 }

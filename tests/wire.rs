@@ -161,13 +161,16 @@ impl Ids {
         let (token_id, token) = bearer(&world.server, &world.practice, pb::Role::Manager, "").await;
         let by_field = HashMap::from([
             ("clinic_id", world.clinic.clone()),
+            ("clinic_ids", world.clinic.clone()),
             ("resource_id", world.practitioners[0].clone()),
             ("practitioner_id", world.practitioners[0].clone()),
+            ("practitioner_ids", world.practitioners[0].clone()),
             ("resource_ids", world.rooms[0].clone()),
             ("treatment_id", world.needling.clone()),
             ("protocol_id", world.protocol.clone()),
             ("patient_id", world.patients[0].clone()),
             ("series_id", series.series_id),
+            ("moving_appointment_id", visit.appointment_id.clone()),
             ("appointment_id", visit.appointment_id),
             ("closure_id", closure.closure_id),
             ("time_off_id", away.time_off_id),
@@ -275,13 +278,17 @@ fn likely(field: &FieldDescriptor, ids: &Ids) -> Option<Value> {
             "email" => text("somebody@example.org"),
             "opens" => text("09:00"),
             "closes" => text("17:00"),
+            "from" => text("09:00"),
+            "until" => text("17:00"),
+            "start_date" => text("2026-06-01"),
+            "end_date" => text("2026-06-30"),
             "qualification" | "qualifications" => text("treatment_room"),
             "family_name_prefix" => text("F"),
             _ => text("A text"),
         },
         (Kind::Bool, _) => Some(Value::Bool(true)),
         (Kind::Int32, name) => Some(Value::I32(match name {
-            "minutes" | "gap_minimum_days" => 30,
+            "minutes" | "gap_minimum_days" | "start_grid_minutes" => 30,
             "spacing_days" => 28,
             "sessions_maximum" => 6,
             "sessions_default" => 4,
@@ -321,9 +328,13 @@ pub fn with(rpc: &Rpc, ids: &Ids, leaf: &Leaf, value: Value) -> DynamicMessage {
             }
         }
         // The first of two alternatives: a session that is booked already would say no more than that.
-        "BookAppointmentRequest" if !name.starts_with("session") => {
+        "BookAppointmentRequest" | "FindSlotsRequest" if !name.starts_with("session") => {
             let treatment = rpc.input.get_field_by_name("treatment").unwrap();
             message.set_field(&treatment, likely(&treatment, ids).unwrap());
+            // What is to be moved is of the patient that it knows, and of no other.
+            if name == "treatment.patient_id" && rpc.input.name() == "FindSlotsRequest" {
+                message.clear_field_by_name("moving_appointment_id");
+            }
         }
         // The series' clinic counts where a session names none.
         "BookSeriesRequest" if name == "clinic_id" => {

@@ -128,6 +128,9 @@ pub fn without_tests(tokens: &[Token]) -> (Vec<Token>, Vec<String>) {
         while is_mark(tokens, i, '#') {
             i = closed(tokens, i + 1);
         }
+        if word(tokens, i) == Some("pub") {
+            i = if is_mark(tokens, i + 1, '(') { closed(tokens, i + 1) } else { i + 1 };
+        }
         if word(tokens, i) == Some("mod") && is_mark(tokens, i + 2, ';') {
             modules.extend(word(tokens, i + 1).map(str::to_owned));
         }

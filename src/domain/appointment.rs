@@ -4,7 +4,7 @@ use super::booking::PlannedVisit;
 use super::catalog::{BodyArea, ResourceKind};
 use super::ids::{AppointmentId, ClinicId, PatientId, ResourceId, SeriesId, TreatmentId};
 use super::interval::{Instant, Interval};
-use super::refusal::{Other, Refusal, Rule, Violation};
+use super::refusal::{Refusal, Rule, Violation};
 use super::text::{Label, Personal, Prose};
 use super::zone::Zone;
 
@@ -106,9 +106,7 @@ impl Appointment {
 
     /// Whether it may be moved or cancelled: it is booked, and has not begun.
     pub fn must_lie_ahead(&self, now: Instant) -> Result<(), Refusal> {
-        let refuse = |rule, text: &str| {
-            Err(vec![Violation { other: Some(Other::Appointment(self.id)), ..Violation::new(rule, text) }])
-        };
+        let refuse = |rule, text: &str| Err(vec![Violation::new(rule, text)]);
         match self.state {
             AppointmentState::Cancelled { .. } => {
                 refuse(Rule::AppointmentNotBooked, "the appointment is cancelled already")

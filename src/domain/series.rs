@@ -135,7 +135,10 @@ impl Series {
             .into_iter()
             .partition(|appointment| appointment.session.is_some_and(|session| session.number > count));
         let allowed = protocol.sessions.violation(usize::try_from(count).unwrap_or_default());
-        let begun = beyond.iter().filter_map(|appointment| appointment.must_lie_ahead(now).err()).flatten();
+        let begun = beyond.iter().flat_map(|appointment| {
+            let refusal = appointment.must_lie_ahead(now).err().into_iter().flatten();
+            refusal.map(|violation| Violation { other: Some(Other::Appointment(appointment.id)), ..violation })
+        });
         let refusal: Refusal = allowed.into_iter().chain(begun).collect();
         if !refusal.is_empty() {
             return Err(refusal);

@@ -149,6 +149,16 @@ impl Examples {
                 sessions = sessions
             ),
         )];
+        // Plans for another area, on which nothing is booked.
+        let other = if self.area == BodyArea::Hands { "NECK" } else { "HANDS" };
+        let json = format!(
+            concat!(
+                r#"{{"patient_id":"{}","protocol_id":"{}","body_area":"BODY_AREA_{}","clinic_id":"{}","#,
+                r#""wishes":{{"weekdays":["WEEKDAY_TUESDAY"],"hours":[{{"from":"16:00","until":"24:00"}}]}}}}"#
+            ),
+            patient, protocol, other, clinic
+        );
+        lines.push(call("SeriesService/ProposeSeries", &json));
         if let Some(first) = self.starts.first() {
             let (from, to) = self.day_of(*first);
             let json = format!(r#"{{"clinic_id":"{clinic}","start_time":"{from}","end_time":"{to}"}}"#);
@@ -199,6 +209,7 @@ mod tests {
             methods,
             [
                 "SeriesService/BookSeries",
+                "SeriesService/ProposeSeries",
                 "AppointmentService/ListAppointments",
                 "AftercareService/CheckActivity",
                 "HistoryService/ListChanges",
@@ -218,8 +229,9 @@ mod tests {
     #[test]
     fn examples_are_about_the_clinics_own_days() {
         let lines = examples().lines("127.0.0.1:50051", "secret", Uuid::from_u128(5));
-        assert!(lines[1].contains(r#""start_time":"2026-03-27T23:00:00Z","end_time":"2026-03-28T23:00:00Z""#));
+        assert!(lines[1].contains(r#""body_area":"BODY_AREA_HANDS","clinic_id""#));
+        assert!(lines[2].contains(r#""start_time":"2026-03-27T23:00:00Z","end_time":"2026-03-28T23:00:00Z""#));
         // The clock changes in between: the same time of day is an hour earlier in absolute time.
-        assert!(lines[2].contains(r#""start_time":"2026-03-30T07:00:00Z""#));
+        assert!(lines[3].contains(r#""start_time":"2026-03-30T07:00:00Z""#));
     }
 }

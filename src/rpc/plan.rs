@@ -205,8 +205,6 @@ fn rendered_sessions(proposal: &Proposal, plan: &Plan) -> Vec<pb::PlannedSession
             aftercare: windows
                 .map(|window| pb::PlannedWindow {
                     activity: render::activity(window.activity).into(),
-                    start_time: Some(render::timestamp(window.during.start())),
-                    end_time: Some(render::timestamp(window.during.end())),
                     local_start: zone.written(window.during.start()),
                     local_end: zone.written(window.during.end()),
                 })
@@ -217,7 +215,8 @@ fn rendered_sessions(proposal: &Proposal, plan: &Plan) -> Vec<pb::PlannedSession
 }
 
 fn rendered_cost(plan: &Plan) -> pb::PlanCost {
-    let number = |amount: u64| i64::try_from(amount).unwrap_or(i64::MAX);
+    // A dozen gaps of at most two years are far fewer.
+    let number = |amount: u64| i32::try_from(amount).unwrap_or(i32::MAX);
     let terms = plan.cost.terms().map(|(kind, amount, points)| {
         let rendered = match kind {
             CostKind::Gaps => pb::CostKind::Gaps,

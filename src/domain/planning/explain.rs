@@ -108,24 +108,19 @@ impl SeriesQuestion<'_> {
             let text = "the practitioner is not qualified for this treatment, not at this clinic, or out of use";
             return Violation { resource: Some(wished), ..Violation::new(Rule::ResourceNotQualified, text) };
         }
-        let asked = self.asked();
-        let when = if wishes.required { words(&wishes.times) } else { String::new() };
-        if let Some(violation) = self.off_duty(sought.wanted, &asked, &when) {
+        // The days of the first session first: they are the narrowest.
+        let last = wishes.finish_by.unwrap_or(NaiveDate::MAX);
+        let first = (self.first.0, self.first.1.min(last), "for the first session");
+        let any = (self.first.0, last, "for");
+        let nothing = [first, any].into_iter().find_map(|(from, to, of)| {
+            self.nothing_left(sought.wanted, &self.asked(from, to), &format!("on the days asked {of}"))
+        });
+        if let Some(violation) = nothing {
             return violation;
-        }
-        let nobody = Wanted { patient: None, ..sought.wanted.clone() };
-        if is_free_of(&self.with_wished(find(board, &nobody)), &asked) {
-            let text = format!(
-                "everything that the treatment needs is never free at the same time{when} on the days asked for"
-            );
-            return Violation::new(Rule::NoResourceFree, text);
-        }
-        if is_free_of(&self.with_wished(self.starts.clone()), &asked) {
-            return self.patient_in_the_way(sought.wanted, &asked);
         }
         let number = placed + 1;
         let text = if placed == 0 {
-            "no start is left for the first session on the days asked for".to_owned()
+            "no start is left for the first session that keeps all gaps".to_owned()
         } else {
             format!(
                 "session {number} finds no start {} to {} days after session {placed}, wherever the sessions before it are",
@@ -135,15 +130,29 @@ impl SeriesQuestion<'_> {
         Violation { session: Some(placed), ..Violation::new(Rule::NoPlan, text) }
     }
 
-    /// The ticks of the days and times asked for.
-    fn asked(&self) -> Ticks {
-        let Self { board, wishes, timing, first, .. } = self;
+    /// What leaves no start among those asked for, by itself or together with what was looked at before it.
+    fn nothing_left(&self, wanted: &Wanted<'_>, asked: &Ticks, days: &str) -> Option<Violation> {
+        let when = if self.wishes.required { words(&self.wishes.times) } else { String::new() };
+        let nobody = Wanted { patient: None, ..wanted.clone() };
+        self.off_duty(&nobody, asked, &format!("{when} {days}")).or_else(|| {
+            if is_free_of(&self.with_wished(find(self.board, &nobody)), asked) {
+                let text = format!("all that the treatment needs is never free at the same time{when} {days}");
+                return Some(Violation::new(Rule::NoResourceFree, text));
+            }
+            let taken = is_free_of(&self.with_wished(self.starts.clone()), asked);
+            taken.then(|| self.patient_in_the_way(wanted, asked, days))
+        })
+    }
+
+    /// The ticks of these days and the times asked for.
+    fn asked(&self, from: NaiveDate, to: NaiveDate) -> Ticks {
+        let Self { board, wishes, timing, .. } = self;
         let mut asked = if wishes.required {
             board.days.visits_within(&wishes.times.week(), timing.present_minutes())
         } else {
             Ticks::all(board.window)
         };
-        asked.keep(board.days.ticks_between(first.0, wishes.finish_by.unwrap_or(NaiveDate::MAX)));
+        asked.keep(board.days.ticks_between(from, to));
         for (from, to) in &wishes.away {
             asked.remove(board.days.ticks_between(*from, *to));
         }
@@ -157,17 +166,16 @@ impl SeriesQuestion<'_> {
     }
 
     /// A need for which nobody is there at the times asked for, taken or not.
-    fn off_duty(&self, wanted: &Wanted<'_>, asked: &Ticks, when: &str) -> Option<Violation> {
+    fn off_duty(&self, nobody: &Wanted<'_>, asked: &Ticks, when: &str) -> Option<Violation> {
         let Self { board, timing, .. } = self;
         let mut idle: Board = (*board).clone();
         for row in &mut idle.resources {
             row.busy = Ticks::none(board.window);
         }
-        let nobody = Wanted { patient: None, ..wanted.clone() };
-        let mut open = allowed(&idle, &nobody);
+        let mut open = allowed(&idle, nobody);
         open.and(asked);
         if open.is_empty() {
-            let text = format!("the clinic is not open long enough for a session{when} on the days asked for");
+            let text = format!("the clinic is not open long enough for a session{when}");
             return Some(Violation::new(Rule::OutsideOpeningHours, text));
         }
         for (place, need) in timing.needs.iter().enumerate() {
@@ -180,21 +188,19 @@ impl SeriesQuestion<'_> {
                 there.or(&starts);
             }
             if there.is_empty() {
-                let kind = need.kind.as_str();
-                let text = format!("no {kind} qualified for this treatment works{when} on the days asked for");
+                let text = format!("no {} qualified for this treatment works{when}", need.kind.as_str());
                 return Some(Violation::new(Rule::OutsideWorkingHours, text));
             }
         }
-        if is_free_of(&self.with_wished(find(&idle, &nobody)), asked) {
-            let text =
-                format!("those whom the treatment needs never work at the same time{when} on the days asked for");
+        if is_free_of(&self.with_wished(find(&idle, nobody)), asked) {
+            let text = format!("those whom the treatment needs never work at the same time{when}");
             return Some(Violation::new(Rule::OutsideWorkingHours, text));
         }
         None
     }
 
     /// Which of the patient's visits, gaps and aftercare leave nothing.
-    fn patient_in_the_way(&self, wanted: &Wanted<'_>, asked: &Ticks) -> Violation {
+    fn patient_in_the_way(&self, wanted: &Wanted<'_>, asked: &Ticks, days: &str) -> Violation {
         let alone = |part: PatientFacts| {
             let starts = find(self.board, &Wanted { patient: Some(&part), ..wanted.clone() });
             is_free_of(&self.with_wished(starts), asked)
@@ -202,19 +208,19 @@ impl SeriesQuestion<'_> {
         let patient = wanted.patient.cloned().unwrap_or_default();
         let PatientFacts { visits, spacing, windows } = patient;
         let nothing = PatientFacts::default;
-        if alone(PatientFacts { visits, ..nothing() }) {
-            return Violation::new(Rule::PatientBusy, "the patient has other visits at all times that would do");
-        }
-        if alone(PatientFacts { spacing, ..nothing() }) {
-            let text = "the gaps to other sessions on the same area leave no day of those asked for";
-            return Violation::new(Rule::SessionTooSoon, text);
-        }
-        if alone(PatientFacts { windows, ..nothing() }) {
-            let text = "aftercare windows forbid the treatment, or would forbid booked visits, on all days asked for";
-            return Violation::new(Rule::ActivityForbidden, text);
-        }
-        let text = "the patient's other visits, gaps and aftercare together leave no start on the days asked for";
-        Violation::new(Rule::NoPlan, text)
+        let (rule, text) = if alone(PatientFacts { visits, ..nothing() }) {
+            (Rule::PatientBusy, "the patient has other visits at all times that would do")
+        } else if alone(PatientFacts { spacing, ..nothing() }) {
+            (Rule::SessionTooSoon, "the gaps to other sessions on the same area leave no day")
+        } else if alone(PatientFacts { windows, ..nothing() }) {
+            (
+                Rule::ActivityForbidden,
+                "aftercare windows forbid the treatment, or would forbid booked visits, at all times",
+            )
+        } else {
+            (Rule::NoPlan, "the patient's other visits, gaps and aftercare together leave no start")
+        };
+        Violation::new(rule, format!("{text} {days}"))
     }
 
     /// Each change that alone would make a plan possible.

@@ -1,9 +1,12 @@
 //! Small instances: few resources, hours with holes, busy stretches, and the night in which the clock goes forward.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::hash::{BuildHasher, Hasher, RandomState};
 
 use chrono::Weekday;
 use proptest::prelude::*;
+use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 use uuid::Uuid;
 
 use super::*;
@@ -19,13 +22,50 @@ use crate::domain::zone::Zone;
 pub const HERE: ClinicId = ClinicId(Uuid::from_u128(1));
 const ELSEWHERE: ClinicId = ClinicId(Uuid::from_u128(2));
 
-pub fn zone() -> Zone {
-    Zone::from_name("Europe/Berlin").unwrap()
+/// Where instances may be: a zone, and six in the morning of the day before its clock changes. Forward and back, by an
+/// hour and by half an hour, and in a zone of 45 minutes whose clock never changes.
+const PLACES: [(&str, &str); 6] = [
+    ("Europe/Berlin", "2026-03-28T06:00:00"),
+    ("Europe/Berlin", "2026-10-24T06:00:00"),
+    ("America/New_York", "2026-10-31T06:00:00"),
+    ("Australia/Lord_Howe", "2026-04-04T06:00:00"),
+    ("Australia/Lord_Howe", "2026-10-03T06:00:00"),
+    ("Asia/Kathmandu", "2026-03-28T06:00:00"),
+];
+
+thread_local! {
+    static PLACE: Cell<usize> = const { Cell::new(0) };
 }
 
-/// So many times five minutes after six in the morning of the day before the clock goes forward.
+/// Holds a property to instances in every place, so many in each. The seed that is printed repeats a run.
+pub fn everywhere<S: Strategy>(
+    cases: u32,
+    strategy: impl Fn() -> S,
+    property: impl Fn(S::Value) -> Result<(), TestCaseError>,
+) {
+    let given = std::env::var("STIPPLE_TEST_SEED").ok().map(|seed| seed.parse().expect("a seed is a number"));
+    let seed: u64 = given.unwrap_or_else(|| RandomState::new().build_hasher().finish());
+    println!("STIPPLE_TEST_SEED={seed}");
+    for (place, (zone, morning)) in PLACES.iter().enumerate() {
+        PLACE.set(place);
+        let mut bytes = [0; 32];
+        bytes[..8].copy_from_slice(&(seed ^ place as u64).to_le_bytes());
+        let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(cases) };
+        let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
+        if let Err(error) = runner.run(&strategy(), &property) {
+            panic!("in {zone} from {morning}: {error}");
+        }
+    }
+    PLACE.set(0);
+}
+
+pub fn zone() -> Zone {
+    Zone::from_name(PLACES[PLACE.get()].0).unwrap()
+}
+
+/// So many times five minutes after six in the morning of the day before the clock changes.
 pub fn at(ticks: i64) -> Instant {
-    zone().instant("2026-03-28T06:00:00".parse().unwrap()) + TimeDelta::minutes(5 * ticks)
+    zone().instant(PLACES[PLACE.get()].1.parse().unwrap()) + TimeDelta::minutes(5 * ticks)
 }
 
 pub fn between(from: i64, length: i64) -> Interval {

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::booking::small::{HERE, appointment, at, between, facts, question};
+use crate::domain::booking::small::{HERE, appointment, at, between, everywhere, facts, question};
 use crate::domain::booking::{Busy, Facts, Timing, VisitRequest, plan_visit};
 use crate::domain::catalog::{Need, ResourceKind, Treatment};
 use crate::domain::ids::ResourceId;
@@ -34,41 +34,47 @@ fn may(facts: &Facts, treatment: &Treatment, request: &VisitRequest, tick: i64, 
 /// The ticks, counted as the small instances count them, at which everything that a visit could look at is known.
 const ASKED: std::ops::Range<i64> = -250..1_000;
 
+#[test]
+fn a_start_is_found_exactly_when_it_may_be_booked() {
+    let extra = || prop::collection::vec((0..6_usize, 0..900_i64, 1..60_i64), 0..12);
+    everywhere(
+        100,
+        || (question(), extra()),
+        |((facts, treatment, request), extra)| {
+            let mut facts = facts;
+            facts.look_for_earliest = false;
+            for (place, from, length) in extra {
+                if let Some(resource) = facts.resources.get_mut(place) {
+                    resource.busy.push(Busy { during: between(from, length), other: appointment(3) });
+                }
+            }
+            // Naming the wrong area is refused before anything is looked for.
+            prop_assume!(treatment.content.spacing_days.is_some() == request.area.is_some());
+            let timing = Timing::new(&treatment);
+            let board = board(&facts);
+            let found = find(&board, &wanted(&facts, &timing, &request));
+            for tick in ASKED {
+                let here = usize::try_from(board.window.tick_at(at(tick))).unwrap();
+                let booked = may(&facts, &treatment, &request, tick, Vec::new());
+                prop_assert_eq!(found.all.has(here), booked, "tick {}", tick);
+                for (id, starts) in found.by.iter().filter(|_| booked) {
+                    let booked = may(&facts, &treatment, &request, tick, vec![*id]);
+                    prop_assert_eq!(starts.has(here), booked, "tick {} with {:?}", tick, id);
+                }
+                prop_assert!(booked || found.by.iter().all(|(_, starts)| !starts.has(here)));
+            }
+            let known: Vec<ResourceId> = found.by.iter().map(|(id, _)| *id).collect();
+            let could = |id: ResourceId| ASKED.step_by(7).any(|tick| may(&facts, &treatment, &request, tick, vec![id]));
+            for resource in facts.resources.iter().filter(|r| r.kind == ResourceKind::Practitioner) {
+                prop_assert!(known.contains(&resource.id) || !could(resource.id), "{:?} is left out", resource.id);
+            }
+            Ok(())
+        },
+    );
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
-
-    #[test]
-    fn a_start_is_found_exactly_when_it_may_be_booked(
-        (facts, treatment, request) in question(),
-        extra in prop::collection::vec((0..6_usize, 0..900_i64, 1..60_i64), 0..12),
-    ) {
-        let mut facts = facts;
-        facts.look_for_earliest = false;
-        for (place, from, length) in extra {
-            if let Some(resource) = facts.resources.get_mut(place) {
-                resource.busy.push(Busy { during: between(from, length), other: appointment(3) });
-            }
-        }
-        // Naming the wrong area is refused before anything is looked for.
-        prop_assume!(treatment.content.spacing_days.is_some() == request.area.is_some());
-        let timing = Timing::new(&treatment);
-        let board = board(&facts);
-        let found = find(&board, &wanted(&facts, &timing, &request));
-        for tick in ASKED {
-            let here = usize::try_from(board.window.tick_at(at(tick))).unwrap();
-            let booked = may(&facts, &treatment, &request, tick, Vec::new());
-            prop_assert_eq!(found.all.has(here), booked, "tick {}", tick);
-            for (id, starts) in &found.by {
-                let booked = booked && may(&facts, &treatment, &request, tick, vec![*id]);
-                prop_assert_eq!(starts.has(here), booked, "tick {} with {:?}", tick, id);
-            }
-        }
-        let known: Vec<ResourceId> = found.by.iter().map(|(id, _)| *id).collect();
-        let could = |id: ResourceId| ASKED.step_by(7).any(|tick| may(&facts, &treatment, &request, tick, vec![id]));
-        for resource in facts.resources.iter().filter(|r| r.kind == ResourceKind::Practitioner) {
-            prop_assert!(known.contains(&resource.id) || !could(resource.id), "{:?} is left out", resource.id);
-        }
-    }
 
     #[test]
     fn a_part_of_a_board_finds_what_the_whole_finds(

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::cost::{CHANGE, FINISH_DAY, GAP_DAY, HOURS, PRACTITIONER, WEEKDAY};
 use super::*;
-use crate::domain::booking::small::{HERE, at, evidence, facts, treatment, zone};
+use crate::domain::booking::small::{HERE, at, everywhere, evidence, facts, treatment, zone};
 use crate::domain::booking::{Facts, SessionRequest, Timing, VisitRequest, plan_series, plan_visit};
 use crate::domain::catalog::{BodyArea, GapDays, ProtocolContent, ResourceKind, SessionCounts, Treatment};
 use crate::domain::finding::{Board, Starts, Times, TimesOfDay, Wanted, find};
@@ -17,6 +17,8 @@ use crate::domain::interval::Instant;
 use crate::domain::series::BookedSession;
 use crate::domain::text::Label;
 
+/// Cases in each place.
+const CASES: u32 = 300;
 /// Starts are this far apart, so that there are few enough to try all chains of them.
 const GRID: i32 = 240;
 
@@ -80,6 +82,14 @@ prop_compose! {
         let gap = GapDays::new(1, minimum, minimum + target, minimum + target + more).unwrap();
         Case { facts, treatment, gap, sessions, first: (day(first.0), day(first.0 + first.1)), wishes }
     }
+}
+
+/// Where a session is moved to, how far apart the later ones are and when, and whether there is one between each two
+/// that is not booked: days and times of the day in steps of four hours.
+type Move = ((i64, i64), Vec<(i64, i64)>, bool);
+
+fn moves() -> impl Strategy<Value = Move> {
+    ((0..5_i64, 0..6_i64), prop::collection::vec((1..4_i64, 0..6_i64), 1..3), any::<bool>())
 }
 
 /// A session where it could be, for trying everything.
@@ -242,145 +252,169 @@ fn fewest(
     ways.min()
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1_200))]
-
-    #[test]
-    fn the_best_plan_costs_what_trying_everything_finds_and_can_be_booked(case in cases()) {
-        let timing = Timing::new(&case.treatment);
-        let board = case.board();
-        let starts = find(&board, &case.wanted(&timing));
-        let question = case.question(&board, &starts, &timing);
-        let least = case.least(&case.places(), None, case.sessions);
-        let Ok(plans) = question.plans(MAX_PLANS) else {
-            prop_assert_eq!(least, None);
-            return Ok(());
-        };
-        let best = plans.iter().find(|plan| plan.kind == PlanKind::Best).unwrap();
-        prop_assert_eq!(Some(best.cost.total()), least);
-        for plan in &plans {
-            prop_assert!(best.cost.total() <= plan.cost.total());
-            let count = i32::try_from(case.sessions).unwrap();
-            let protocol = ProtocolContent {
-                name: Label::new("A protocol").unwrap(),
-                treatment: case.treatment.id,
-                sessions: SessionCounts::new(count, count, count).unwrap(),
-                gap: case.gap,
-                evidence: evidence(),
-                assessments: Vec::new(),
+#[test]
+fn the_best_plan_costs_what_trying_everything_finds_and_can_be_booked() {
+    everywhere(
+        CASES,
+        || cases(),
+        |case| {
+            let timing = Timing::new(&case.treatment);
+            let board = case.board();
+            let starts = find(&board, &case.wanted(&timing));
+            let question = case.question(&board, &starts, &timing);
+            let least = case.least(&case.places(), None, case.sessions);
+            let Ok(plans) = question.plans(MAX_PLANS) else {
+                prop_assert_eq!(least, None);
+                return Ok(());
             };
-            let sessions: Vec<SessionRequest> = plan
-                .sessions
-                .iter()
-                .map(|session| SessionRequest {
-                    clinic: HERE,
-                    start: session.start,
-                    named: session.practitioner.into_iter().collect(),
-                    practitioner: session.practitioner,
+            let best = plans.iter().find(|plan| plan.kind == PlanKind::Best).unwrap();
+            prop_assert_eq!(Some(best.cost.total()), least);
+            for plan in &plans {
+                prop_assert!(best.cost.total() <= plan.cost.total());
+                let count = i32::try_from(case.sessions).unwrap();
+                let protocol = ProtocolContent {
+                    name: Label::new("A protocol").unwrap(),
+                    treatment: case.treatment.id,
+                    sessions: SessionCounts::new(count, count, count).unwrap(),
+                    gap: case.gap,
+                    evidence: evidence(),
+                    assessments: Vec::new(),
+                };
+                let sessions: Vec<SessionRequest> = plan
+                    .sessions
+                    .iter()
+                    .map(|session| SessionRequest {
+                        clinic: HERE,
+                        start: session.start,
+                        named: session.practitioner.into_iter().collect(),
+                        practitioner: session.practitioner,
+                    })
+                    .collect();
+                let booked = plan_series(case.facts.clone(), &protocol, &case.treatment, BodyArea::Face, &sessions);
+                prop_assert!(booked.is_ok(), "{plan:?}: {booked:?}");
+            }
+            // The others differ in what they say, and no two are the same.
+            let weekdays = |plan: &Plan| {
+                plan.sessions.iter().map(|session| session.day.weekday().number_from_monday()).collect::<BTreeSet<_>>()
+            };
+            for (place, plan) in plans.iter().enumerate() {
+                prop_assert!(plans[..place].iter().all(|other| other.sessions != plan.sessions));
+                match plan.kind {
+                    PlanKind::Best => {}
+                    PlanKind::EarlierFinish => prop_assert!(plan.last_day() < best.last_day()),
+                    PlanKind::OtherWeekday => prop_assert!(!weekdays(best).is_subset(&weekdays(plan))),
+                    PlanKind::OtherPractitioner => {
+                        let with = |plan: &Plan| {
+                            plan.sessions.iter().map(|session| session.practitioner).collect::<BTreeSet<_>>()
+                        };
+                        prop_assert!(!with(best).is_subset(&with(plan)));
+                    }
+                    PlanKind::OtherStart => {
+                        prop_assert!((plan.sessions[0].day - best.sessions[0].day).num_days().abs() >= 7);
+                    }
+                }
+            }
+            Ok(())
+        },
+    );
+}
+
+#[test]
+fn what_is_said_to_help_does_help() {
+    everywhere(
+        CASES,
+        || cases(),
+        |case| {
+            let timing = Timing::new(&case.treatment);
+            let board = case.board();
+            let wanted = case.wanted(&timing);
+            let starts = find(&board, &wanted);
+            let question = case.question(&board, &starts, &timing);
+            let Err(placed) = question.plans(1) else { return Ok(()) };
+            let no_plan = question.explain(&Sought { wanted: &wanted, fewest: 1 }, placed);
+            prop_assert_eq!(no_plan.obstacles.len(), 1);
+            let exists = |case: &Case| case.least(&case.places(), None, case.sessions).is_some();
+            prop_assert!(!exists(&case));
+            for relaxation in &no_plan.relaxations {
+                let mut eased = case.clone();
+                match relaxation.kind {
+                    RelaxationKind::AnyWeekday => eased.wishes.times = case.wishes.times.any_day(),
+                    RelaxationKind::AnyTime => eased.wishes.times = case.wishes.times.any_time(),
+                    RelaxationKind::AnyPractitioner => eased.wishes.practitioner = None,
+                    RelaxationKind::ChangeOfPractitioner => eased.wishes.same_practitioner = false,
+                    RelaxationKind::DaysAway => eased.wishes.away.clear(),
+                    RelaxationKind::LaterFinish => {
+                        let date = relaxation.date.unwrap();
+                        eased.wishes.finish_by = date.pred_opt();
+                        prop_assert!(!exists(&eased), "possible by an earlier day");
+                        eased.wishes.finish_by = Some(date);
+                    }
+                    RelaxationKind::OtherFirstSession => {
+                        eased.first = (relaxation.date.unwrap(), relaxation.date.unwrap())
+                    }
+                    RelaxationKind::LongerGap => {
+                        let longest = i32::try_from(relaxation.gap_days.unwrap()).unwrap();
+                        prop_assert!(longest > case.gap.maximum);
+                        eased.gap.maximum = longest;
+                    }
+                    RelaxationKind::FewerSessions => {
+                        eased.sessions = usize::try_from(relaxation.count.unwrap()).unwrap();
+                        let mut more = case.clone();
+                        more.sessions = eased.sessions + 1;
+                        prop_assert!(!exists(&more), "possible with more sessions");
+                    }
+                    RelaxationKind::NoWishes => eased.wishes = Wishes::default(),
+                }
+                prop_assert!(exists(&eased), "{relaxation:?}");
+            }
+            Ok(())
+        },
+    );
+}
+
+#[test]
+fn as_few_sessions_as_possible_move_and_those_as_little_as_possible() {
+    everywhere(
+        CASES,
+        || (cases(), moves()),
+        |(case, (moved, later, skip))| {
+            let timing = Timing::new(&case.treatment);
+            let board = case.board();
+            let starts = find(&board, &case.wanted(&timing));
+            let somebody = starts.by.first().map(|(id, _)| *id);
+            let session = |number: i32, offset: i64, time: i64| {
+                let start = zone().midnight(day(offset)) + TimeDelta::hours(4 * time);
+                let id = AppointmentId(Uuid::from_u128(u128::from(number.unsigned_abs())));
+                BookedSession { number, id, start, day: zone().day(start), practitioner: somebody }
+            };
+            let moved = session(1, moved.0 - 1, moved.1);
+            let mut at_day = 0;
+            let step = if skip { 2 } else { 1 };
+            let later: Vec<BookedSession> = later
+                .into_iter()
+                .zip(1..)
+                .map(|((gap, time), number)| {
+                    at_day += gap;
+                    session(1 + number * step, at_day, time)
                 })
                 .collect();
-            let booked = plan_series(case.facts.clone(), &protocol, &case.treatment, BodyArea::Face, &sessions);
-            prop_assert!(booked.is_ok(), "{plan:?}: {booked:?}");
-        }
-        // The others differ in what they say, and no two are the same.
-        let weekdays = |plan: &Plan| plan.sessions.iter().map(|session| session.day.weekday().number_from_monday()).collect::<BTreeSet<_>>();
-        for (place, plan) in plans.iter().enumerate() {
-            prop_assert!(plans[..place].iter().all(|other| other.sessions != plan.sessions));
-            match plan.kind {
-                PlanKind::Best => {}
-                PlanKind::EarlierFinish => prop_assert!(plan.last_day() < best.last_day()),
-                PlanKind::OtherWeekday => prop_assert!(!weekdays(best).is_subset(&weekdays(plan))),
-                PlanKind::OtherPractitioner => {
-                    let with = |plan: &Plan| plan.sessions.iter().map(|session| session.practitioner).collect::<BTreeSet<_>>();
-                    prop_assert!(!with(best).is_subset(&with(plan)));
-                }
-                PlanKind::OtherStart => {
-                    prop_assert!((plan.sessions[0].day - best.sessions[0].day).num_days().abs() >= 7);
-                }
+            let bookable = case.bookable();
+            let expected = fewest(&case, &bookable, moved, &later);
+            let later =
+                later.iter().map(|session| Later { session: *session, board: &board, starts: &starts }).collect();
+            let question = MoveQuestion { timing: &timing, gap: case.gap, moved, zone: zone(), later };
+            let found = question.following();
+            let counted = found.as_ref().map(|following| {
+                let days = following.iter().map(|f| (zone().day(f.start) - f.session.day).num_days().unsigned_abs());
+                (following.len() as u64, days.sum())
+            });
+            prop_assert_eq!(counted, expected);
+            for following in found.into_iter().flatten() {
+                prop_assert!(
+                    bookable.iter().any(|(start, who)| *start == following.start && *who == following.practitioner)
+                );
             }
-        }
-    }
-
-    #[test]
-    fn what_is_said_to_help_does_help(case in cases()) {
-        let timing = Timing::new(&case.treatment);
-        let board = case.board();
-        let wanted = case.wanted(&timing);
-        let starts = find(&board, &wanted);
-        let question = case.question(&board, &starts, &timing);
-        let Err(placed) = question.plans(1) else { return Ok(()) };
-        let no_plan = question.explain(&Sought { wanted: &wanted, fewest: 1 }, placed);
-        prop_assert_eq!(no_plan.obstacles.len(), 1);
-        let exists = |case: &Case| case.least(&case.places(), None, case.sessions).is_some();
-        prop_assert!(!exists(&case));
-        for relaxation in &no_plan.relaxations {
-            let mut eased = case.clone();
-            match relaxation.kind {
-                RelaxationKind::AnyWeekday => eased.wishes.times = case.wishes.times.any_day(),
-                RelaxationKind::AnyTime => eased.wishes.times = case.wishes.times.any_time(),
-                RelaxationKind::AnyPractitioner => eased.wishes.practitioner = None,
-                RelaxationKind::ChangeOfPractitioner => eased.wishes.same_practitioner = false,
-                RelaxationKind::DaysAway => eased.wishes.away.clear(),
-                RelaxationKind::LaterFinish => {
-                    let date = relaxation.date.unwrap();
-                    eased.wishes.finish_by = date.pred_opt();
-                    prop_assert!(!exists(&eased), "possible by an earlier day");
-                    eased.wishes.finish_by = Some(date);
-                }
-                RelaxationKind::OtherFirstSession => eased.first = (relaxation.date.unwrap(), relaxation.date.unwrap()),
-                RelaxationKind::LongerGap => {
-                    let longest = i32::try_from(relaxation.gap_days.unwrap()).unwrap();
-                    prop_assert!(longest > case.gap.maximum);
-                    eased.gap.maximum = longest;
-                }
-                RelaxationKind::FewerSessions => {
-                    eased.sessions = usize::try_from(relaxation.count.unwrap()).unwrap();
-                    let mut more = case.clone();
-                    more.sessions = eased.sessions + 1;
-                    prop_assert!(!exists(&more), "possible with more sessions");
-                }
-                RelaxationKind::NoWishes => eased.wishes = Wishes::default(),
-            }
-            prop_assert!(exists(&eased), "{relaxation:?}");
-        }
-    }
-
-    #[test]
-    fn as_few_sessions_as_possible_move_and_those_as_little_as_possible(
-        case in cases(), moved in (0..5_i64, 0..6_i64), later in prop::collection::vec((1..4_i64, 0..6_i64), 1..3), skip in any::<bool>(),
-    ) {
-        let timing = Timing::new(&case.treatment);
-        let board = case.board();
-        let starts = find(&board, &case.wanted(&timing));
-        let somebody = starts.by.first().map(|(id, _)| *id);
-        let session = |number: i32, offset: i64, time: i64| {
-            let start = zone().midnight(day(offset)) + TimeDelta::hours(4 * time);
-            let id = AppointmentId(Uuid::from_u128(u128::from(number.unsigned_abs())));
-            BookedSession { number, id, start, day: zone().day(start), practitioner: somebody }
-        };
-        let moved = session(1, moved.0 - 1, moved.1);
-        let mut at_day = 0;
-        let step = if skip { 2 } else { 1 };
-        let later: Vec<BookedSession> = later
-            .into_iter()
-            .zip(1..)
-            .map(|((gap, time), number)| {
-                at_day += gap;
-                session(1 + number * step, at_day, time)
-            })
-            .collect();
-        let bookable = case.bookable();
-        let expected = fewest(&case, &bookable, moved, &later);
-        let later = later.iter().map(|session| Later { session: *session, board: &board, starts: &starts }).collect();
-        let question = MoveQuestion { timing: &timing, gap: case.gap, moved, zone: zone(), later };
-        let found = question.following();
-        let counted = found.as_ref().map(|following| {
-            let days = following.iter().map(|f| (zone().day(f.start) - f.session.day).num_days().unsigned_abs());
-            (following.len() as u64, days.sum())
-        });
-        prop_assert_eq!(counted, expected);
-        for following in found.into_iter().flatten() {
-            prop_assert!(bookable.iter().any(|(start, who)| *start == following.start && *who == following.practitioner));
-        }
-    }
+            Ok(())
+        },
+    );
 }

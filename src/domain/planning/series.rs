@@ -168,9 +168,9 @@ impl SeriesQuestion<'_> {
 }
 
 impl Plan {
-    /// The day of its last session.
+    /// The day of its last session that is not booked already.
     pub fn last_day(&self) -> Option<NaiveDate> {
-        self.sessions.last().map(|session| session.day)
+        self.sessions.iter().rfind(|session| session.booked.is_none()).map(|session| session.day)
     }
 }
 

@@ -8,14 +8,16 @@ use uuid::Uuid;
 
 use super::cost::{CHANGE, FINISH_DAY, GAP_DAY, HOURS, PRACTITIONER, WEEKDAY};
 use super::*;
-use crate::domain::booking::small::{HERE, at, everywhere, evidence, facts, treatment, zone};
-use crate::domain::booking::{Facts, SessionRequest, Timing, VisitRequest, plan_series, plan_visit};
-use crate::domain::catalog::{BodyArea, GapDays, ProtocolContent, ResourceKind, SessionCounts, Treatment};
+use crate::domain::booking::small::{HERE, at, everywhere, facts, treatment, zone};
+use crate::domain::booking::{
+    AskedSession, Facts, SessionRequest, SessionsOf, Timing, VisitRequest, plan_sessions, plan_visit,
+};
+use crate::domain::catalog::{BodyArea, GapDays, ResourceKind, Treatment};
 use crate::domain::finding::{Board, Starts, Times, TimesOfDay, Wanted, find};
 use crate::domain::ids::{AppointmentId, ResourceId};
 use crate::domain::interval::Instant;
+use crate::domain::refusal::Other;
 use crate::domain::series::BookedSession;
-use crate::domain::text::Label;
 
 /// Cases in each place.
 const CASES: u32 = 300;
@@ -30,6 +32,15 @@ struct Case {
     sessions: usize,
     first: (NaiveDate, NaiveDate),
     wishes: Wishes,
+    /// A session that is booked already.
+    booked: Option<BookedSession>,
+}
+
+/// A session at a time of the day in steps of four hours, with somebody.
+fn session(number: i32, offset: i64, time: i64, practitioner: Option<ResourceId>) -> BookedSession {
+    let start = zone().midnight(day(offset)) + TimeDelta::hours(4 * time);
+    let id = AppointmentId(Uuid::from_u128(u128::from(number.unsigned_abs())));
+    BookedSession { number, id, start, day: zone().day(start), practitioner }
 }
 
 fn day(offset: i64) -> NaiveDate {
@@ -72,6 +83,7 @@ prop_compose! {
     fn cases()(
         mut facts in facts(), mut treatment in treatment(), gaps in (1..3_i32, 0..2_i32, 0..3_i32),
         sessions in 1..4_usize, first in (-1..3_i64, 0..4_i64), wishes in prop_oneof![1 => Just(Wishes::default()), 3 => wishes()],
+        booked in prop::option::weighted(0.3, (1..4_i32, -2..5_i64, 0..6_i64)),
     ) -> Case {
         treatment.content.spacing_days = Some(5);
         facts.look_for_earliest = false;
@@ -80,8 +92,19 @@ prop_compose! {
         wishes.practitioner = wishes.practitioner.filter(|_| needs_practitioner);
         let (minimum, target, more) = gaps;
         let gap = GapDays::new(1, minimum, minimum + target, minimum + target + more).unwrap();
-        Case { facts, treatment, gap, sessions, first: (day(first.0), day(first.0 + first.1)), wishes }
+        let somebody = facts.resources.iter().find(|r| needs_practitioner && r.kind == ResourceKind::Practitioner);
+        let somebody = somebody.map(|resource| resource.id);
+        let booked = booked.map(|(number, offset, time)| session(number, offset, time, somebody));
+        // Something is left to plan.
+        let booked = booked.filter(|booked| sessions > 1 && usize::try_from(booked.number).unwrap() <= sessions);
+        let first = (day(first.0), day(first.0 + first.1));
+        Case { facts, treatment, gap, sessions, first, wishes, booked }
     }
+}
+
+/// The sessions of a plan that are not booked.
+fn planned(plan: &Plan) -> impl Iterator<Item = &PlannedSession> {
+    plan.sessions.iter().filter(|session| session.booked.is_none())
 }
 
 /// Where a session is moved to, how far apart the later ones are and when, and whether there is one between each two
@@ -125,7 +148,7 @@ impl Case {
             starts,
             timing,
             gap: self.gap,
-            sessions: vec![None; self.sessions],
+            sessions: (1..=self.sessions).map(|number| self.booked(number)).collect(),
             first: self.first,
             wishes: self.wishes.clone(),
         }
@@ -203,15 +226,28 @@ impl Case {
         gap >= i64::from(self.gap.minimum) && after >= ends && !collide
     }
 
-    /// The least cost of any chain of places.
-    fn least(&self, places: &[Place], before: Option<Place>, left: usize) -> Option<u64> {
-        if left == 0 {
-            let end = before?.day - self.first.0;
-            return Some(u64::try_from(end.num_days()).unwrap_or_default() * FINISH_DAY);
+    /// The session of that number, if it is booked.
+    fn booked(&self, number: usize) -> Option<BookedSession> {
+        self.booked.filter(|booked| usize::try_from(booked.number).unwrap() == number)
+    }
+
+    /// The least cost of any chain of places, from the session of a number on.
+    fn least(&self, places: &[Place], before: Option<Place>, number: usize) -> Option<u64> {
+        if number > self.sessions {
+            return Some(0);
         }
-        let steps = places.iter().filter_map(|place| {
+        let open = |number: &usize| self.booked(*number).is_none();
+        let first_open = (1..=self.sessions).find(open) == Some(number);
+        let last_open = (1..=self.sessions).rfind(open) == Some(number);
+        let fixed = self.booked(number);
+        let fixed = fixed.map(|b| Place { start: b.start, day: b.day, who: b.practitioner, cost: 0 });
+        let candidates = fixed.as_ref().map_or(places, std::slice::from_ref);
+        let steps = candidates.iter().filter_map(|place| {
+            if first_open && !(self.first.0..=self.first.1).contains(&place.day) {
+                return None;
+            }
             let step = match before {
-                None => (self.first.0..=self.first.1).contains(&place.day).then_some(0)?,
+                None => 0,
                 Some(before) => {
                     let gap = (place.day - before.day).num_days();
                     let fits = gap <= i64::from(self.gap.maximum) && self.may_follow(before.start, place.start);
@@ -222,7 +258,9 @@ impl Case {
                     gap.abs_diff(i64::from(self.gap.target)) * GAP_DAY + if other { CHANGE } else { 0 }
                 }
             };
-            Some(step + place.cost + self.least(places, Some(*place), left - 1)?)
+            let end = u64::try_from((place.day - self.first.0).num_days()).unwrap_or_default() * FINISH_DAY;
+            let end = if last_open { end } else { 0 };
+            Some(step + end + place.cost + self.least(places, Some(*place), number + 1)?)
         });
         steps.min()
     }
@@ -262,7 +300,7 @@ fn the_best_plan_costs_what_trying_everything_finds_and_can_be_booked() {
             let board = case.board();
             let starts = find(&board, &case.wanted(&timing));
             let question = case.question(&board, &starts, &timing);
-            let least = case.least(&case.places(), None, case.sessions);
+            let least = case.least(&case.places(), None, 1);
             let Ok(plans) = question.plans(MAX_PLANS) else {
                 prop_assert_eq!(least, None);
                 return Ok(());
@@ -271,31 +309,35 @@ fn the_best_plan_costs_what_trying_everything_finds_and_can_be_booked() {
             prop_assert_eq!(Some(best.cost.total()), least);
             for plan in &plans {
                 prop_assert!(best.cost.total() <= plan.cost.total());
-                let count = i32::try_from(case.sessions).unwrap();
-                let protocol = ProtocolContent {
-                    name: Label::new("A protocol").unwrap(),
-                    treatment: case.treatment.id,
-                    sessions: SessionCounts::new(count, count, count).unwrap(),
-                    gap: case.gap,
-                    evidence: evidence(),
-                    assessments: Vec::new(),
-                };
-                let sessions: Vec<SessionRequest> = plan
-                    .sessions
-                    .iter()
-                    .map(|session| SessionRequest {
-                        clinic: HERE,
-                        start: session.start,
-                        named: session.practitioner.into_iter().collect(),
-                        practitioner: session.practitioner,
+                let open =
+                    plan.sessions.iter().zip(1..).enumerate().filter(|(_, (session, _))| session.booked.is_none());
+                let asked: Vec<AskedSession> = open
+                    .map(|(place, (session, number))| {
+                        let practitioner = session.practitioner;
+                        let named = practitioner.into_iter().collect();
+                        let request = SessionRequest { clinic: HERE, start: session.start, named, practitioner };
+                        AskedSession { place, number, request }
                     })
                     .collect();
-                let booked = plan_series(case.facts.clone(), &protocol, &case.treatment, BodyArea::Face, &sessions);
+                let series = SessionsOf {
+                    gap: case.gap,
+                    treatment: &case.treatment,
+                    area: BodyArea::Face,
+                    booked: case.booked.into_iter().collect(),
+                    known: Vec::new(),
+                };
+                let mut facts = case.facts.clone();
+                // What is booked is known of the patient.
+                if let Some(booked) = case.booked {
+                    let windows = timing.windows(zone(), booked.start).into_iter();
+                    facts.patient.windows.extend(windows.map(|window| (window, Other::Appointment(booked.id))));
+                }
+                let booked = plan_sessions(facts, &series, &asked);
                 prop_assert!(booked.is_ok(), "{plan:?}: {booked:?}");
             }
             // The others differ in what they say, and no two are the same.
             let weekdays = |plan: &Plan| {
-                plan.sessions.iter().map(|session| session.day.weekday().number_from_monday()).collect::<BTreeSet<_>>()
+                planned(plan).map(|session| session.day.weekday().number_from_monday()).collect::<BTreeSet<_>>()
             };
             for (place, plan) in plans.iter().enumerate() {
                 prop_assert!(plans[..place].iter().all(|other| other.sessions != plan.sessions));
@@ -304,9 +346,8 @@ fn the_best_plan_costs_what_trying_everything_finds_and_can_be_booked() {
                     PlanKind::EarlierFinish => prop_assert!(plan.last_day() < best.last_day()),
                     PlanKind::OtherWeekday => prop_assert!(!weekdays(best).is_subset(&weekdays(plan))),
                     PlanKind::OtherPractitioner => {
-                        let with = |plan: &Plan| {
-                            plan.sessions.iter().map(|session| session.practitioner).collect::<BTreeSet<_>>()
-                        };
+                        let with =
+                            |plan: &Plan| planned(plan).map(|session| session.practitioner).collect::<BTreeSet<_>>();
                         prop_assert!(!with(best).is_subset(&with(plan)));
                     }
                     PlanKind::OtherStart => {
@@ -333,7 +374,7 @@ fn what_is_said_to_help_does_help() {
             let Err(placed) = question.plans(1) else { return Ok(()) };
             let no_plan = question.explain(&Sought { wanted: &wanted, fewest: 1 }, placed);
             prop_assert_eq!(no_plan.obstacles.len(), 1);
-            let exists = |case: &Case| case.least(&case.places(), None, case.sessions).is_some();
+            let exists = |case: &Case| case.least(&case.places(), None, 1).is_some();
             prop_assert!(!exists(&case));
             for relaxation in &no_plan.relaxations {
                 let mut eased = case.clone();
@@ -382,12 +423,7 @@ fn as_few_sessions_as_possible_move_and_those_as_little_as_possible() {
             let board = case.board();
             let starts = find(&board, &case.wanted(&timing));
             let somebody = starts.by.first().map(|(id, _)| *id);
-            let session = |number: i32, offset: i64, time: i64| {
-                let start = zone().midnight(day(offset)) + TimeDelta::hours(4 * time);
-                let id = AppointmentId(Uuid::from_u128(u128::from(number.unsigned_abs())));
-                BookedSession { number, id, start, day: zone().day(start), practitioner: somebody }
-            };
-            let moved = session(1, moved.0 - 1, moved.1);
+            let moved = session(1, moved.0 - 1, moved.1, somebody);
             let mut at_day = 0;
             let step = if skip { 2 } else { 1 };
             let later: Vec<BookedSession> = later
@@ -395,7 +431,7 @@ fn as_few_sessions_as_possible_move_and_those_as_little_as_possible() {
                 .zip(1..)
                 .map(|((gap, time), number)| {
                     at_day += gap;
-                    session(1 + number * step, at_day, time)
+                    session(1 + number * step, at_day, time, somebody)
                 })
                 .collect();
             let bookable = case.bookable();

@@ -859,6 +859,7 @@ async fn many_who_hold_the_same_slots_do_not_take_one_twice() {
     let tasks: Vec<_> = tasks
         .into_iter()
         .map(|(turn, clients, held, ask)| {
+            let request = request.clone();
             tokio::spawn(async move {
                 let mut taken = 0;
                 for slot in held.iter().cycle().skip(turn / 2).take(held.len()) {
@@ -871,6 +872,12 @@ async fn many_who_hold_the_same_slots_do_not_take_one_twice() {
                             break;
                         }
                         Err(status) => assert!(!crate::harness::refusal(&status).is_empty()),
+                    }
+                    // Questions in between, while the practice goes from one revision to the next.
+                    let left = slots(&clients, &request).await.unwrap();
+                    assert!(left.iter().all(|slot| held.iter().any(|held| held.start_time == slot.start_time)));
+                    if left.is_empty() {
+                        break;
                     }
                 }
                 taken
@@ -886,5 +893,7 @@ async fn many_who_hold_the_same_slots_do_not_take_one_twice() {
     assert_eq!(crate::desk::clinic_sheet(&world).await.len(), taken);
     let left = slots(&clients[0], &request).await.unwrap();
     assert_eq!(left, slots(&clients[1], &request).await.unwrap());
+    let without_memory = world.server.beside().await.clients(&token);
+    assert_eq!(left, slots(&without_memory, &request).await.unwrap());
     world.server.assert_clean().await;
 }

@@ -22,6 +22,7 @@ mod repeats;
 mod running;
 mod schema;
 mod series;
+mod slots;
 mod tenancy;
 mod verify;
 mod wall_clock;

@@ -16,7 +16,8 @@ async fn needle(world: &World, patient: usize, start: &str, named: &[&String]) -
     world.book(request).await.map_err(|status| said(world, &status))
 }
 
-async fn update(world: &World, id: &str, change: impl FnOnce(&mut pb::UpdateResourceRequest)) {
+/// Changes a resource.
+pub async fn update(world: &World, id: &str, change: impl FnOnce(&mut pb::UpdateResourceRequest)) {
     let mut resources = world.manager.resources();
     let request = pb::GetResourceRequest { resource_id: id.into(), ..Default::default() };
     let resource = resources.get_resource(request).await.unwrap().into_inner().resource.unwrap();
@@ -34,7 +35,8 @@ async fn update(world: &World, id: &str, change: impl FnOnce(&mut pb::UpdateReso
     resources.update_resource(request).await.unwrap();
 }
 
-async fn time_off(world: &World, id: &str, from: &str, until: &str) {
+/// Sends a resource away.
+pub async fn time_off(world: &World, id: &str, from: &str, until: &str) -> pb::TimeOff {
     let request = pb::CreateTimeOffRequest {
         request_id: request_id(),
         resource_id: id.into(),
@@ -42,11 +44,11 @@ async fn time_off(world: &World, id: &str, from: &str, until: &str) {
         end_time: timestamp(world.local(until)),
         ..Default::default()
     };
-    world.manager.resources().create_time_off(request).await.unwrap();
+    world.manager.resources().create_time_off(request).await.unwrap().into_inner().time_off.unwrap()
 }
 
 /// The same hours every day, at the world's clinic.
-fn working(world: &World, from: &str, until: &str) -> Vec<pb::WorkingHours> {
+pub fn working(world: &World, from: &str, until: &str) -> Vec<pb::WorkingHours> {
     let at = |hours| pb::WorkingHours { clinic_id: world.clinic.clone(), hours: Some(hours) };
     every_day(from, until).into_iter().map(at).collect()
 }

@@ -91,6 +91,21 @@ impl TestServer {
         Home::Here { channel, clock, _stop: stop }
     }
 
+    /// A second server on the same database, with a memory of its own and the same clock.
+    pub async fn beside(&self) -> Self {
+        let home = match &*self.home {
+            Home::Here { clock, .. } => {
+                let app = App::new(self.pool.clone(), Arc::clone(clock) as Arc<dyn Clock>, Arc::new(SystemIds));
+                Self::here(app, Arc::clone(clock)).await
+            }
+            Home::Killed(_) => {
+                let seed = Killed::wanted().unwrap_or_default().wrapping_add(1);
+                Home::Killed(Box::new(Killed::start(&cluster::url(&self.options), seed).await))
+            }
+        };
+        Self { home: Arc::new(home), ..self.clone() }
+    }
+
     /// Where it runs.
     pub fn home(&self) -> &Home {
         &self.home

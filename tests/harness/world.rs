@@ -10,6 +10,7 @@ use super::server::TestServer;
 use super::wire::Clients;
 
 /// A practice on a server of its own.
+#[derive(Clone)]
 pub struct World {
     /// The server.
     pub server: TestServer,

@@ -84,7 +84,8 @@ impl App {
                     booked: plan.booked.clone(),
                     sessions: plan.sessions.clone(),
                 };
-                return self.book_or_advise(caller, command.with(booking(planned, "plan.sessions"))).await;
+                let booked = self.book_or_advise(caller, command.with(booking(planned, "plan.sessions"))).await;
+                return booked.map_err(of_plan);
             }
             WhichSessions::Best { clinic, wishes } => (*clinic, wishes),
         };
@@ -296,13 +297,18 @@ async fn load(
     let Setting { patient, treatment, area, .. } = setting;
     let visits = visits.collect();
     let question = Question { patient: *patient, treatment, area: Some(*area), visits, look_for_earliest };
-    facts::load(db, practice, &question, now).await.map_err(|error| match (error, booking.path) {
-        // A plan has one clinic for all its sessions.
-        (Error::NotFound(field), "plan.sessions") if field.ends_with(".clinic_id") => {
-            Error::not_found("plan.clinic_id")
+    facts::load(db, practice, &question, now).await
+}
+
+/// What a plan refers to is named in it; it has one clinic for all its sessions.
+fn of_plan(error: Error) -> Error {
+    match error {
+        Error::NotFound(field) if field.ends_with(".clinic_id") => Error::not_found("plan.clinic_id"),
+        Error::NotFound(field) if matches!(field.as_str(), "patient_id" | "protocol_id" | "series_id") => {
+            Error::not_found(format!("plan.{field}"))
         }
-        (error, _) => error,
-    })
+        error => error,
+    }
 }
 
 fn decide(

@@ -96,9 +96,14 @@ impl App {
         let ask = ProposeSeries { of, clinic, wishes: wishes.clone(), plans: 1 };
         let mut plannings = 1;
         loop {
-            let proposal = self.propose(practice, ask.clone()).await?;
-            let best = proposal.plans.map_err(no_plan)?.into_iter().next().ok_or_else(|| no_plan(NoPlan::none()))?;
-            let version = proposal.course.protocol.as_ref().map_or(0, |protocol| protocol.version);
+            let (best, version) = match self.best(practice, &ask).await {
+                Ok(best) => best,
+                // The same request may have been carried out meanwhile, and have taken the last places.
+                Err(error) => match self.repeated(practice, command).await? {
+                    Some(earlier) => return self.series(practice, SeriesId(earlier.subject)).await,
+                    None => return Err(error),
+                },
+            };
             let planned = command.with(booking(planned(&best, clinic, version), ""));
             match self.retry(|| self.try_book(caller, &planned)).await {
                 // Somebody else was faster: what is left now?
@@ -106,6 +111,14 @@ impl App {
                 done => return done,
             }
         }
+    }
+
+    /// The best plan, and the version of the protocol that it keeps to.
+    async fn best(&self, practice: PracticeId, ask: &ProposeSeries) -> Result<(Plan, i32), Error> {
+        let proposal = self.propose(practice, ask.clone()).await?;
+        let version = proposal.course.protocol.as_ref().map_or(0, |protocol| protocol.version);
+        let best = proposal.plans.map_err(no_plan)?.into_iter().next().ok_or_else(|| no_plan(NoPlan::none()))?;
+        Ok((best, version))
     }
 
     async fn book_or_advise(&self, caller: &Caller, command: Command<Booking>) -> Result<Series, Error> {

@@ -8,7 +8,7 @@ use crate::harness::World;
 use crate::harness::kill::Killed;
 use crate::harness::wire::{fields, reason};
 use crate::harness::world::{at, every_day, request_id};
-use crate::wire::{Ids, Leaf, Rpc, call, filled, instant, leaves, rpcs, with};
+use crate::wire::{Ids, Leaf, Rpc, call, filled, instant, is_of_plan_and_read, leaves, rpcs, with};
 
 async fn site() -> (World, Ids) {
     let world = World::new().await;
@@ -41,6 +41,17 @@ fn refuses(rpc: &Rpc, leaf: &Leaf) -> (Vec<Value>, String) {
         Some((parent, _)) => format!("{parent}{sibling}"),
         None => sibling.trim_start_matches('.').to_owned(),
     };
+    // What is not as it was proposed does not fit the plan's digest.
+    if leaf.name.starts_with("plan.") && !is_of_plan_and_read(leaf) {
+        let values = match leaf.field().kind() {
+            Kind::Message(_) => timestamps(),
+            Kind::Enum(_) => [999, -1, 0].map(Value::EnumNumber).to_vec(),
+            Kind::Int32 => numbers(&[0, -1, 13, i32::MAX, i32::MIN]),
+            Kind::Int64 => [0, -1, i64::MIN].map(Value::I64).to_vec(),
+            _ => texts(&["", "x", "A text ", "a\0", &"a".repeat(100_000)]),
+        };
+        return (values, "plan.digest".to_owned());
+    }
     let values = match leaf.field().kind() {
         Kind::Message(_) => timestamps(),
         Kind::Enum(_) => {
@@ -59,6 +70,11 @@ fn refuses(rpc: &Rpc, leaf: &Leaf) -> (Vec<Value>, String) {
             "page_size" => numbers(&[-1, 501, i32::MAX, i32::MIN]),
             "version" => numbers(&[-1, i32::MIN]),
             "session_number" => numbers(&[0, -1, 13, i32::MAX]),
+            "plan_count" => numbers(&[-1, 6, i32::MAX, i32::MIN]),
+            "session_count" if leaf.name == name => numbers(&[0, -1, 13, i32::MAX]),
+            // What is extended says by itself to how many sessions.
+            "session_count" if method == "ExtendSeries" => numbers(&[4, -1, 13, i32::MAX]),
+            "session_count" => numbers(&[-1, 13, i32::MAX]),
             "booking_horizon_days" => numbers(&[-1, 801, i32::MAX, i32::MIN]),
             "minutes" => numbers(&[0, -5, 3, 485, i32::MAX, i32::MIN]),
             "start_grid_minutes" => numbers(&[-5, 1, 7, 16, 241, 245, i32::MAX, i32::MIN]),
@@ -85,11 +101,20 @@ fn refuses(rpc: &Rpc, leaf: &Leaf) -> (Vec<Value>, String) {
             bad.extend(forms.map(Value::String));
             bad.push(Value::String("ä".repeat(18)));
             bad.push(Value::String("a".repeat(100_000)));
-            let optional =
-                matches!(leaf.name.as_str(), "practice_id" | "sessions[0].clinic_id" | "sessions[0].practitioner_id")
-                    || (method == "FindSlots" && matches!(name, "patient_id" | "moving_appointment_id"))
-                    || method == "ListSeries"
-                    || method.starts_with("Publish");
+            let optional = matches!(
+                leaf.name.as_str(),
+                "practice_id"
+                    | "sessions[0].clinic_id"
+                    | "sessions[0].practitioner_id"
+                    | "wishes.practitioner_id"
+                    | "plan.series_id"
+                    | "plan.sessions[0].practitioner_id"
+                    | "plan.sessions[0].appointment_id"
+            ) || (method == "ProposeSeries" && name == "series_id")
+                || (method.starts_with("Reschedule") && matches!(name, "clinic_id" | "practitioner_id"))
+                || (method == "FindSlots" && matches!(name, "patient_id" | "moving_appointment_id"))
+                || method == "ListSeries"
+                || method.starts_with("Publish");
             if !optional {
                 bad.push(Value::String(String::new()));
             }
@@ -101,12 +126,18 @@ fn refuses(rpc: &Rpc, leaf: &Leaf) -> (Vec<Value>, String) {
                 texts(&["", "1990-4-1", "1990-02-30", "1899-12-31", "1990-04-01T", "01.04.1990", "+990-04-01"])
             }
             "time_zone" => texts(&["", "Mars/Olympus", "Europe/Berlin ", "+01:00", "Europe/Berlin\0"]),
-            "start_date" | "end_date" => {
-                let mut bad =
-                    texts(&["", "2026-6-1", "2026-06-31", "1999-12-31", "2101-01-01", "2026-06-01T", "1 June"]);
-                if name == "end_date" {
-                    // The day before the first one, and the 401st.
-                    bad.extend(texts(&["2026-05-31", "2027-07-06"]));
+            "start_date" | "end_date" | "first_session_from" | "first_session_until" | "finish_by" => {
+                let mut bad = texts(&["2026-6-1", "2026-06-31", "1999-12-31", "2101-01-01", "2026-06-01T", "1 June"]);
+                match name {
+                    "start_date" => bad.extend(texts(&[""])),
+                    // The day before the first one.
+                    "end_date" => bad.extend(texts(&["", "2026-05-31"])),
+                    "first_session_until" | "finish_by" => bad.extend(texts(&["2026-02-01"])),
+                    _ => {}
+                }
+                if leaf.name == "end_date" {
+                    // The 401st.
+                    bad.extend(texts(&["2027-07-06"]));
                 }
                 bad
             }

@@ -5,7 +5,7 @@ use prost_types::Timestamp;
 use stipple::rpc::pb;
 use tonic::Status;
 
-use crate::harness::world::{evidence, request_id, timestamp};
+use crate::harness::world::{every_day, evidence, request_id, timestamp};
 use crate::harness::{World, refusal};
 
 /// Four sessions, each the minimum of 28 days after the one before.
@@ -174,4 +174,59 @@ pub fn hours_after(activity: pb::Activity, hours: i32) -> pb::Restriction {
         instruction: "Not yet.".into(),
         evidence: evidence(),
     }
+}
+
+/// Gives somebody hours of their own, on all days but Sundays.
+pub async fn work(world: &World, id: &str, hours: &[(&str, &str)]) {
+    let mut resources = world.manager.resources();
+    let request = pb::GetResourceRequest { resource_id: id.into(), ..Default::default() };
+    let resource = resources.get_resource(request).await.unwrap().into_inner().resource.unwrap();
+    let hours = hours.iter().flat_map(|(from, until)| every_day(from, until)).filter(|hours| hours.weekday != 7);
+    let hours = hours.map(|hours| pb::WorkingHours { clinic_id: world.clinic.clone(), hours: Some(hours) });
+    let request = pb::UpdateResourceRequest {
+        request_id: request_id(),
+        etag: resource.etag,
+        resource_id: resource.resource_id,
+        name: resource.name,
+        active: true,
+        qualifications: resource.qualifications,
+        working_hours: hours.collect(),
+        ..Default::default()
+    };
+    resources.update_resource(request).await.unwrap();
+}
+
+/// Closes the clinic from one wall-clock time to another.
+pub async fn close(world: &World, from: &str, until: &str) {
+    let request = pb::CreateClosureRequest {
+        request_id: request_id(),
+        clinic_id: world.clinic.clone(),
+        start_time: timestamp(world.local(from)),
+        end_time: timestamp(world.local(until)),
+        ..Default::default()
+    };
+    world.manager.practices().create_closure(request).await.unwrap();
+}
+
+/// Publishes the next version of the world's protocol.
+pub async fn publish_next(world: &World, change: impl FnOnce(&mut pb::ProtocolContent)) {
+    let mut catalog = world.manager.catalog();
+    let request = pb::GetProtocolRequest { protocol_id: world.protocol.clone(), ..Default::default() };
+    let protocol = catalog.get_protocol(request).await.unwrap().into_inner().protocol.unwrap();
+    let mut content = protocol.content.unwrap();
+    change(&mut content);
+    let request = pb::PublishProtocolRequest {
+        request_id: request_id(),
+        protocol_id: protocol.protocol_id,
+        etag: protocol.etag,
+        content: Some(content),
+        ..Default::default()
+    };
+    catalog.publish_protocol(request).await.unwrap();
+}
+
+/// The wall-clock times at which the booked sessions of a series begin, as `2026-03-01T10:00`.
+pub fn starts(series: &pb::Series) -> Vec<String> {
+    let booked = series.sessions.iter().filter_map(|session| session.appointment.as_ref());
+    booked.map(|appointment| appointment.local_start[..16].to_owned()).collect()
 }

@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use stipple::rpc::pb;
 
-use crate::desk::{instant, said, session_request, simple, treatment_request};
+use crate::desk::{instant, said, session_request, simple, treatment_request, work};
 use crate::harness::world::{every_day, request_id, timestamp};
 use crate::harness::{World, refusal};
 
@@ -51,26 +51,6 @@ async fn keep_hours(world: &World) {
     for (id, hours) in people.zip(hours) {
         work(world, id, &[hours]).await;
     }
-}
-
-/// Gives somebody hours of their own, on all days but Sundays.
-async fn work(world: &World, id: &str, hours: &[(&str, &str)]) {
-    let mut resources = world.manager.resources();
-    let request = pb::GetResourceRequest { resource_id: id.into(), ..Default::default() };
-    let resource = resources.get_resource(request).await.unwrap().into_inner().resource.unwrap();
-    let hours = hours.iter().flat_map(|(from, until)| every_day(from, until)).filter(|hours| hours.weekday != 7);
-    let hours = hours.map(|hours| pb::WorkingHours { clinic_id: world.clinic.clone(), hours: Some(hours) });
-    let request = pb::UpdateResourceRequest {
-        request_id: request_id(),
-        etag: resource.etag,
-        resource_id: resource.resource_id,
-        name: resource.name,
-        active: true,
-        qualifications: resource.qualifications,
-        working_hours: hours.collect(),
-        ..Default::default()
-    };
-    resources.update_resource(request).await.unwrap();
 }
 
 /// Books what it can of random requests. When one rule alone is in the way and the refusal offers a start, asks for

@@ -3,10 +3,13 @@
 
 use std::collections::HashMap;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::{BufMut as _, Bytes, BytesMut};
 use http_body_util::{BodyExt as _, Full};
 use prost::Message as _;
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, Value};
+use sha2::{Digest as _, Sha256};
 use stipple::rpc::codec::DESCRIPTORS;
 use stipple::rpc::pb;
 use tonic::body::Body;
@@ -169,16 +172,22 @@ impl Ids {
             ("treatment_id", world.needling.clone()),
             ("protocol_id", world.protocol.clone()),
             ("patient_id", world.patients[0].clone()),
-            ("series_id", series.series_id),
+            ("series_id", series.series_id.clone()),
             ("moving_appointment_id", visit.appointment_id.clone()),
-            ("appointment_id", visit.appointment_id),
+            ("appointment_id", visit.appointment_id.clone()),
             ("closure_id", closure.closure_id),
             ("time_off_id", away.time_off_id),
             ("token_id", token_id),
         ]);
         let practitioner = pb::GetResourceRequest { resource_id: world.practitioners[0].clone(), ..Default::default() };
         let practitioner = world.manager.resources().get_resource(practitioner).await.unwrap().into_inner();
-        let etags = HashMap::from([("UpdateResourceRequest", practitioner.resource.unwrap().etag)]);
+        let etags = HashMap::from([
+            ("UpdateResourceRequest", practitioner.resource.unwrap().etag),
+            ("RescheduleSessionRequest", series.etag.clone()),
+            ("ExtendSeriesRequest", series.etag.clone()),
+            ("ShortenSeriesRequest", series.etag),
+            ("RescheduleAppointmentRequest", visit.etag),
+        ]);
         Self { by_field, etags, token }
     }
 }
@@ -250,7 +259,41 @@ pub fn filled(message: &MessageDescriptor, ids: &Ids) -> DynamicMessage {
     if let Some(etag) = ids.etags.get(message.name()) {
         filled.set_field_by_name("etag", Value::String(etag.clone()));
     }
+    // Of several alternatives one.
+    match message.name() {
+        "BookSeriesRequest" => clear(&mut filled, &["plan", "wishes"]),
+        "ProposeSeriesRequest" => clear(&mut filled, &["series_id"]),
+        "ExtendSeriesRequest" => clear(&mut filled, &["wishes"]),
+        // Fewer than the series has.
+        "ShortenSeriesRequest" => filled.set_field_by_name("session_count", Value::I32(2)),
+        // A plan of a new series, with a session that is to be booked.
+        "SeriesPlan" => {
+            clear(&mut filled, &["series_id"]);
+            let sessions = filled.get_field_by_name_mut("sessions").unwrap().as_list_mut().unwrap();
+            clear(sessions[0].as_message_mut().unwrap(), &["appointment_id"]);
+            sign(&mut filled);
+        }
+        _ => {}
+    }
     filled
+}
+
+fn clear(message: &mut DynamicMessage, fields: &[&str]) {
+    fields.iter().for_each(|field| message.clear_field_by_name(field));
+}
+
+/// Gives a plan the digest that it would have been proposed with.
+fn sign(plan: &mut DynamicMessage) {
+    clear(plan, &["digest"]);
+    let digest = URL_SAFE_NO_PAD.encode(&Sha256::digest(plan.encode_to_vec())[..18]);
+    plan.set_field_by_name("digest", Value::String(digest));
+}
+
+/// Whether a leaf is one of a plan that a booking goes by; the others only have to be as they were proposed.
+pub fn is_of_plan_and_read(leaf: &Leaf) -> bool {
+    let read = ["patient_id", "protocol_id", "body_area", "clinic_id", "series_id"].map(|name| format!("plan.{name}"));
+    let of_session = ["start_time", "practitioner_id", "appointment_id"];
+    read.contains(&leaf.name) || of_session.iter().any(|name| leaf.name == format!("plan.sessions[0].{name}"))
 }
 
 fn likely(field: &FieldDescriptor, ids: &Ids) -> Option<Value> {
@@ -282,6 +325,9 @@ fn likely(field: &FieldDescriptor, ids: &Ids) -> Option<Value> {
             "until" => text("17:00"),
             "start_date" => text("2026-06-01"),
             "end_date" => text("2026-06-30"),
+            "first_session_from" => text("2026-02-02"),
+            "first_session_until" => text("2026-07-31"),
+            "finish_by" => text("2026-12-31"),
             "qualification" | "qualifications" => text("treatment_room"),
             "family_name_prefix" => text("F"),
             _ => text("A text"),
@@ -291,7 +337,7 @@ fn likely(field: &FieldDescriptor, ids: &Ids) -> Option<Value> {
             "minutes" | "gap_minimum_days" | "start_grid_minutes" => 30,
             "spacing_days" => 28,
             "sessions_maximum" => 6,
-            "sessions_default" => 4,
+            "sessions_default" | "session_count" => 4,
             "sessions_minimum" => 3,
             "gap_floor_days" => 14,
             "gap_target_days" => 35,
@@ -304,6 +350,7 @@ fn likely(field: &FieldDescriptor, ids: &Ids) -> Option<Value> {
             _ => 1,
         })),
         (Kind::Int64, "seconds") => Some(Value::I64(1_780_308_000)),
+        (Kind::Int64, "total" | "amount" | "weight" | "points") => Some(Value::I64(1)),
         (kind, name) => panic!("no likely value for {name} of {kind:?}: teach this function the new field"),
     }
 }
@@ -336,14 +383,33 @@ pub fn with(rpc: &Rpc, ids: &Ids, leaf: &Leaf, value: Value) -> DynamicMessage {
                 message.clear_field_by_name("moving_appointment_id");
             }
         }
+        "BookSeriesRequest" if name.starts_with("plan.") => {
+            clear(&mut message, &["patient_id", "protocol_id", "body_area", "clinic_id", "sessions"]);
+        }
+        "BookSeriesRequest" | "ExtendSeriesRequest" if name.starts_with("wishes.") => {
+            clear(&mut message, &["sessions"]);
+            let field = rpc.input.get_field_by_name("wishes").unwrap();
+            let mut wishes = likely(&field, ids).unwrap();
+            // What is extended says by itself to how many sessions.
+            if rpc.input.name() == "ExtendSeriesRequest" {
+                clear(wishes.as_message_mut().unwrap(), &["session_count"]);
+            }
+            message.set_field(&field, wishes);
+        }
+        "ProposeSeriesRequest" if name == "series_id" => {
+            clear(&mut message, &["patient_id", "protocol_id", "body_area"]);
+        }
         // The series' clinic counts where a session names none.
-        "BookSeriesRequest" if name == "clinic_id" => {
+        "BookSeriesRequest" | "ExtendSeriesRequest" if name == "clinic_id" => {
             let sessions = message.get_field_by_name_mut("sessions").unwrap().as_list_mut().unwrap();
             sessions[0].as_message_mut().unwrap().clear_field_by_name("clinic_id");
         }
         _ => {}
     }
     put(&mut message, &leaf.path, value, ids);
+    if is_of_plan_and_read(leaf) {
+        sign(message.get_field_by_name_mut("plan").unwrap().as_message_mut().unwrap());
+    }
     message
 }
 

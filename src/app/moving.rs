@@ -53,7 +53,14 @@ impl App {
         }
         let mut plannings = 1;
         loop {
-            let following = self.following(practice, &command.body).await?;
+            let following = match self.following(practice, &command.body).await {
+                Ok(following) => following,
+                // The same request may have been carried out meanwhile.
+                Err(error) => match self.repeated(practice, command).await? {
+                    Some(earlier) => return self.moved(practice, earlier).await,
+                    None => return Err(error),
+                },
+            };
             let can_follow = following.is_some();
             let following = following.unwrap_or_default();
             let refusal = match self.retry(|| self.try_reschedule_session(caller, command, &following)).await {

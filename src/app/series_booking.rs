@@ -84,7 +84,8 @@ impl App {
                     booked: plan.booked.clone(),
                     sessions: plan.sessions.clone(),
                 };
-                return self.book_or_advise(caller, command.with(booking(planned, "plan.sessions"))).await;
+                let booked = self.book_or_advise(caller, command.with(booking(planned, "plan.sessions"))).await;
+                return booked.map_err(of_plan);
             }
             WhichSessions::Best { clinic, wishes } => (*clinic, wishes),
         };
@@ -95,9 +96,14 @@ impl App {
         let ask = ProposeSeries { of, clinic, wishes: wishes.clone(), plans: 1 };
         let mut plannings = 1;
         loop {
-            let proposal = self.propose(practice, ask.clone()).await?;
-            let best = proposal.plans.map_err(no_plan)?.into_iter().next().ok_or_else(|| no_plan(NoPlan::none()))?;
-            let version = proposal.course.protocol.as_ref().map_or(0, |protocol| protocol.version);
+            let (best, version) = match self.best(practice, &ask).await {
+                Ok(best) => best,
+                // The same request may have been carried out meanwhile, and have taken the last places.
+                Err(error) => match self.repeated(practice, command).await? {
+                    Some(earlier) => return self.series(practice, SeriesId(earlier.subject)).await,
+                    None => return Err(error),
+                },
+            };
             let planned = command.with(booking(planned(&best, clinic, version), ""));
             match self.retry(|| self.try_book(caller, &planned)).await {
                 // Somebody else was faster: what is left now?
@@ -105,6 +111,14 @@ impl App {
                 done => return done,
             }
         }
+    }
+
+    /// The best plan, and the version of the protocol that it keeps to.
+    async fn best(&self, practice: PracticeId, ask: &ProposeSeries) -> Result<(Plan, i32), Error> {
+        let proposal = self.propose(practice, ask.clone()).await?;
+        let version = proposal.course.protocol.as_ref().map_or(0, |protocol| protocol.version);
+        let best = proposal.plans.map_err(no_plan)?.into_iter().next().ok_or_else(|| no_plan(NoPlan::none()))?;
+        Ok((best, version))
     }
 
     async fn book_or_advise(&self, caller: &Caller, command: Command<Booking>) -> Result<Series, Error> {
@@ -296,13 +310,18 @@ async fn load(
     let Setting { patient, treatment, area, .. } = setting;
     let visits = visits.collect();
     let question = Question { patient: *patient, treatment, area: Some(*area), visits, look_for_earliest };
-    facts::load(db, practice, &question, now).await.map_err(|error| match (error, booking.path) {
-        // A plan has one clinic for all its sessions.
-        (Error::NotFound(field), "plan.sessions") if field.ends_with(".clinic_id") => {
-            Error::not_found("plan.clinic_id")
+    facts::load(db, practice, &question, now).await
+}
+
+/// What a plan refers to is named in it; it has one clinic for all its sessions.
+fn of_plan(error: Error) -> Error {
+    match error {
+        Error::NotFound(field) if field.ends_with(".clinic_id") => Error::not_found("plan.clinic_id"),
+        Error::NotFound(field) if matches!(field.as_str(), "patient_id" | "protocol_id" | "series_id") => {
+            Error::not_found(format!("plan.{field}"))
         }
-        (error, _) => error,
-    })
+        error => error,
+    }
 }
 
 fn decide(

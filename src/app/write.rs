@@ -101,12 +101,8 @@ impl App {
         let Some(revision) = practice::next_revision(&mut db, practice_id).await? else {
             return Err(Error::not_found("practice_id"));
         };
-        if let Some(earlier) = history::find_request(&mut db, practice_id, command.request).await? {
-            return if earlier.digest == command.digest {
-                Ok(Begun::Repeat(earlier))
-            } else {
-                Err(Error::RequestIdReused)
-            };
+        if let Some(earlier) = earlier(&mut db, practice_id, command).await? {
+            return Ok(Begun::Repeat(earlier));
         }
         Ok(Begun::Fresh(Box::new(Write {
             db,
@@ -127,9 +123,7 @@ impl App {
         practice_id: PracticeId,
         command: &Command<T>,
     ) -> Result<Option<Earlier>, Error> {
-        let earlier = history::find_request(&mut *self.read().await?, practice_id, command.request).await?;
-        // Another request with the same id is told so when it begins.
-        Ok(earlier.filter(|earlier| earlier.digest == command.digest))
+        earlier(&mut *self.read().await?, practice_id, command).await
     }
 
     /// Tries a write again while it meets contention, a bounded number of times, with jitter.
@@ -207,5 +201,17 @@ impl Write {
         }
         let done = if self.validate_only { self.db.rollback().await } else { self.db.commit().await };
         Ok(done.map_err(StoreError::from)?)
+    }
+}
+
+/// What the same request did when it was carried out before; another request with its id is told so.
+async fn earlier<T>(
+    db: &mut PgConnection,
+    practice_id: PracticeId,
+    command: &Command<T>,
+) -> Result<Option<Earlier>, Error> {
+    match history::find_request(db, practice_id, command.request).await? {
+        Some(earlier) if earlier.digest != command.digest => Err(Error::RequestIdReused),
+        earlier => Ok(earlier),
     }
 }

@@ -213,8 +213,11 @@ fn parse_extend(message: pb::ExtendSeriesRequest) -> Result<Command<ExtendSeries
     let clinic = fields.id("clinic_id", &clinic_id);
     let own_count = wishes.as_ref().is_some_and(|wishes| wishes.session_count != 0);
     fields.must_be_absent("here", &[("wishes.session_count", own_count)]);
-    let wishes = wishes.map(|wishes| pb::SeriesWishes { session_count, ..wishes });
-    let sessions = parse_which(&mut fields, clinic, &sessions, wishes);
+    let wishes = wishes.map(|wishes| pb::SeriesWishes { session_count: 0, ..wishes });
+    let mut sessions = parse_which(&mut fields, clinic, &sessions, wishes);
+    if let Some(WhichSessions::Best { wishes, .. }) = &mut sessions {
+        wishes.session_count = count;
+    }
     head.command(fields, || Some(ExtendSeries { id: id?, etag: etag?, session_count: count?, sessions: sessions? }))
 }
 

@@ -155,3 +155,10 @@ pub fn fields(status: &Status) -> Vec<String> {
     let bad = status.get_details_bad_request().unwrap_or_else(|| panic!("no BadRequest in {status:?}"));
     bad.field_violations.into_iter().map(|violation| violation.field).collect()
 }
+
+/// The field with the id that the practice has nothing of.
+pub fn missing(status: &Status) -> String {
+    use tonic_types::StatusExt as _;
+    assert_eq!((status.code(), reason(status).as_str()), (tonic::Code::NotFound, "NOT_FOUND"), "{status:?}");
+    status.get_details_error_info().unwrap().metadata["field"].clone()
+}

@@ -110,11 +110,11 @@ impl SeriesQuestion<'_> {
         }
         // The days of the first session first: they are the narrowest.
         let last = wishes.finish_by.unwrap_or(NaiveDate::MAX);
-        let first = (self.first.0, self.first.1.min(last), "for the first session");
-        let any = (self.first.0, last, "for");
-        let nothing = [first, any].into_iter().find_map(|(from, to, of)| {
-            self.nothing_left(sought.wanted, &self.asked(from, to), &format!("on the days asked {of}"))
-        });
+        let first = (self.first.0, self.first.1.min(last), "the days on which the first session may be");
+        let any = (self.first.0, last, "the days asked for");
+        let nothing = [first, any]
+            .into_iter()
+            .find_map(|(from, to, days)| self.nothing_left(sought.wanted, &self.asked(from, to), days));
         if let Some(violation) = nothing {
             return violation;
         }
@@ -134,9 +134,9 @@ impl SeriesQuestion<'_> {
     fn nothing_left(&self, wanted: &Wanted<'_>, asked: &Ticks, days: &str) -> Option<Violation> {
         let when = if self.wishes.required { words(&self.wishes.times) } else { String::new() };
         let nobody = Wanted { patient: None, ..wanted.clone() };
-        self.off_duty(&nobody, asked, &format!("{when} {days}")).or_else(|| {
+        self.off_duty(&nobody, asked, &format!("{when} on {days}")).or_else(|| {
             if is_free_of(&self.with_wished(find(self.board, &nobody)), asked) {
-                let text = format!("all that the treatment needs is never free at the same time{when} {days}");
+                let text = format!("all that the treatment needs is never free at the same time{when} on {days}");
                 return Some(Violation::new(Rule::NoResourceFree, text));
             }
             let taken = is_free_of(&self.with_wished(self.starts.clone()), asked);
@@ -209,16 +209,16 @@ impl SeriesQuestion<'_> {
         let PatientFacts { visits, spacing, windows } = patient;
         let nothing = PatientFacts::default;
         let (rule, text) = if alone(PatientFacts { visits, ..nothing() }) {
-            (Rule::PatientBusy, "the patient has other visits at all times that would do")
+            (Rule::PatientBusy, "the patient has other visits at all times that would do on")
         } else if alone(PatientFacts { spacing, ..nothing() }) {
-            (Rule::SessionTooSoon, "the gaps to other sessions on the same area leave no day")
+            (Rule::SessionTooSoon, "the gaps to other sessions on the same area leave none of")
         } else if alone(PatientFacts { windows, ..nothing() }) {
             (
                 Rule::ActivityForbidden,
-                "aftercare windows forbid the treatment, or would forbid booked visits, at all times",
+                "aftercare windows forbid the treatment, or would forbid booked visits, on all of",
             )
         } else {
-            (Rule::NoPlan, "the patient's other visits, gaps and aftercare together leave no start")
+            (Rule::NoPlan, "the patient's other visits, gaps and aftercare together leave no start on")
         };
         Violation::new(rule, format!("{text} {days}"))
     }

@@ -292,125 +292,115 @@ fn fewest(
 
 #[test]
 fn the_best_plan_costs_what_trying_everything_finds_and_can_be_booked() {
-    everywhere(
-        CASES,
-        || cases(),
-        |case| {
-            let timing = Timing::new(&case.treatment);
-            let board = case.board();
-            let starts = find(&board, &case.wanted(&timing));
-            let question = case.question(&board, &starts, &timing);
-            let least = case.least(&case.places(), None, 1);
-            let Ok(plans) = question.plans(MAX_PLANS) else {
-                prop_assert_eq!(least, None);
-                return Ok(());
+    everywhere(CASES, cases, |case| {
+        let timing = Timing::new(&case.treatment);
+        let board = case.board();
+        let starts = find(&board, &case.wanted(&timing));
+        let question = case.question(&board, &starts, &timing);
+        let least = case.least(&case.places(), None, 1);
+        let Ok(plans) = question.plans(MAX_PLANS) else {
+            prop_assert_eq!(least, None);
+            return Ok(());
+        };
+        let best = plans.iter().find(|plan| plan.kind == PlanKind::Best).unwrap();
+        prop_assert_eq!(Some(best.cost.total()), least);
+        for plan in &plans {
+            prop_assert!(best.cost.total() <= plan.cost.total());
+            let open = plan.sessions.iter().zip(1..).enumerate().filter(|(_, (session, _))| session.booked.is_none());
+            let asked: Vec<AskedSession> = open
+                .map(|(place, (session, number))| {
+                    let practitioner = session.practitioner;
+                    let named = practitioner.into_iter().collect();
+                    let request = SessionRequest { clinic: HERE, start: session.start, named, practitioner };
+                    AskedSession { place, number, request }
+                })
+                .collect();
+            let series = SessionsOf {
+                gap: case.gap,
+                treatment: &case.treatment,
+                area: BodyArea::Face,
+                booked: case.booked.into_iter().collect(),
+                known: Vec::new(),
             };
-            let best = plans.iter().find(|plan| plan.kind == PlanKind::Best).unwrap();
-            prop_assert_eq!(Some(best.cost.total()), least);
-            for plan in &plans {
-                prop_assert!(best.cost.total() <= plan.cost.total());
-                let open =
-                    plan.sessions.iter().zip(1..).enumerate().filter(|(_, (session, _))| session.booked.is_none());
-                let asked: Vec<AskedSession> = open
-                    .map(|(place, (session, number))| {
-                        let practitioner = session.practitioner;
-                        let named = practitioner.into_iter().collect();
-                        let request = SessionRequest { clinic: HERE, start: session.start, named, practitioner };
-                        AskedSession { place, number, request }
-                    })
-                    .collect();
-                let series = SessionsOf {
-                    gap: case.gap,
-                    treatment: &case.treatment,
-                    area: BodyArea::Face,
-                    booked: case.booked.into_iter().collect(),
-                    known: Vec::new(),
-                };
-                let mut facts = case.facts.clone();
-                // What is booked is known of the patient.
-                if let Some(booked) = case.booked {
-                    let windows = timing.windows(zone(), booked.start).into_iter();
-                    facts.patient.windows.extend(windows.map(|window| (window, Other::Appointment(booked.id))));
-                }
-                let booked = plan_sessions(facts, &series, &asked);
-                prop_assert!(booked.is_ok(), "{plan:?}: {booked:?}");
+            let mut facts = case.facts.clone();
+            // What is booked is known of the patient.
+            if let Some(booked) = case.booked {
+                let windows = timing.windows(zone(), booked.start).into_iter();
+                facts.patient.windows.extend(windows.map(|window| (window, Other::Appointment(booked.id))));
             }
-            // The others differ in what they say, and no two are the same.
-            let weekdays = |plan: &Plan| {
-                planned(plan).map(|session| session.day.weekday().number_from_monday()).collect::<BTreeSet<_>>()
-            };
-            for (place, plan) in plans.iter().enumerate() {
-                prop_assert!(plans[..place].iter().all(|other| other.sessions != plan.sessions));
-                match plan.kind {
-                    PlanKind::Best => {}
-                    PlanKind::EarlierFinish => prop_assert!(plan.last_day() < best.last_day()),
-                    PlanKind::OtherWeekday => prop_assert!(!weekdays(best).is_subset(&weekdays(plan))),
-                    PlanKind::OtherPractitioner => {
-                        let with =
-                            |plan: &Plan| planned(plan).map(|session| session.practitioner).collect::<BTreeSet<_>>();
-                        prop_assert!(!with(best).is_subset(&with(plan)));
-                    }
-                    PlanKind::OtherStart => {
-                        prop_assert!((plan.sessions[0].day - best.sessions[0].day).num_days().abs() >= 7);
-                    }
+            let booked = plan_sessions(facts, &series, &asked);
+            prop_assert!(booked.is_ok(), "{plan:?}: {booked:?}");
+        }
+        // The others differ in what they say, and no two are the same.
+        let weekdays = |plan: &Plan| {
+            planned(plan).map(|session| session.day.weekday().number_from_monday()).collect::<BTreeSet<_>>()
+        };
+        for (place, plan) in plans.iter().enumerate() {
+            prop_assert!(plans[..place].iter().all(|other| other.sessions != plan.sessions));
+            match plan.kind {
+                PlanKind::Best => {}
+                PlanKind::EarlierFinish => prop_assert!(plan.last_day() < best.last_day()),
+                PlanKind::OtherWeekday => prop_assert!(!weekdays(best).is_subset(&weekdays(plan))),
+                PlanKind::OtherPractitioner => {
+                    let with = |plan: &Plan| planned(plan).map(|session| session.practitioner).collect::<BTreeSet<_>>();
+                    prop_assert!(!with(best).is_subset(&with(plan)));
+                }
+                PlanKind::OtherStart => {
+                    prop_assert!((plan.sessions[0].day - best.sessions[0].day).num_days().abs() >= 7);
                 }
             }
-            Ok(())
-        },
-    );
+        }
+        Ok(())
+    });
 }
 
 #[test]
 fn what_is_said_to_help_does_help() {
-    everywhere(
-        CASES,
-        || cases(),
-        |case| {
-            let timing = Timing::new(&case.treatment);
-            let board = case.board();
-            let wanted = case.wanted(&timing);
-            let starts = find(&board, &wanted);
-            let question = case.question(&board, &starts, &timing);
-            let Err(placed) = question.plans(1) else { return Ok(()) };
-            let no_plan = question.explain(&Sought { wanted: &wanted, fewest: 1 }, placed);
-            prop_assert_eq!(no_plan.obstacles.len(), 1);
-            let exists = |case: &Case| case.least(&case.places(), None, 1).is_some();
-            prop_assert!(!exists(&case));
-            for relaxation in &no_plan.relaxations {
-                let mut eased = case.clone();
-                match relaxation.kind {
-                    RelaxationKind::AnyWeekday => eased.wishes.times = case.wishes.times.any_day(),
-                    RelaxationKind::AnyTime => eased.wishes.times = case.wishes.times.any_time(),
-                    RelaxationKind::AnyPractitioner => eased.wishes.practitioner = None,
-                    RelaxationKind::ChangeOfPractitioner => eased.wishes.same_practitioner = false,
-                    RelaxationKind::DaysAway => eased.wishes.away.clear(),
-                    RelaxationKind::LaterFinish => {
-                        let date = relaxation.date.unwrap();
-                        eased.wishes.finish_by = date.pred_opt();
-                        prop_assert!(!exists(&eased), "possible by an earlier day");
-                        eased.wishes.finish_by = Some(date);
-                    }
-                    RelaxationKind::OtherFirstSession => {
-                        eased.first = (relaxation.date.unwrap(), relaxation.date.unwrap())
-                    }
-                    RelaxationKind::LongerGap => {
-                        let longest = i32::try_from(relaxation.gap_days.unwrap()).unwrap();
-                        prop_assert!(longest > case.gap.maximum);
-                        eased.gap.maximum = longest;
-                    }
-                    RelaxationKind::FewerSessions => {
-                        eased.sessions = usize::try_from(relaxation.count.unwrap()).unwrap();
-                        let mut more = case.clone();
-                        more.sessions = eased.sessions + 1;
-                        prop_assert!(!exists(&more), "possible with more sessions");
-                    }
-                    RelaxationKind::NoWishes => eased.wishes = Wishes::default(),
+    everywhere(CASES, cases, |case| {
+        let timing = Timing::new(&case.treatment);
+        let board = case.board();
+        let wanted = case.wanted(&timing);
+        let starts = find(&board, &wanted);
+        let question = case.question(&board, &starts, &timing);
+        let Err(placed) = question.plans(1) else { return Ok(()) };
+        let no_plan = question.explain(&Sought { wanted: &wanted, fewest: 1 }, placed);
+        prop_assert_eq!(no_plan.obstacles.len(), 1);
+        let exists = |case: &Case| case.least(&case.places(), None, 1).is_some();
+        prop_assert!(!exists(&case));
+        for relaxation in &no_plan.relaxations {
+            let mut eased = case.clone();
+            match relaxation.kind {
+                RelaxationKind::AnyWeekday => eased.wishes.times = case.wishes.times.any_day(),
+                RelaxationKind::AnyTime => eased.wishes.times = case.wishes.times.any_time(),
+                RelaxationKind::AnyPractitioner => eased.wishes.practitioner = None,
+                RelaxationKind::ChangeOfPractitioner => eased.wishes.same_practitioner = false,
+                RelaxationKind::DaysAway => eased.wishes.away.clear(),
+                RelaxationKind::LaterFinish => {
+                    let date = relaxation.date.unwrap();
+                    eased.wishes.finish_by = date.pred_opt();
+                    prop_assert!(!exists(&eased), "possible by an earlier day");
+                    eased.wishes.finish_by = Some(date);
                 }
-                prop_assert!(exists(&eased), "{relaxation:?}");
+                RelaxationKind::OtherFirstSession => {
+                    eased.first = (relaxation.date.unwrap(), relaxation.date.unwrap());
+                }
+                RelaxationKind::LongerGap => {
+                    let longest = i32::try_from(relaxation.gap_days.unwrap()).unwrap();
+                    prop_assert!(longest > case.gap.maximum);
+                    eased.gap.maximum = longest;
+                }
+                RelaxationKind::FewerSessions => {
+                    eased.sessions = usize::try_from(relaxation.count.unwrap()).unwrap();
+                    let mut more = case.clone();
+                    more.sessions = eased.sessions + 1;
+                    prop_assert!(!exists(&more), "possible with more sessions");
+                }
+                RelaxationKind::NoWishes => eased.wishes = Wishes::default(),
             }
-            Ok(())
-        },
-    );
+            prop_assert!(exists(&eased), "{relaxation:?}");
+        }
+        Ok(())
+    });
 }
 
 #[test]

@@ -480,8 +480,8 @@ async fn without_a_plan_the_answer_says_who_does_not_work_and_which_wish_to_drop
         ..Default::default()
     };
     let (obstacles, helps) = none(&world, question(&world, wishes.clone())).await;
-    let sentence = "no practitioner qualified for this treatment works on Tuesday from 16:00 to 24:00 on the days asked \
-                    for";
+    let sentence = "no practitioner qualified for this treatment works on Tuesday from 16:00 to 24:00 on the days on \
+                    which the first session may be";
     assert_eq!(obstacles, [format!("OUTSIDE_WORKING_HOURS: {sentence}")]);
     assert_eq!(kinds(&helps), ["ANY_TIME"]);
     assert_eq!(helps[0].description, "possible at other times of the day");

@@ -497,6 +497,111 @@ async fn verify_finds_a_session_that_is_booked_twice() {
 }
 
 #[tokio::test]
+async fn verify_finds_a_session_beyond_the_number_of_sessions() {
+    let mut db = planted().await;
+    run(&mut db, "UPDATE series SET session_count = 2").await;
+    assert_finds(&mut db, "P6", "a series has no session beyond its number of sessions").await;
+}
+
+/// Cancels a visit with all that it takes up, in a change.
+async fn cancel(db: &mut PgConnection, visit: Uuid, revision: i64) {
+    sqlx::query(
+        "WITH a AS (UPDATE occupancies SET live = false WHERE appointment_id = $1),
+             b AS (UPDATE spacing_windows SET live = false WHERE appointment_id = $1),
+             c AS (UPDATE activity_windows SET live = false WHERE appointment_id = $1)
+         UPDATE appointments SET state = 'cancelled', cancelled_at = '2026-12-03Z', cancel_reason = '',
+             changed_revision = $2
+         WHERE appointment_id = $1",
+    )
+    .bind(visit)
+    .bind(revision)
+    .execute(db)
+    .await
+    .unwrap();
+}
+
+/// A practice in which the sauna was moved by a day, and the last session by a week.
+async fn moved() -> PgConnection {
+    let mut db = planted().await;
+    let sauna = Uuid::from_u128(0xd6);
+    let both = [SAUNA_VISIT, sauna];
+    let revision = change(&mut db, "appointment.rescheduled", sauna, Some(PATIENT), &both).await;
+    cancel(&mut db, SAUNA_VISIT, revision).await;
+    let start = at("2027-01-26T17:00:00Z");
+    let visit = Visit { id: sauna, patient: PATIENT, treatment: SAUNA, start, session: None, revision };
+    write(&mut db, &visit).await;
+    let both = [SESSIONS[2], NEW_VISIT];
+    let revision = change(&mut db, "series.rescheduled", SERIES, Some(PATIENT), &both).await;
+    cancel(&mut db, SESSIONS[2], revision).await;
+    let start = at("2027-03-30T08:00:00Z");
+    let visit = Visit { id: NEW_VISIT, patient: PATIENT, treatment: NEEDLING, start, session: Some(3), revision };
+    write(&mut db, &visit).await;
+    for (new, old) in [(sauna, SAUNA_VISIT), (NEW_VISIT, SESSIONS[2])] {
+        let sql = "UPDATE appointments SET replaces = $2 WHERE appointment_id = $1";
+        sqlx::query(sql).bind(new).bind(old).execute(&mut db).await.unwrap();
+    }
+    db
+}
+
+#[tokio::test]
+async fn verify_finds_nothing_in_visits_that_moved() {
+    let report = verify(&mut moved().await).await.unwrap();
+    assert!(report.is_clean(), "{report}");
+    let check = report.checks.iter().find(|check| check.what == MOVED).unwrap();
+    assert_eq!(check.rows_checked, 2);
+}
+
+const MOVED: &str = "what was moved is cancelled, and is the same visit";
+
+#[tokio::test]
+async fn verify_finds_a_visit_that_moved_and_stayed() {
+    let mut db = moved().await;
+    // The first session is booked still.
+    let sql = "UPDATE appointments SET replaces = $2 WHERE appointment_id = $1";
+    sqlx::query(sql).bind(NEW_VISIT).bind(SESSIONS[0]).execute(&mut db).await.unwrap();
+    assert_finds(&mut db, "P6", MOVED).await;
+}
+
+#[tokio::test]
+async fn verify_finds_a_visit_that_replaces_another_session_or_treatment() {
+    let mut db = moved().await;
+    let sql = "UPDATE appointments SET replaces = $2 WHERE appointment_id = $1";
+    // Not at once: each is replaced once.
+    sqlx::query("UPDATE appointments SET replaces = NULL").execute(&mut db).await.unwrap();
+    sqlx::query(sql).bind(NEW_VISIT).bind(SAUNA_VISIT).execute(&mut db).await.unwrap();
+    assert_finds(&mut db, "P6", MOVED).await;
+}
+
+#[tokio::test]
+async fn verify_finds_a_visit_that_replaces_what_was_cancelled_by_another_change() {
+    let mut db = moved().await;
+    let sql = "UPDATE appointments SET changed_revision = $2 WHERE appointment_id = $1";
+    sqlx::query(sql).bind(SESSIONS[2]).bind(LONELY_REVISION).execute(&mut db).await.unwrap();
+    let report = verify(&mut db).await.unwrap();
+    assert_eq!(broken(&report), ["P6"], "{report}");
+    let check = report.checks.iter().find(|check| check.what == MOVED).unwrap();
+    assert_eq!((check.violations, check.examples.len()), (1, 1), "{report}");
+}
+
+#[tokio::test]
+async fn verify_finds_a_visit_that_replaces_nothing_that_is_there() {
+    let mut db = moved().await;
+    run(&mut db, "ALTER TABLE appointments DROP CONSTRAINT appointment_replaces_an_appointment").await;
+    run(&mut db, "UPDATE appointments SET replaces = gen_random_uuid() WHERE session_number = 3 AND live").await;
+    assert_finds(&mut db, "P6", MOVED).await;
+}
+
+#[tokio::test]
+async fn verify_finds_a_move_that_names_what_it_did_not_cancel() {
+    let mut db = planted().await;
+    let both = [SAUNA_VISIT, NEW_VISIT];
+    let revision = change(&mut db, "appointment.rescheduled", NEW_VISIT, Some(PATIENT), &both).await;
+    let start = at("2027-01-26T17:00:00Z");
+    write(&mut db, &Visit { id: NEW_VISIT, patient: PATIENT, treatment: SAUNA, start, session: None, revision }).await;
+    assert_finds(&mut db, "P6", "each appointment that a booking names was booked by it").await;
+}
+
+#[tokio::test]
 async fn verify_finds_a_session_ahead_of_a_cancelled_series() {
     let mut db = planted().await;
     run(&mut db, "UPDATE series SET state = 'cancelled', cancelled_at = '2027-01-20Z', cancel_reason = ''").await;

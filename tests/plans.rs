@@ -11,6 +11,7 @@ use crate::desk::{
     FOUR, cancel_series, clinic_sheet, close, get_series, instant, needling_request, publish_next, revision, said,
     serving, session, session_request, starts, work,
 };
+use crate::harness::server::NOW;
 use crate::harness::wire::{fields, missing, reason};
 use crate::harness::world::{evidence, request_id, timestamp};
 use crate::harness::{TestServer, World, refusal};
@@ -141,7 +142,7 @@ fn assert_adds_up(world: &World, plan: &pb::SeriesPlan, wishes: &pb::SeriesWishe
         }
         assert_eq!(session.weekday, i32::try_from(day.weekday().number_from_monday()).unwrap());
         assert!(world.practitioners.contains(&session.practitioner_id));
-        assert_eq!(instant(session.start_time.as_ref()).minute() % 15, 0);
+        assert_eq!(instant(session.start_time.as_ref()).minute() % 5, 0);
     }
     let gaps: Vec<i64> = days.windows(2).map(|pair| (pair[1] - pair[0]).num_days()).collect();
     let told: Vec<i64> = plan.sessions.iter().map(|session| i64::from(session.gap_days)).collect();
@@ -241,11 +242,16 @@ async fn what_a_plan_says_of_itself_adds_up() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_plan_that_nothing_stands_against_keeps_to_the_target() {
     let world = World::new().await;
-    let plan = best(&world, question(&world, pb::SeriesWishes::default())).await;
-    // It is Monday, nine o'clock; the clinic is open day and night.
-    let starts = ["2026-01-05T09:00", "2026-02-09T00:00", "2026-03-16T00:00", "2026-04-20T00:00"];
+    let wishes = pb::SeriesWishes { first_session_from: "2026-02-02".into(), ..Default::default() };
+    let plan = best(&world, question(&world, wishes)).await;
+    // The clinic is open day and night.
+    let starts = ["2026-02-02T00:00", "2026-03-09T00:00", "2026-04-13T00:00", "2026-05-18T00:00"];
     assert_eq!(planned_starts(&plan), starts);
     assert_eq!(plan.cost.unwrap().total, 105);
+    // It is Monday, nine o'clock.
+    let Some(()) = world.server.set_clock(NOW) else { return };
+    let plan = best(&world, question(&world, pb::SeriesWishes::default())).await;
+    assert_eq!(planned_starts(&plan)[0], "2026-01-05T09:00");
     let wishes =
         pb::SeriesWishes { minimum_notice_minutes: 95, start_grid_minutes: 60, session_count: 3, ..Default::default() };
     let plan = best(&world, question(&world, wishes)).await;
@@ -319,6 +325,52 @@ async fn assert_aftercare(world: &World, patient: &str, plan: &pb::SeriesPlan) {
     held.sort();
     assert_eq!(planned, held);
     assert_eq!(planned.len(), 2 * plan.sessions.len());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_plan_can_be_booked_in_a_calendar_that_is_half_full() {
+    let world = World::new().await;
+    for (id, hours) in world.practitioners.iter().zip([("08:00", "13:00"), ("11:00", "18:00")]) {
+        work(&world, id, &[hours]).await;
+    }
+    for (id, hours) in world.assistants.iter().zip([("08:00", "12:00"), ("10:00", "18:00")]) {
+        work(&world, id, &[hours]).await;
+    }
+    // Others are treated all over the days that the target leads to, and the patient goes to the sauna.
+    let areas = [pb::BodyArea::Face, pb::BodyArea::Neck, pb::BodyArea::Back, pb::BodyArea::Hands, pb::BodyArea::Hips];
+    let mut taken = 0;
+    for (place, area) in areas.into_iter().enumerate() {
+        for (number, day) in ["2026-02-02", "2026-03-09", "2026-04-13", "2026-05-18"].into_iter().enumerate() {
+            let minutes = 8 * 60 + 5 * ((place * 23 + number * 7) % 100);
+            let start = format!("{day}T{:02}:{:02}:00", minutes / 60, minutes % 60);
+            taken += usize::from(world.book(needling_request(&world, &world.patients[1], area, &start)).await.is_ok());
+            let sauna = ["2026-02-05", "2026-03-12", "2026-04-16", "2026-05-21"][number];
+            let _ = world.book_sauna(&format!("{sauna}T{:02}:00:00", 9 + place)).await;
+        }
+    }
+    assert!(taken >= 8, "{taken}");
+    let base =
+        pb::SeriesWishes { first_session_from: "2026-02-01".into(), start_grid_minutes: 5, ..Default::default() };
+    let wishes = [
+        base.clone(),
+        pb::SeriesWishes { weekdays: vec![1], required: true, ..base.clone() },
+        pb::SeriesWishes {
+            weekdays: vec![1, 4],
+            hours: hours("10:00", "12:30"),
+            same_practitioner: true,
+            ..base.clone()
+        },
+        pb::SeriesWishes { practitioner_id: world.practitioners[1].clone(), finish_by: "2026-05-20".into(), ..base },
+    ];
+    for wishes in wishes {
+        for plan in plans(&world, question(&world, wishes.clone())).await {
+            assert_adds_up(&world, &plan, &wishes);
+            let request = pb::BookSeriesRequest { validate_only: true, ..of_plan(&plan) };
+            let shown = book(&world, request).await.unwrap_or_else(|status| panic!("{plan:?}: {status:?}"));
+            assert_eq!(starts(&shown), planned_starts(&plan));
+        }
+    }
+    world.server.assert_clean().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -17,8 +17,8 @@ use crate::domain::zone::Zone;
 const MOVE: u64 = 1_000_000_000;
 /// What a day costs that a session moves: more than all other times of the day and practitioners.
 const DAY: u64 = 10_000;
-/// What it costs that a session that moves is with another practitioner: as much as some 16 hours of the day.
-const PRACTITIONER: u64 = 200;
+/// What it costs that a session that moves is with another practitioner: as much as four hours of the day, in ticks.
+const PRACTITIONER: u64 = 48;
 
 /// A session that moves because another did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,26 +1,26 @@
-//! Moving visits: one that stands alone, or a session of a series with the later ones that have to follow.
+//! Moving a session of a series, and the later ones that have to follow.
 
-use super::boards::{CourseId, Look, Sought};
-use super::commands::{Destination, RescheduleAppointment, RescheduleSession};
-use super::facts::{self, Asked, Question};
-use super::series_booking::MAX_PLANNINGS;
-use super::write::{Begun, Write};
-use super::{App, Command, Error};
+use super::{ids, replace};
+use crate::app::boards::{CourseId, Look, Sought};
+use crate::app::commands::{Destination, RescheduleSession};
+use crate::app::facts::{self, Asked, Question};
+use crate::app::series::found;
+use crate::app::series_booking::MAX_PLANNINGS;
+use crate::app::write::Begun;
+use crate::app::{App, Command, Error, catalog};
 use crate::domain::access::Caller;
 use crate::domain::appointment::Appointment;
-use crate::domain::booking::{
-    AskedSession, Facts, PlannedVisit, SessionRequest, SessionsOf, Timing, VisitRequest, plan_sessions, plan_visit,
-};
+use crate::domain::booking::{AskedSession, Facts, PlannedVisit, SessionRequest, SessionsOf, Timing, plan_sessions};
 use crate::domain::catalog::{BodyArea, GRID_MINUTES, Protocol, Treatment};
 use crate::domain::finding::{Board, Starts, Wanted, find};
 use crate::domain::history::ChangeKind;
-use crate::domain::ids::{AppointmentId, ClinicId, PatientId, PracticeId, ResourceId, SeriesId};
+use crate::domain::ids::{AppointmentId, ClinicId, PracticeId, SeriesId};
 use crate::domain::interval::Instant;
 use crate::domain::planning::{Following, Later, MoveQuestion};
 use crate::domain::refusal::{Refusal, Rule, Violation};
 use crate::domain::series::{BookedSession, Series};
 use crate::store::history::Earlier;
-use crate::store::{PgConnection, appointment, catalog, series};
+use crate::store::{PgConnection, appointment, series};
 
 /// A series whose sessions moved: each as it was and as it is.
 #[derive(Debug, Clone)]
@@ -86,7 +86,7 @@ impl App {
     async fn following(&self, practice: PracticeId, ask: &RescheduleSession) -> Result<Option<Vec<Following>>, Error> {
         let (series, moved) = {
             let mut db = self.read().await?;
-            let series = super::series::found(&mut db, practice, ask.series).await?;
+            let series = found(&mut db, practice, ask.series).await?;
             let moved = the_session(&series, ask, self.clock.now())?.clone();
             (series, moved)
         };
@@ -142,25 +142,9 @@ impl App {
         // As it will be read, within the same transaction.
         let moves =
             pairs(write.db(), practice, booked.into_iter().map(|(appointment, _)| appointment).collect()).await?;
-        let series = super::series::found(write.db(), practice, id).await?;
+        let series = found(write.db(), practice, id).await?;
         write.finish().await?;
         Ok(Moved { series, moves })
-    }
-
-    /// The appointments that replace others, as they were planned.
-    fn replacements(
-        &self,
-        moving: &[Appointment],
-        plans: Vec<PlannedVisit>,
-        revision: i64,
-        now: Instant,
-    ) -> Vec<(Appointment, PlannedVisit)> {
-        let booked = moving.iter().zip(plans).map(|(old, plan)| {
-            let id = AppointmentId(self.ids.new_id(now));
-            let new = Appointment::book(id, old.patient, old.session, &plan, revision);
-            (Appointment { replaces: Some(old.id), ..new }, plan)
-        });
-        booked.collect()
     }
 
     /// Finds out, without holding the practice, when a refused move would do. The refusal stands as it was if that
@@ -199,71 +183,10 @@ impl App {
     /// What an earlier request moved, as it is now.
     async fn moved(&self, practice: PracticeId, earlier: Earlier) -> Result<Moved, Error> {
         let mut db = self.read().await?;
-        let series = super::series::found(&mut db, practice, SeriesId(earlier.subject)).await?;
+        let series = found(&mut db, practice, SeriesId(earlier.subject)).await?;
         let booked = appointment::booked_by(&mut db, practice, earlier.revision).await?;
         let moves = pairs(&mut db, practice, booked).await?;
         Ok(Moved { series, moves })
-    }
-
-    /// Moves a visit that stands alone.
-    pub async fn reschedule_appointment(
-        &self,
-        caller: &Caller,
-        command: &Command<RescheduleAppointment>,
-    ) -> Result<Appointment, Error> {
-        match self.retry(|| self.try_reschedule_appointment(caller, command)).await {
-            Err(Error::Refused(refusal)) => Err(Error::Refused(self.advise_visit(caller, command, refusal).await)),
-            done => done,
-        }
-    }
-
-    async fn try_reschedule_appointment(
-        &self,
-        caller: &Caller,
-        command: &Command<RescheduleAppointment>,
-    ) -> Result<Appointment, Error> {
-        let practice = Self::tenant(caller, command.practice)?;
-        let mut write = match self.begin(caller, practice, command).await? {
-            Begun::Fresh(write) => write,
-            Begun::Repeat(earlier) => return self.appointment(practice, AppointmentId(earlier.subject)).await,
-        };
-        let (now, revision) = (write.now, write.revision);
-        let ask = &command.body;
-        let old = super::appointment::found(write.db(), practice, ask.id).await?;
-        if old.changed_revision != ask.etag {
-            return Err(Error::EtagMismatch);
-        }
-        old.must_lie_ahead(now).map_err(Error::Refused)?;
-        let (facts, treatment) = alone(write.db(), practice, &old, &ask.to, now, false).await?;
-        let plan = plan_visit(&facts, &treatment, &visit(&old, &ask.to, &treatment)).map_err(Error::Refused)?;
-        let old = [old];
-        let booked = self.replacements(&old, vec![plan], revision, now);
-        let [(new, _)] = booked.as_slice() else { unreachable!("one visit was moved") };
-        let (new, subject) = (new.clone(), (ChangeKind::AppointmentRescheduled, new.id.0));
-        replace(&mut write, subject, new.patient, &old, &booked).await?;
-        write.finish().await?;
-        Ok(new)
-    }
-
-    async fn advise_visit(
-        &self,
-        caller: &Caller,
-        command: &Command<RescheduleAppointment>,
-        refusal: Refusal,
-    ) -> Refusal {
-        let ask = command.body.clone();
-        let known = async {
-            let practice = Self::tenant(caller, command.practice)?;
-            let now = self.clock.now();
-            let mut db = self.read().await?;
-            let old = super::appointment::found(&mut db, practice, ask.id).await?;
-            old.must_lie_ahead(now).map_err(Error::Refused)?;
-            let (facts, treatment) = alone(&mut db, practice, &old, &ask.to, now, true).await?;
-            Ok::<_, Error>((facts, treatment, old))
-        };
-        let Ok((facts, treatment, old)) = known.await else { return refusal };
-        let advice = self.advise(move || plan_visit(&facts, &treatment, &visit(&old, &ask.to, &treatment)).err());
-        advice.await.flatten().unwrap_or(refusal)
     }
 }
 
@@ -338,14 +261,14 @@ async fn setting(
     following: &[Following],
     now: Instant,
 ) -> Result<Setting, Error> {
-    let series = super::series::found(db, practice, ask.series).await?;
+    let series = found(db, practice, ask.series).await?;
     let mut moving = vec![the_session(&series, ask, now)?.clone()];
     for Following { session, .. } in following {
         // If it is not there any more, the series has changed since.
         let booked = series.session(session.number).filter(|booked| booked.id == session.id);
         moving.push(booked.ok_or(Error::EtagMismatch)?.clone());
     }
-    let rules = super::catalog::rules(db, practice, series.protocol, Some(series.protocol_version)).await?;
+    let rules = catalog::rules(db, practice, series.protocol, Some(series.protocol_version)).await?;
     let (protocol, treatment) = rules.ok_or_else(|| Error::not_found("series_id"))?;
     Ok(Setting { series, moving, protocol, treatment })
 }
@@ -405,27 +328,6 @@ fn decide(facts: Facts, setting: &Setting, asked: &[AskedSession]) -> Result<Vec
     plan_sessions(facts, &series, asked)
 }
 
-fn ids(appointments: &[Appointment]) -> Vec<AppointmentId> {
-    appointments.iter().map(|appointment| appointment.id).collect()
-}
-
-/// Cancels appointments and books those that replace them.
-async fn replace(
-    write: &mut Write,
-    (kind, subject): (ChangeKind, uuid::Uuid),
-    patient: PatientId,
-    old: &[Appointment],
-    new: &[(Appointment, PlannedVisit)],
-) -> Result<(), Error> {
-    let (practice, now, revision) = (write.practice, write.now, write.revision);
-    let old = ids(old);
-    let all = old.iter().copied().chain(new.iter().map(|(appointment, _)| appointment.id));
-    write.record(kind, subject, Some(patient), all.collect()).await?;
-    // The reason is that another appointment replaces it.
-    appointment::cancel(write.db(), practice, &old, now, "", revision).await?;
-    Ok(appointment::insert(write.db(), practice, new, now).await?)
-}
-
 /// Appointments that replace others, each after the one that it replaces; in order of their sessions.
 async fn pairs(
     db: &mut PgConnection,
@@ -440,40 +342,4 @@ async fn pairs(
         .collect();
     pairs.sort_by_key(|(_, new)| new.session.map(|session| session.number));
     Ok(pairs)
-}
-
-/// What a decision about a visit that stands alone rests on.
-async fn alone(
-    db: &mut PgConnection,
-    practice: PracticeId,
-    old: &Appointment,
-    to: &Destination,
-    now: Instant,
-    look_for_earliest: bool,
-) -> Result<(Facts, Treatment), Error> {
-    if old.session.is_some() {
-        let remedy = "must be no session of a series; move those with SeriesService.RescheduleSession";
-        return Err(Error::field("appointment_id", remedy));
-    }
-    let treatment = catalog::treatment(db, practice, old.treatment, Some(old.treatment_version)).await?;
-    let treatment = treatment.ok_or_else(|| Error::not_found("appointment_id"))?;
-    let clinic = to.clinic.unwrap_or(old.clinic);
-    let visits =
-        vec![Asked { path: String::new(), clinic, start: to.start, named: &to.named, practitioner: to.practitioner }];
-    let question = Question { patient: old.patient, treatment: &treatment, area: old.area, visits, look_for_earliest };
-    let mut facts = facts::load(db, practice, &question, now).await?;
-    facts.forget(&[old.id]);
-    Ok((facts, treatment))
-}
-
-fn visit(old: &Appointment, to: &Destination, treatment: &Treatment) -> VisitRequest {
-    VisitRequest {
-        clinic: to.clinic.unwrap_or(old.clinic),
-        start: to.start,
-        named: to.named.clone(),
-        area: old.area,
-        spacing_days: treatment.content.spacing_days.map(i64::from),
-        neighbours: None,
-        preferred: old.occupied().map(|(resource, _)| resource).collect::<Vec<ResourceId>>(),
-    }
 }

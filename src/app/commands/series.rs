@@ -1,0 +1,170 @@
+//! What callers ask for about series and moves.
+
+use chrono::NaiveDate;
+
+use super::{PageOf, StartRules};
+use crate::domain::booking::AskedSession;
+pub use crate::domain::booking::SessionRequest;
+use crate::domain::catalog::BodyArea;
+use crate::domain::ids::{AppointmentId, ClinicId, PatientId, ProtocolId, ResourceId, SeriesId};
+use crate::domain::interval::Instant;
+use crate::domain::planning::Wishes;
+use crate::domain::text::{Personal, Prose};
+
+/// A series: one that is new, or one whose sessions are to go on.
+#[derive(Debug, Clone, Copy)]
+pub enum SeriesOf {
+    /// A new one.
+    New {
+        /// The patient.
+        patient: PatientId,
+        /// The protocol.
+        protocol: ProtocolId,
+        /// The area.
+        area: BodyArea,
+    },
+    /// One that is booked in part.
+    Continued(SeriesId),
+}
+
+/// What a patient would like, and when sessions may begin.
+#[derive(Debug, Clone)]
+pub struct SeriesWishes {
+    /// How many sessions in all; none for the protocol's default, or as many as the series has.
+    pub session_count: Option<i32>,
+    /// The first day on which the first session may be; none for today.
+    pub first_from: Option<NaiveDate>,
+    /// The last day on which it may be.
+    pub first_until: Option<NaiveDate>,
+    /// Weekdays, hours, practitioner and the rest.
+    pub wishes: Wishes,
+    /// When sessions may begin.
+    pub starts: StartRules,
+}
+
+/// Days after the first possible one on which the first session of a new series may be, unless the caller says
+/// otherwise.
+pub const DEFAULT_FIRST_DAYS: i64 = 60;
+/// Plans of an answer, unless the caller says otherwise.
+pub const DEFAULT_PLANS: i32 = 3;
+
+/// A question for plans.
+#[derive(Debug, Clone)]
+pub struct ProposeSeries {
+    /// For which series.
+    pub of: SeriesOf,
+    /// Where.
+    pub clinic: ClinicId,
+    /// What the patient would like.
+    pub wishes: SeriesWishes,
+    /// Most plans.
+    pub plans: usize,
+}
+
+/// Which sessions to book.
+#[derive(Debug, Clone)]
+pub enum WhichSessions {
+    /// These, in order.
+    Given(Vec<SessionRequest>),
+    /// Those of a plan.
+    Planned(PlanGiven),
+    /// Those of the best plan there is.
+    Best {
+        /// Where.
+        clinic: ClinicId,
+        /// What the patient would like.
+        wishes: SeriesWishes,
+    },
+}
+
+/// A plan that was proposed.
+#[derive(Debug, Clone)]
+pub struct PlanGiven {
+    /// The version of the protocol that it keeps to.
+    pub protocol_version: i32,
+    /// All its sessions in order; none for one that is to be booked.
+    pub booked: Vec<Option<AppointmentId>>,
+    /// The sessions that are to be booked.
+    pub sessions: Vec<AskedSession>,
+}
+
+/// A series to book, or to continue.
+#[derive(Debug, Clone)]
+pub struct BookSeries {
+    /// Which.
+    pub of: SeriesOf,
+    /// Which sessions.
+    pub sessions: WhichSessions,
+}
+
+/// A series to extend.
+#[derive(Debug, Clone)]
+pub struct ExtendSeries {
+    /// Which.
+    pub id: SeriesId,
+    /// The revision that last changed it, as the caller knows it.
+    pub etag: i64,
+    /// How many sessions in all.
+    pub session_count: i32,
+    /// Which sessions to book.
+    pub sessions: WhichSessions,
+}
+
+/// A series to shorten.
+#[derive(Debug, Clone)]
+pub struct ShortenSeries {
+    /// Which.
+    pub id: SeriesId,
+    /// The revision that last changed it, as the caller knows it.
+    pub etag: i64,
+    /// How many sessions in all.
+    pub session_count: i32,
+    /// Why.
+    pub reason: Personal<Prose<2000>>,
+}
+
+/// Where something is moved to.
+#[derive(Debug, Clone)]
+pub struct Destination {
+    /// When it is to begin.
+    pub start: Instant,
+    /// Where; none for where it is.
+    pub clinic: Option<ClinicId>,
+    /// The practitioner who must treat.
+    pub practitioner: Option<ResourceId>,
+    /// Resources that must be used, the practitioner among them.
+    pub named: Vec<ResourceId>,
+}
+
+/// A session to move.
+#[derive(Debug, Clone)]
+pub struct RescheduleSession {
+    /// The series.
+    pub series: SeriesId,
+    /// The revision that last changed it, as the caller knows it.
+    pub etag: i64,
+    /// Which session, from 1.
+    pub number: i32,
+    /// Where to.
+    pub to: Destination,
+}
+
+/// An appointment to move.
+#[derive(Debug, Clone)]
+pub struct RescheduleAppointment {
+    /// Which.
+    pub id: AppointmentId,
+    /// The revision that last changed it, as the caller knows it.
+    pub etag: i64,
+    /// Where to.
+    pub to: Destination,
+}
+
+/// The series of a practice.
+#[derive(Debug, Clone)]
+pub struct ListSeries {
+    /// Only of this patient.
+    pub patient: Option<PatientId>,
+    /// Which page.
+    pub page: PageOf<SeriesId>,
+}

@@ -1,0 +1,57 @@
+//! Moving visits: each is cancelled and booked anew, as the appointment that replaces it, in one change.
+//!
+//! - `session`: a session of a series, and the later ones that have to follow
+//! - `visit`: one that stands alone
+
+mod session;
+mod visit;
+
+pub use session::Moved;
+
+use super::write::Write;
+use super::{App, Error};
+use crate::domain::appointment::Appointment;
+use crate::domain::booking::PlannedVisit;
+use crate::domain::history::ChangeKind;
+use crate::domain::ids::{AppointmentId, PatientId};
+use crate::domain::interval::Instant;
+use crate::store::appointment;
+
+impl App {
+    /// The appointments that replace others, as they were planned.
+    fn replacements(
+        &self,
+        moving: &[Appointment],
+        plans: Vec<PlannedVisit>,
+        revision: i64,
+        now: Instant,
+    ) -> Vec<(Appointment, PlannedVisit)> {
+        let booked = moving.iter().zip(plans).map(|(old, plan)| {
+            let id = AppointmentId(self.ids.new_id(now));
+            let new = Appointment::book(id, old.patient, old.session, &plan, revision);
+            (Appointment { replaces: Some(old.id), ..new }, plan)
+        });
+        booked.collect()
+    }
+}
+
+fn ids(appointments: &[Appointment]) -> Vec<AppointmentId> {
+    appointments.iter().map(|appointment| appointment.id).collect()
+}
+
+/// Cancels appointments and books those that replace them.
+async fn replace(
+    write: &mut Write,
+    (kind, subject): (ChangeKind, uuid::Uuid),
+    patient: PatientId,
+    old: &[Appointment],
+    new: &[(Appointment, PlannedVisit)],
+) -> Result<(), Error> {
+    let (practice, now, revision) = (write.practice, write.now, write.revision);
+    let old = ids(old);
+    let all = old.iter().copied().chain(new.iter().map(|(appointment, _)| appointment.id));
+    write.record(kind, subject, Some(patient), all.collect()).await?;
+    // The reason is that another appointment replaces it.
+    appointment::cancel(write.db(), practice, &old, now, "", revision).await?;
+    Ok(appointment::insert(write.db(), practice, new, now).await?)
+}

@@ -1,0 +1,115 @@
+//! Moving a visit that stands alone.
+
+use super::replace;
+use crate::app::commands::{Destination, RescheduleAppointment};
+use crate::app::facts::{self, Asked, Question};
+use crate::app::write::Begun;
+use crate::app::{App, Command, Error, appointment};
+use crate::domain::access::Caller;
+use crate::domain::appointment::Appointment;
+use crate::domain::booking::{Facts, VisitRequest, plan_visit};
+use crate::domain::catalog::Treatment;
+use crate::domain::history::ChangeKind;
+use crate::domain::ids::{AppointmentId, PracticeId};
+use crate::domain::interval::Instant;
+use crate::domain::refusal::Refusal;
+use crate::store::{PgConnection, catalog};
+
+impl App {
+    /// Moves a visit that stands alone.
+    pub async fn reschedule_appointment(
+        &self,
+        caller: &Caller,
+        command: &Command<RescheduleAppointment>,
+    ) -> Result<Appointment, Error> {
+        match self.retry(|| self.try_reschedule_appointment(caller, command)).await {
+            Err(Error::Refused(refusal)) => Err(Error::Refused(self.advise_visit(caller, command, refusal).await)),
+            done => done,
+        }
+    }
+
+    async fn try_reschedule_appointment(
+        &self,
+        caller: &Caller,
+        command: &Command<RescheduleAppointment>,
+    ) -> Result<Appointment, Error> {
+        let practice = Self::tenant(caller, command.practice)?;
+        let mut write = match self.begin(caller, practice, command).await? {
+            Begun::Fresh(write) => write,
+            Begun::Repeat(earlier) => return self.appointment(practice, AppointmentId(earlier.subject)).await,
+        };
+        let (now, revision) = (write.now, write.revision);
+        let ask = &command.body;
+        let old = appointment::found(write.db(), practice, ask.id).await?;
+        if old.changed_revision != ask.etag {
+            return Err(Error::EtagMismatch);
+        }
+        old.must_lie_ahead(now).map_err(Error::Refused)?;
+        let (facts, treatment) = alone(write.db(), practice, &old, &ask.to, now, false).await?;
+        let plan = plan_visit(&facts, &treatment, &visit(&old, &ask.to, &treatment)).map_err(Error::Refused)?;
+        let old = [old];
+        let booked = self.replacements(&old, vec![plan], revision, now);
+        let [(new, _)] = booked.as_slice() else { unreachable!("one visit was moved") };
+        let (new, subject) = (new.clone(), (ChangeKind::AppointmentRescheduled, new.id.0));
+        replace(&mut write, subject, new.patient, &old, &booked).await?;
+        write.finish().await?;
+        Ok(new)
+    }
+
+    async fn advise_visit(
+        &self,
+        caller: &Caller,
+        command: &Command<RescheduleAppointment>,
+        refusal: Refusal,
+    ) -> Refusal {
+        let ask = command.body.clone();
+        let known = async {
+            let practice = Self::tenant(caller, command.practice)?;
+            let now = self.clock.now();
+            let mut db = self.read().await?;
+            let old = appointment::found(&mut db, practice, ask.id).await?;
+            old.must_lie_ahead(now).map_err(Error::Refused)?;
+            let (facts, treatment) = alone(&mut db, practice, &old, &ask.to, now, true).await?;
+            Ok::<_, Error>((facts, treatment, old))
+        };
+        let Ok((facts, treatment, old)) = known.await else { return refusal };
+        let advice = self.advise(move || plan_visit(&facts, &treatment, &visit(&old, &ask.to, &treatment)).err());
+        advice.await.flatten().unwrap_or(refusal)
+    }
+}
+
+/// What a decision about a visit that stands alone rests on.
+async fn alone(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    old: &Appointment,
+    to: &Destination,
+    now: Instant,
+    look_for_earliest: bool,
+) -> Result<(Facts, Treatment), Error> {
+    if old.session.is_some() {
+        let remedy = "must be no session of a series; move those with SeriesService.RescheduleSession";
+        return Err(Error::field("appointment_id", remedy));
+    }
+    let treatment = catalog::treatment(db, practice, old.treatment, Some(old.treatment_version)).await?;
+    let treatment = treatment.ok_or_else(|| Error::not_found("appointment_id"))?;
+    let clinic = to.clinic.unwrap_or(old.clinic);
+    let visits =
+        vec![Asked { path: String::new(), clinic, start: to.start, named: &to.named, practitioner: to.practitioner }];
+    let question = Question { patient: old.patient, treatment: &treatment, area: old.area, visits, look_for_earliest };
+    let mut facts = facts::load(db, practice, &question, now).await?;
+    facts.forget(&[old.id]);
+    Ok((facts, treatment))
+}
+
+fn visit(old: &Appointment, to: &Destination, treatment: &Treatment) -> VisitRequest {
+    VisitRequest {
+        clinic: to.clinic.unwrap_or(old.clinic),
+        start: to.start,
+        named: to.named.clone(),
+        area: old.area,
+        spacing_days: treatment.content.spacing_days.map(i64::from),
+        neighbours: None,
+        preferred: old.occupied().map(|(resource, _)| resource).collect(),
+    }
+}

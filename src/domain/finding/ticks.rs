@@ -265,6 +265,7 @@ impl Ticks {
 
     /// How many ticks of a run are in the set.
     pub fn count_within(&self, run: Range<usize>) -> usize {
+        let run = run.start..run.end.min(self.words.len() * BITS);
         if run.is_empty() {
             return 0;
         }

@@ -4,7 +4,7 @@
 use chrono::{Datelike, NaiveDate};
 
 use super::optimum::{Candidate, Link, Stage, cheapest};
-use super::reach::Reach;
+use super::reach::{Reach, stride};
 use crate::domain::booking::Timing;
 use crate::domain::catalog::GapDays;
 use crate::domain::finding::{Board, Starts, instant_of};
@@ -104,7 +104,7 @@ impl MoveQuestion<'_> {
         let reach = Reach::new(self.timing, board.zone);
         let window = board.window;
         let own_time = window.tick_at(session.start) - window.tick_at(board.zone.midnight(session.day));
-        let one_is_enough = !reach.depends_on_time_of_day() && self.gap.minimum > 1;
+        let stride = (!reach.one_is_enough(self.gap.minimum)).then(|| stride(starts));
         let everybody: Vec<(Option<ResourceId>, _)> = if starts.by.is_empty() {
             vec![(None, &starts.all)]
         } else {
@@ -122,10 +122,9 @@ impl MoveQuestion<'_> {
                     reach.candidate(number(day.date), window.instant(tick), who(*practitioner), cost)
                 };
                 let ticks = starts.within(day.ticks.clone()).map(place);
-                if one_is_enough {
-                    places.extend(ticks.min_by_key(|place| place.cost));
-                } else {
-                    places.extend(ticks);
+                match stride {
+                    Some(stride) => places.extend(ticks.step_by(stride)),
+                    None => places.extend(ticks.min_by_key(|place| place.cost)),
                 }
             }
         }

@@ -2,13 +2,28 @@
 //! treatment forbids what it is itself.
 
 use crate::domain::booking::Timing;
-use crate::domain::catalog::Restriction;
-use crate::domain::finding::{next_tick_number, tick_number};
+use crate::domain::catalog::{Restriction, Span};
+use crate::domain::finding::{Starts, next_tick_number, tick_number};
 use crate::domain::interval::Instant;
 use crate::domain::zone::Zone;
 use chrono::TimeDelta;
 
 use super::optimum::Candidate;
+
+/// Most starts that one session of a plan is tried at, where it depends on the time of day who may follow whom. A
+/// protocol whose gap is clearly longer than what its treatment forbids of itself needs one of each day and practitioner
+/// only.
+const MAX_STARTS: usize = 50_000;
+
+/// Every how many of the starts are to be tried, so that they are not too many.
+pub(super) fn stride(starts: &Starts) -> usize {
+    let all = 0..usize::MAX;
+    let count: usize = match starts.by.as_slice() {
+        [] => starts.all.count_within(all),
+        by => by.iter().map(|(_, starts)| starts.count_within(all.clone())).sum(),
+    };
+    count.div_ceil(MAX_STARTS).max(1)
+}
 
 /// How far sessions of one treatment keep each other away.
 pub(super) struct Reach<'a> {
@@ -25,9 +40,16 @@ impl<'a> Reach<'a> {
         Self { timing, zone, own }
     }
 
-    /// Whether it can depend on the time of day who may follow whom, on days that are two or more apart.
-    pub(super) fn depends_on_time_of_day(&self) -> bool {
-        !self.own.is_empty()
+    /// Whether one start of a day and practitioner is enough, because it cannot depend on the time of day who may follow
+    /// whom: a visit may reach into the next day, hours are rounded up to days, and a clock may change.
+    pub(super) fn one_is_enough(&self, shortest_gap: i32) -> bool {
+        const ROOM: i32 = 3;
+        let days = |span: Option<Span>| match span {
+            None => 0,
+            Some(Span::Days(days)) => days,
+            Some(Span::Hours(hours)) => hours / 24 + 1,
+        };
+        shortest_gap > 1 && self.own.iter().all(|own| days(own.before).max(days(own.after)) + ROOM <= shortest_gap)
     }
 
     /// A place where a session could be. A session ends before the next one of its series begins, turnover included.

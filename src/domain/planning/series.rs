@@ -4,7 +4,7 @@ use chrono::{Datelike, NaiveDate, Weekday};
 
 use super::cost::{CHANGE, Cost, CostKind, FINISH_DAY, GAP_DAY, HOURS, PRACTITIONER, WEEKDAY};
 use super::optimum::{Candidate, Chain, Link, Stage, cheapest};
-use super::reach::Reach;
+use super::reach::{Reach, stride};
 use crate::domain::booking::Timing;
 use crate::domain::catalog::GapDays;
 use crate::domain::finding::{Board, Day, Starts, Ticks, Times, instant_of};
@@ -313,7 +313,8 @@ impl<'a> Search<'a> {
     fn candidates(&self) -> Vec<Candidate> {
         let SeriesQuestion { board, starts, gap, .. } = self.question;
         let wishes = &self.terms.wishes;
-        let one_is_enough = !self.reach.depends_on_time_of_day() && gap.minimum > 1;
+        // Of each day and practitioner the cheapest, or as many as may matter.
+        let stride = (!self.reach.one_is_enough(gap.minimum)).then(|| stride(starts));
         let mut candidates = Vec::new();
         let last = wishes.finish_by.unwrap_or(NaiveDate::MAX);
         for day in board.days.between(NaiveDate::MIN, last) {
@@ -324,7 +325,7 @@ impl<'a> Search<'a> {
             }
             let by_day = if missed_day { WEEKDAY } else { 0 };
             if starts.by.is_empty() {
-                self.of_day(day, &starts.all, None, by_day, one_is_enough, &mut candidates);
+                self.of_day(day, &starts.all, None, by_day, stride, &mut candidates);
             }
             for (id, starts) in &starts.by {
                 let missed = wishes.practitioner.is_some_and(|wished| wished != *id);
@@ -332,7 +333,7 @@ impl<'a> Search<'a> {
                     continue;
                 }
                 let cost = by_day + if missed { PRACTITIONER } else { 0 };
-                self.of_day(day, starts, Some(*id), cost, one_is_enough, &mut candidates);
+                self.of_day(day, starts, Some(*id), cost, stride, &mut candidates);
             }
         }
         candidates
@@ -344,7 +345,7 @@ impl<'a> Search<'a> {
         starts: &Ticks,
         practitioner: Option<ResourceId>,
         cost: u64,
-        one_is_enough: bool,
+        stride: Option<usize>,
         candidates: &mut Vec<Candidate>,
     ) {
         let who = self.who(practitioner);
@@ -354,12 +355,12 @@ impl<'a> Search<'a> {
             let cost = cost + if missed(tick) { HOURS } else { 0 };
             self.reach.candidate(number(day.date), self.question.board.window.instant(tick), who, cost)
         };
-        if one_is_enough {
+        if let Some(stride) = stride {
+            candidates.extend(ticks.step_by(stride).map(candidate));
+        } else {
             let first = ticks.next();
             let wished = first.into_iter().chain(ticks).find(|tick| !missed(*tick));
             candidates.extend(wished.or(first).map(candidate));
-        } else {
-            candidates.extend(ticks.map(candidate));
         }
     }
 

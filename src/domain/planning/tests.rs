@@ -81,7 +81,7 @@ prop_compose! {
 
 prop_compose! {
     fn cases()(
-        mut facts in facts(), mut treatment in treatment(), gaps in (1..3_i32, 0..2_i32, 0..3_i32),
+        mut facts in facts(), mut treatment in treatment(), gaps in (prop_oneof![3 => 1..3_i32, 1 => 4..6_i32], 0..2_i32, 0..3_i32),
         sessions in 1..4_usize, first in (-1..3_i64, 0..4_i64), wishes in prop_oneof![1 => Just(Wishes::default()), 3 => wishes()],
         booked in prop::option::weighted(0.3, (1..4_i32, -2..5_i64, 0..6_i64)),
     ) -> Case {

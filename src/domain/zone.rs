@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use chrono::{DateTime, LocalResult, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone, Utc};
+use chrono::{DateTime, LocalResult, NaiveDate, NaiveDateTime, NaiveTime, SecondsFormat, TimeDelta, TimeZone, Utc};
 
 use super::interval::Instant;
 
@@ -71,7 +71,7 @@ impl Zone {
 
     /// An instant as people at the clinic write it, with the offset: `2026-03-29T10:00:00+02:00`.
     pub fn written(self, at: Instant) -> String {
-        at.with_timezone(&self.0).format("%Y-%m-%dT%H:%M:%S%:z").to_string()
+        at.with_timezone(&self.0).to_rfc3339_opts(SecondsFormat::Secs, false)
     }
 }
 

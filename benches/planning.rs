@@ -18,7 +18,7 @@ use stipple::domain::finding::{Board, Starts, Times, TimesOfDay, Wanted, find};
 use stipple::domain::hours::{Stretch, Week};
 use stipple::domain::ids::{AppointmentId, ClinicId, ResourceId, TreatmentId};
 use stipple::domain::interval::{Instant, Interval};
-use stipple::domain::planning::{Later, MoveQuestion, SeriesQuestion, Wishes};
+use stipple::domain::planning::{Later, MoveQuestion, SeriesQuestion, SessionPlace, Wishes};
 use stipple::domain::refusal::Other;
 use stipple::domain::series::BookedSession;
 use stipple::domain::text::{Label, Prose};
@@ -189,7 +189,8 @@ fn wanted<'a>(timing: &'a Timing<'a>, patient: &'a PatientFacts, days: u64) -> W
 
 fn question<'a>(board: &'a Board, starts: &'a Starts, timing: &'a Timing<'a>, wishes: Wishes) -> SeriesQuestion<'a> {
     let first = (first_day(), first_day() + Days::new(60));
-    SeriesQuestion { board, starts, timing, gap: GAP, sessions: vec![None; 6], first, wishes }
+    let sessions = (1..=6).map(|number| SessionPlace { number, booked: None }).collect();
+    SeriesQuestion { board, starts, timing, gap: GAP, sessions, first, wishes }
 }
 
 fn boards(criterion: &mut Criterion) {
@@ -250,13 +251,14 @@ fn moving(criterion: &mut Criterion) {
         id: AppointmentId(Uuid::from_u128(7)),
         start: session.start,
         day: session.day,
+        zone: zone(),
         practitioner: session.practitioner,
     });
     let booked: Vec<BookedSession> = booked.collect();
     let start = zone().plus_days(booked[1].start, 21);
     let moved = BookedSession { start, day: zone().day(start), ..booked[1] };
     let later = booked[2..].iter().map(|session| Later { session: *session, board: &board, starts: &starts });
-    let question = MoveQuestion { timing: &timing, gap: GAP, moved, zone: zone(), later: later.collect() };
+    let question = MoveQuestion { timing: &timing, gap: GAP, moved, later: later.collect() };
     assert!(question.following().is_some_and(|following| !following.is_empty()), "later sessions move");
     criterion.bench_function("what follows when one of 6 sessions moves", |bencher| {
         bencher.iter(|| black_box(&question).following());

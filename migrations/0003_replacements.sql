@@ -1,7 +1,6 @@
 -- A visit that is moved is cancelled, and booked anew as the appointment that replaces it.
 
-SET lock_timeout = '10s';
-SET statement_timeout = '60s';
+SET LOCAL lock_timeout = '10s';
 
 ALTER TABLE appointments ADD COLUMN replaces uuid;
 ALTER TABLE appointments

@@ -85,11 +85,11 @@ impl App {
             let mut db = self.read().await?;
             let visit = visit(&mut db, practice, &ask.which).await?;
             let facts = facts_of(&mut db, practice, &ask, &visit, self.clock.now(), true).await?;
-            Ok::<_, Error>((facts, visit))
+            Ok::<_, Error>((practice, facts, visit))
         };
-        let Ok((facts, visit)) = known.await else { return refusal };
-        let advice = self.advise(move || plan_visit(&facts, &visit.treatment, &asked(&ask, &visit)).err()).await;
-        advice.flatten().unwrap_or(refusal)
+        let Ok((practice, facts, visit)) = known.await else { return refusal };
+        let think = move || plan_visit(&facts, &visit.treatment, &asked(&ask, &visit)).err();
+        self.think(&self.advice, practice, think).await.ok().flatten().unwrap_or(refusal)
     }
 
     /// Cancels an appointment that has not begun.

@@ -22,6 +22,8 @@ use crate::store::{PgConnection, booking, catalog, history, practice};
 
 /// Bytes of boards that are kept, of all practices together.
 const MAX_BYTES: usize = 32 * 1024 * 1024;
+/// Treatments and protocols that are kept of a practice; beyond that all are read again.
+const MAX_COURSES: usize = 64;
 /// Most changes that a board is led through; after more, it is made anew.
 const MAX_CHANGES: i64 = 1_000;
 /// How much longer than the booking horizon a board reaches when it is made, so that it lasts some days.
@@ -119,6 +121,11 @@ impl Boards {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.used += 1;
         let now = kept.used;
+        kept.practices.remove(&practice);
+        // One that leaves no room for any other is not kept at all.
+        if known.bytes() > MAX_BYTES {
+            return;
+        }
         kept.practices.insert(practice, (now, known));
         let mut bytes: usize = kept.practices.values().map(|(_, known)| known.bytes()).sum();
         while bytes > MAX_BYTES {
@@ -162,6 +169,9 @@ impl App {
         let horizon_end = standing.horizon_end(now);
         let known = self.boards.get(practice_id).map(|known| Known::clone(&known));
         let mut known = up_to_date(&mut db, practice_id, known, standing.revision).await?;
+        if known.courses.len() >= MAX_COURSES && !known.courses.contains_key(&sought.course) {
+            known.courses.clear();
+        }
         if let Entry::Vacant(place) = known.courses.entry(sought.course) {
             place.insert(Arc::new(course(&mut db, practice_id, sought).await?));
         }
@@ -248,8 +258,8 @@ async fn up_to_date(
     if known.revision == revision {
         return Ok(known);
     }
-    if known.revision > revision {
-        // The database was put back to an earlier state.
+    // An earlier revision: the database was put back to one.
+    if known.revision > revision || revision - known.revision > MAX_CHANGES {
         return Ok(anew);
     }
     let changes = history::list(db, practice_id, known.revision, MAX_CHANGES).await?;
@@ -262,6 +272,9 @@ async fn up_to_date(
     // What was freed comes first: it may have been taken again.
     taken.sort_by_key(|(_, _, live)| *live);
     for board in known.boards.values_mut() {
+        if !taken.iter().any(|(resource, ..)| board.has(*resource)) {
+            continue;
+        }
         let board = Arc::make_mut(board);
         for (resource, during, live) in &taken {
             board.mark(*resource, *during, *live);

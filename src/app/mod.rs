@@ -48,8 +48,22 @@ use tokio::sync::Semaphore;
 
 /// Searches for an earliest start that are under way at once: they keep a core busy, and the others are for booking.
 const MAX_ADVICE: usize = 1;
-/// Series that are planned at once: likewise.
+/// Series that are planned at once, half of them of one practice: likewise.
 const MAX_PLANNERS: usize = 2;
+/// Searches for slots at once, half of them of one practice: most take a fraction of a millisecond.
+const MAX_SEARCHES: usize = 2;
+
+/// How many think at once, of all practices and of one.
+struct Thinkers {
+    turns: Arc<Semaphore>,
+    lanes: Lanes,
+}
+
+impl Thinkers {
+    fn new(most: usize, of_one_practice: usize) -> Arc<Self> {
+        Arc::new(Self { turns: Arc::new(Semaphore::new(most)), lanes: Lanes::new(of_one_practice) })
+    }
+}
 
 /// The use cases, with all that they need from outside.
 #[derive(Clone)]
@@ -59,17 +73,24 @@ pub struct App {
     ids: Arc<dyn IdSource>,
     lanes: Arc<Lanes>,
     boards: Arc<Boards>,
-    advice: Arc<Semaphore>,
-    planners: Arc<Semaphore>,
+    advice: Arc<Thinkers>,
+    planners: Arc<Thinkers>,
+    searches: Arc<Thinkers>,
 }
 
 impl App {
     /// The use cases on a database.
     pub fn new(pool: PgPool, clock: Arc<dyn Clock>, ids: Arc<dyn IdSource>) -> Self {
-        let advice = Arc::new(Semaphore::new(MAX_ADVICE));
-        let lanes = Arc::new(Lanes::new(write::WRITERS));
-        let planners = Arc::new(Semaphore::new(MAX_PLANNERS));
-        Self { pool, clock, ids, lanes, boards: Arc::default(), advice, planners }
+        Self {
+            pool,
+            clock,
+            ids,
+            lanes: Arc::new(Lanes::new(write::WRITERS)),
+            boards: Arc::default(),
+            advice: Thinkers::new(MAX_ADVICE, MAX_ADVICE),
+            planners: Thinkers::new(MAX_PLANNERS, MAX_PLANNERS.div_ceil(2)),
+            searches: Thinkers::new(MAX_SEARCHES, MAX_SEARCHES.div_ceil(2)),
+        }
     }
 
     /// The current time, by the clock that the use cases go by.
@@ -87,19 +108,22 @@ impl App {
         store::ping(&self.pool).await.is_ok()
     }
 
-    /// Thinks about when something refused would do: away from the threads that serve requests, without a connection,
-    /// and a bounded number at once. Where that fails, what was known before will have to do.
-    async fn advise<T: Send + 'static>(&self, think: impl FnOnce() -> T + Send + 'static) -> Option<T> {
-        let _turn = self.advice.acquire().await.ok()?;
-        tokio::task::spawn_blocking(think).await.ok()
-    }
-
-    /// Plans a series, likewise away from the threads that serve requests.
-    async fn plan<T: Send + 'static>(&self, plan: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
-        let turn = self.planners.acquire().await;
-        let planned = tokio::task::spawn_blocking(plan).await;
-        drop(turn);
-        planned.map_err(|_| StoreError::Corrupt("a plan that cannot be made").into())
+    /// Thinks for a practice: away from the threads that serve requests, without a connection, and a bounded number at
+    /// once, of a practice as well as in all.
+    async fn think<T: Send + 'static>(
+        &self,
+        thinkers: &Thinkers,
+        practice: PracticeId,
+        think: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Error> {
+        let lane = thinkers.lanes.enter(practice).await;
+        let turn = Arc::clone(&thinkers.turns).acquire_owned().await;
+        let thought = tokio::task::spawn_blocking(move || {
+            // A caller who goes away stops nothing: the turn is over when the thinking is.
+            let _held = (lane, turn);
+            think()
+        });
+        thought.await.map_err(|_| StoreError::Corrupt("a thought that came to no end").into())
     }
 
     /// The practice that a request is about: the one it names, or else the caller's own.

@@ -12,9 +12,10 @@ use crate::domain::booking::{Timing, body_area_misfit};
 use crate::domain::catalog::{BodyArea, GapDays, ResourceKind};
 use crate::domain::finding::{Wanted, find};
 use crate::domain::ids::{ClinicId, PatientId, PracticeId, SeriesId};
-use crate::domain::planning::{self, NoPlan, Plan, SeriesQuestion};
+use crate::domain::interval::Instant;
+use crate::domain::planning::{self, NoPlan, Plan, SeriesQuestion, SessionPlace};
 use crate::domain::refusal::{Other, Rule, Violation};
-use crate::domain::series::{BookedSession, Series};
+use crate::domain::series::Series;
 use crate::domain::zone::Zone;
 use crate::store::series;
 
@@ -68,8 +69,8 @@ impl App {
         let Some(protocol) = &course.protocol else { return Err(Error::not_found(course_field)) };
         let counts = protocol.content.sessions;
         let count = ask.wishes.session_count.unwrap_or(series.as_ref().map_or(counts.default, |s| s.session_count));
-        let sessions = places(series.as_ref(), count)?;
-        if let Some(violation) = counts.violation(sessions.len()) {
+        let sessions = places(series.as_ref(), count, look.now)?;
+        if let Some(violation) = counts.violation(usize::try_from(count).unwrap_or_default()) {
             return Err(Error::Refused(vec![violation]));
         }
         if let Some(wished) = ask.wishes.wishes.practitioner {
@@ -83,30 +84,29 @@ impl App {
         let zone = zone.unwrap_or_else(|| unreachable!("one clinic was asked for"));
         let (gap, fewest, series_id) = (protocol.content.gap, counts.minimum, series.map(|series| series.id));
         let ProposeSeries { clinic, wishes, plans: wanted, .. } = ask;
-        let plans = self.plan(move || plan(&look, area, gap, sessions, &wishes, (wanted, fewest))).await?;
+        let plans = self
+            .think(&self.planners, practice, move || plan(&look, area, gap, sessions, &wishes, (wanted, fewest)))
+            .await?;
         Ok(Proposal { patient: patient.0, area, course, clinic, zone, series: series_id, plans })
     }
 }
 
-/// The sessions of a series that is to have so many: those that are booked, and nothing for those that are not.
-fn places(series: Option<&Series>, count: i32) -> Result<Vec<Option<BookedSession>>, Error> {
-    let count = usize::try_from(count).unwrap_or_default();
-    let mut places = vec![None; count];
-    let Some(series) = series else { return Ok(places) };
-    let has = usize::try_from(series.session_count).unwrap_or_default();
-    if count < has {
-        let remedy = format!("must be 0, or at least {has}, the sessions of the series");
+/// The sessions of a series that is to have so many: those that are booked, and those that are to be planned.
+fn places(series: Option<&Series>, count: i32, now: Instant) -> Result<Vec<SessionPlace>, Error> {
+    let Some(series) = series else {
+        return Ok((1..=count).map(|number| SessionPlace { number, booked: None }).collect());
+    };
+    if count < series.session_count {
+        let remedy = format!("must be 0, or at least {}, the sessions of the series", series.session_count);
         return Err(Error::field("wishes.session_count", remedy));
     }
-    let booked = series.booked();
-    for session in &booked {
-        if let Some(place) = usize::try_from(session.number - 1).ok().and_then(|place| places.get_mut(place)) {
-            *place = Some(*session);
-        }
-    }
-    if places.iter().all(Option::is_some) {
+    let booked = series.booked().into_iter().map(|booked| SessionPlace { number: booked.number, booked: Some(booked) });
+    let open = series.open(count, now).into_iter().map(|number| SessionPlace { number, booked: None });
+    let mut places: Vec<SessionPlace> = booked.chain(open).collect();
+    places.sort_by_key(|place| place.number);
+    if places.iter().all(|place| place.booked.is_some()) {
         return Err(Error::Refused(vec![Violation {
-            other: booked.last().map(|session| Other::Appointment(session.id)),
+            other: places.last().and_then(|place| place.booked).map(|booked| Other::Appointment(booked.id)),
             ..Violation::new(Rule::SessionAlreadyBooked, "every session of the series is booked already")
         }]));
     }
@@ -118,7 +118,7 @@ fn plan(
     look: &Look,
     area: BodyArea,
     gap: GapDays,
-    sessions: Vec<Option<BookedSession>>,
+    sessions: Vec<SessionPlace>,
     ask: &SeriesWishes,
     (wanted, fewest): (usize, i32),
 ) -> Result<Vec<Plan>, NoPlan> {
@@ -139,7 +139,7 @@ fn plan(
     let from = ask.first_from.unwrap_or_else(|| board.zone.day(look.now));
     let until = ask.first_until.unwrap_or_else(|| {
         // A series that is continued begins where its gaps allow.
-        let continued = sessions.iter().any(Option::is_some);
+        let continued = sessions.iter().any(|place| place.booked.is_some());
         if continued { NaiveDate::MAX } else { from + TimeDelta::days(DEFAULT_FIRST_DAYS) }
     });
     let question = SeriesQuestion {

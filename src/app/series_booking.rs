@@ -11,7 +11,7 @@ use crate::domain::catalog::{BodyArea, Protocol, Treatment};
 use crate::domain::history::ChangeKind;
 use crate::domain::ids::{AppointmentId, ClinicId, PatientId, PracticeId, SeriesId};
 use crate::domain::interval::Instant;
-use crate::domain::planning::{NoPlan, Plan, PlannedSession};
+use crate::domain::planning::{NoPlan, Plan, PlanKind, PlannedSession};
 use crate::domain::refusal::{Refusal, Rule, Violation};
 use crate::domain::series::{Series, SeriesState};
 use crate::store::{PgConnection, appointment, series};
@@ -37,7 +37,7 @@ enum Asks {
     /// These, for the sessions that are not booked.
     InOrder(Vec<SessionRequest>),
     /// Those of a plan, made under a version of the protocol, around these that are booked.
-    Planned { protocol_version: i32, booked: Vec<Option<AppointmentId>>, sessions: Vec<AskedSession> },
+    Planned { protocol_version: i32, booked: Vec<(i32, Option<AppointmentId>)>, sessions: Vec<AskedSession> },
 }
 
 /// What a booking refers to.
@@ -93,6 +93,10 @@ impl App {
         if let Some(earlier) = self.repeated(practice, command).await? {
             return self.series(practice, SeriesId(earlier.subject)).await;
         }
+        // What planning cannot mend is told before it.
+        let nothing = booking(Asks::InOrder(Vec::new()), "");
+        let known = setting(&mut *self.read().await?, practice, &nothing).await?;
+        must_grow(&nothing, &known)?;
         let ask = ProposeSeries { of, clinic, wishes: wishes.clone(), plans: 1 };
         let mut plannings = 1;
         loop {
@@ -117,7 +121,8 @@ impl App {
     async fn best(&self, practice: PracticeId, ask: &ProposeSeries) -> Result<(Plan, i32), Error> {
         let proposal = self.propose(practice, ask.clone()).await?;
         let version = proposal.course.protocol.as_ref().map_or(0, |protocol| protocol.version);
-        let best = proposal.plans.map_err(no_plan)?.into_iter().next().ok_or_else(|| no_plan(NoPlan::none()))?;
+        let best = proposal.plans.map_err(no_plan)?.into_iter().find(|plan| plan.kind == PlanKind::Best);
+        let best = best.unwrap_or_else(|| unreachable!("among plans is the best one"));
         Ok((best, version))
     }
 
@@ -137,7 +142,7 @@ impl App {
         let now = write.now;
         let booking = &command.body;
         let setting = setting(write.db(), practice, booking).await?;
-        let asked = asked(booking, &setting)?;
+        let asked = asked(booking, &setting, now)?;
         let facts = load(write.db(), practice, booking, &setting, &asked, now, false).await?;
         let plans = decide(facts, &setting, booking, &asked).map_err(Error::Refused)?;
         self.record(write, setting, &asked, plans).await
@@ -152,6 +157,7 @@ impl App {
         plans: Vec<PlannedVisit>,
     ) -> Result<Series, Error> {
         let (now, revision, practice) = (write.now, write.revision, write.practice);
+        let is_new = setting.series.is_none();
         let (kind, mut after) = match setting.series {
             Some(series) => (ChangeKind::SeriesContinued, series),
             None => (ChangeKind::SeriesBooked, new_series(SeriesId(self.ids.new_id(now)), &setting)),
@@ -173,9 +179,10 @@ impl App {
 
         let ids = booked.iter().map(|(appointment, _)| appointment.id).collect();
         write.record(kind, after.id, Some(after.patient), ids).await?;
-        match kind {
-            ChangeKind::SeriesBooked => series::insert(write.db(), practice, &after, now).await?,
-            _ => series::resize(write.db(), practice, after.id, after.session_count, revision).await?,
+        if is_new {
+            series::insert(write.db(), practice, &after, now).await?;
+        } else {
+            series::resize(write.db(), practice, after.id, after.session_count, revision).await?;
         }
         appointment::insert(write.db(), practice, &booked, now).await?;
         write.finish().await?;
@@ -190,22 +197,25 @@ impl App {
             let practice = Self::tenant(caller, command.practice)?;
             let mut db = self.read().await?;
             let setting = setting(&mut db, practice, &booking).await?;
-            let asked = asked(&booking, &setting)?;
-            let facts = load(&mut db, practice, &booking, &setting, &asked, self.clock.now(), true).await?;
-            Ok::<_, Error>((facts, setting, asked))
+            let now = self.clock.now();
+            let asked = asked(&booking, &setting, now)?;
+            let facts = load(&mut db, practice, &booking, &setting, &asked, now, true).await?;
+            Ok::<_, Error>((practice, facts, setting, asked))
         };
-        let Ok((facts, setting, asked)) = known.await else { return refusal };
-        let advice = self.advise(move || decide(facts, &setting, &booking, &asked).err()).await;
-        advice.flatten().unwrap_or(refusal)
+        let Ok((practice, facts, setting, asked)) = known.await else { return refusal };
+        let think = move || decide(facts, &setting, &booking, &asked).err();
+        self.think(&self.advice, practice, think).await.ok().flatten().unwrap_or(refusal)
     }
 }
 
 /// The sessions of a plan that are to be booked.
 fn planned(plan: &Plan, clinic: ClinicId, protocol_version: i32) -> Asks {
-    let open = plan.sessions.iter().zip(1..).enumerate().filter(|(_, (session, _))| session.booked.is_none());
-    let sessions =
-        open.map(|(place, (session, number))| AskedSession { place, number, request: request_of(session, clinic) });
-    let booked = plan.sessions.iter().map(|session| session.booked);
+    let open = plan.sessions.iter().enumerate().filter(|(_, session)| session.booked.is_none());
+    let sessions = open.map(|(place, session)| {
+        let request = request_of(session, clinic);
+        AskedSession { place, number: session.number, request }
+    });
+    let booked = plan.sessions.iter().map(|session| (session.number, session.booked));
     Asks::Planned { protocol_version, booked: booked.collect(), sessions: sessions.collect() }
 }
 
@@ -220,7 +230,7 @@ fn no_plan(why: NoPlan) -> Error {
     let hints = helps.collect::<Vec<_>>().join("; ");
     let text = if hints.is_empty() { "there is no plan".to_owned() } else { format!("there is no plan; {hints}") };
     let mut refusal = vec![Violation::new(Rule::NoPlan, text)];
-    refusal.extend(why.obstacles.into_iter().filter(|obstacle| obstacle.rule != Rule::NoPlan));
+    refusal.extend(why.obstacles);
     Error::Refused(refusal)
 }
 
@@ -258,17 +268,15 @@ async fn setting(db: &mut PgConnection, practice: PracticeId, booking: &Booking)
 }
 
 /// The sessions that are asked for, by number: exactly those that are not booked.
-fn asked(booking: &Booking, setting: &Setting) -> Result<Vec<AskedSession>, Error> {
-    let has = setting.series.as_ref().map_or(0, |series| series.session_count);
-    let is_booked = |number: i32| setting.series.as_ref().and_then(|series| series.session(number)).map(|s| s.id);
-    if booking.count.is_some_and(|count| count <= has) {
-        let remedy = format!("must be more than {has}, the sessions of the series");
-        return Err(Error::field("session_count", remedy));
-    }
-    match &booking.sessions {
+fn asked(booking: &Booking, setting: &Setting, now: Instant) -> Result<Vec<AskedSession>, Error> {
+    must_grow(booking, setting)?;
+    let open = |count: i32| match &setting.series {
+        Some(series) => series.open(count, now),
+        None => (1..=count).collect(),
+    };
+    let asked = match &booking.sessions {
         Asks::InOrder(sessions) => {
-            let count = booking.count.unwrap_or(i32::try_from(sessions.len()).unwrap_or(i32::MAX));
-            let open: Vec<i32> = (1..=count).filter(|number| is_booked(*number).is_none()).collect();
+            let open = open(booking.count.unwrap_or(i32::try_from(sessions.len()).unwrap_or(i32::MAX)));
             if open.len() != sessions.len() {
                 let remedy = format!("must be {}, one for each session that is not booked", open.len());
                 return Err(Error::field("sessions", remedy));
@@ -276,19 +284,39 @@ fn asked(booking: &Booking, setting: &Setting) -> Result<Vec<AskedSession>, Erro
             let asked = sessions.iter().zip(open).enumerate();
             let asked =
                 asked.map(|(place, (request, number))| AskedSession { place, number, request: request.clone() });
-            Ok(asked.collect())
+            asked.collect::<Vec<_>>()
         }
         Asks::Planned { protocol_version, booked, sessions } => {
-            let stands = (1..).zip(booked).all(|(number, booked)| is_booked(number) == *booked);
-            let whole = usize::try_from(has).is_ok_and(|has| has <= booked.len());
-            if *protocol_version != setting.protocol.version || !stands || !whole {
+            let has = setting.series.as_ref().map_or(0, |series| series.session_count);
+            let count = booked.last().map_or(0, |(number, _)| *number).max(has);
+            // All that is booked, and all that is open: nothing more, nothing less.
+            let held = setting.series.as_ref().map(Series::booked).unwrap_or_default().into_iter();
+            let held = held.map(|session| (session.number, Some(session.id)));
+            let mut stands: Vec<_> = held.chain(open(count).into_iter().map(|number| (number, None))).collect();
+            stands.sort_unstable_by_key(|(number, _)| *number);
+            if *protocol_version != setting.protocol.version || stands != *booked {
                 let text = "the plan was made under another version of the protocol or another state of the series; \
                             propose anew";
                 return Err(Error::Refused(vec![Violation::new(Rule::PlanOutdated, text)]));
             }
-            Ok(sessions.clone())
+            sessions.clone()
         }
+    };
+    if asked.is_empty() {
+        let text = "every session of the series is booked already";
+        return Err(Error::Refused(vec![Violation::new(Rule::SessionAlreadyBooked, text)]));
     }
+    Ok(asked)
+}
+
+/// Whether a series that is extended gets more sessions.
+fn must_grow(booking: &Booking, setting: &Setting) -> Result<(), Error> {
+    let has = setting.series.as_ref().map_or(0, |series| series.session_count);
+    if booking.count.is_some_and(|count| count <= has) {
+        let remedy = format!("must be more than {has}, the sessions of the series");
+        return Err(Error::field("session_count", remedy));
+    }
+    Ok(())
 }
 
 async fn load(
@@ -341,7 +369,10 @@ fn decide(
         Asks::InOrder(sessions) => {
             booking.count.and_then(|count| usize::try_from(count).ok()).unwrap_or(sessions.len())
         }
-        Asks::Planned { booked, .. } => booked.len(),
+        Asks::Planned { booked, .. } => {
+            let last = booked.last().map_or(0, |(number, _)| *number);
+            usize::try_from(last).unwrap_or_default()
+        }
     };
     let planned = plan_sessions(facts, &series, asked);
     match setting.protocol.content.sessions.violation(count) {

@@ -10,11 +10,11 @@ use super::commands::{FindSlots, SlotsOf};
 use super::page::Page;
 use super::{App, Error, Scoped};
 use crate::domain::access::Caller;
-use crate::domain::appointment::Appointment;
+use crate::domain::appointment::{Appointment, SessionOf};
 use crate::domain::booking::{Neighbours, PatientFacts, Timing, body_area_misfit};
 use crate::domain::catalog::{BodyArea, GRID_MINUTES, MAX_VISIT_MINUTES, ResourceKind};
 use crate::domain::finding::{Board, Slot, SlotDay, SlotPlace, Starts, Wanted, find, slot_days, slots};
-use crate::domain::ids::{AppointmentId, ClinicId, PatientId, PracticeId, ResourceId};
+use crate::domain::ids::{AppointmentId, ClinicId, PatientId, PracticeId, ResourceId, TreatmentId};
 use crate::domain::series::Series;
 use crate::store::{PgConnection, appointment, resource, series};
 
@@ -70,7 +70,8 @@ impl App {
         if let Some(violation) = body_area_misfit(&look.course.treatment, target.area) {
             return Err(Error::Refused(vec![violation]));
         }
-        Ok(Search::new(&look, &ask, &target, moving.as_ref()).page())
+        let search = move || Search::new(&look, &ask, &target, moving.as_ref()).page();
+        self.think(&self.searches, practice, search).await
     }
 
     async fn target(&self, practice: PracticeId, ask: &FindSlots) -> Result<(Target, Option<Appointment>), Error> {
@@ -82,8 +83,24 @@ impl App {
             Some(id) => Some(moving(&mut db, practice, id).await?),
             None => None,
         };
+        let is_it = match (&moving, ask.of) {
+            (None, _) => true,
+            (Some(moving), SlotsOf::Treatment { patient, treatment, area }) => {
+                (Some(moving.patient), moving.treatment, moving.area, moving.session)
+                    == (patient, treatment, area, None)
+            }
+            (Some(moving), SlotsOf::Session { series, number }) => moving.session == Some(SessionOf { series, number }),
+        };
+        if !is_it {
+            let remedy = "must be the visit that is named: the same patient, treatment and area, or the same session";
+            return Err(Error::field("moving_appointment_id", remedy));
+        }
         let target = match ask.of {
-            SlotsOf::Treatment { patient, treatment, area } => alone(patient, treatment, area),
+            SlotsOf::Treatment { patient, treatment, area } => {
+                // A visit is moved in the version that it was booked in.
+                let version = moving.as_ref().map(|moving| moving.treatment_version);
+                Target { course: CourseId::Treatment(treatment, version), ..alone(patient, treatment, area) }
+            }
             SlotsOf::Session { series: id, number } => {
                 let series =
                     series::get(&mut db, practice, id).await?.ok_or_else(|| Error::not_found("session.series_id"))?;
@@ -97,10 +114,6 @@ impl App {
                 }
             }
         };
-        let patient = target.patient.map(|(patient, _)| patient);
-        if moving.as_ref().is_some_and(|moving| Some(moving.patient) != patient) {
-            return Err(Error::field("moving_appointment_id", "must be an appointment of the patient"));
-        }
         Ok((target, moving))
     }
 
@@ -122,7 +135,7 @@ impl App {
     }
 }
 
-fn alone(patient: Option<PatientId>, treatment: crate::domain::ids::TreatmentId, area: Option<BodyArea>) -> Target {
+fn alone(patient: Option<PatientId>, treatment: TreatmentId, area: Option<BodyArea>) -> Target {
     Target {
         course: CourseId::Treatment(treatment, None),
         course_field: "treatment.treatment_id",

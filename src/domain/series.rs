@@ -9,6 +9,7 @@ use super::ids::{AppointmentId, PatientId, ProtocolId, ResourceId, SeriesId};
 use super::interval::Instant;
 use super::refusal::{Other, Refusal, Rule, Violation};
 use super::text::{Personal, Prose};
+use super::zone::Zone;
 
 /// Where a series stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +36,8 @@ pub struct BookedSession {
     pub start: Instant,
     /// Its day at its clinic.
     pub day: NaiveDate,
+    /// The clinic's zone.
+    pub zone: Zone,
     /// Who treats.
     pub practitioner: Option<ResourceId>,
 }
@@ -49,6 +52,7 @@ impl BookedSession {
             id: appointment.id,
             start,
             day: appointment.zone.day(start),
+            zone: appointment.zone,
             practitioner: resources.find(|(_, kind)| *kind == ResourceKind::Practitioner).map(|(id, _)| *id),
         })
     }
@@ -88,6 +92,14 @@ impl Series {
         let mut booked: Vec<BookedSession> = self.sessions.iter().filter_map(BookedSession::of).collect();
         booked.sort_by_key(|session| session.number);
         booked
+    }
+
+    /// The numbers of its sessions that are not booked and may still be, if it has so many. One that was left out before
+    /// a session that has begun is left out for good: it could only lie in the past.
+    pub fn open(&self, count: i32, now: Instant) -> Vec<i32> {
+        let begun = self.sessions.iter().filter(|session| session.visit.start() <= now);
+        let begun = begun.filter_map(|session| session.session).map(|session| session.number).max().unwrap_or(0);
+        (begun + 1..=count).filter(|number| self.session(*number).is_none()).collect()
     }
 
     /// The resources of its booked sessions.

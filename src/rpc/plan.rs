@@ -117,23 +117,35 @@ pub fn parse(fields: &mut Fields, plan: pb::SeriesPlan) -> Option<(SeriesOf, Pla
         fields.note("plan.sessions", "must not be empty");
     }
     fields.at_most("plan.sessions", sessions.len(), usize::try_from(MAX_SESSIONS).unwrap_or_default())?;
-    let mut booked: Vec<Option<AppointmentId>> = Vec::with_capacity(sessions.len());
-    let mut asked = Vec::new();
-    for (place, session) in sessions.iter().enumerate() {
-        let path = |field: &str| format!("plan.sessions[{place}].{field}");
-        let appointment = fields.optional_id::<AppointmentId>(&path("appointment_id"), &session.appointment_id)?;
-        booked.push(appointment);
-        if appointment.is_none() {
-            let start = fields.start(&path("start_time"), session.start_time);
-            let practitioner = fields.optional_id::<ResourceId>(&path("practitioner_id"), &session.practitioner_id);
-            let (start, practitioner, clinic) = (start?, practitioner?, clinic?);
-            let named = practitioner.into_iter().collect();
-            let request = SessionRequest { clinic, start, named, practitioner };
-            // At most twelve.
-            asked.push(AskedSession { place, number: i32::try_from(place).unwrap_or_default() + 1, request });
-        }
-    }
+    let parsed: Vec<Option<ParsedSession>> =
+        sessions.iter().enumerate().map(|(place, session)| parse_session(fields, clinic, place, session)).collect();
+    let parsed: Vec<_> = parsed.into_iter().collect::<Option<_>>()?;
+    let booked = parsed.iter().map(|(number, booked, _)| (*number, *booked)).collect();
+    let asked = parsed.into_iter().filter_map(|(_, _, asked)| asked).collect();
     Some((of?, PlanGiven { protocol_version, booked, sessions: asked }))
+}
+
+/// A session of a plan: its number, its appointment if it is booked, and else what is asked.
+type ParsedSession = (i32, Option<AppointmentId>, Option<AskedSession>);
+
+fn parse_session(
+    fields: &mut Fields,
+    clinic: Option<ClinicId>,
+    place: usize,
+    session: &pb::PlannedSession,
+) -> Option<ParsedSession> {
+    let path = |field: &str| format!("plan.sessions[{place}].{field}");
+    let number = fields.within(&path("session_number"), session.session_number, 1, MAX_SESSIONS);
+    let appointment = fields.optional_id::<AppointmentId>(&path("appointment_id"), &session.appointment_id);
+    let start = fields.start(&path("start_time"), session.start_time);
+    let practitioner = fields.optional_id::<ResourceId>(&path("practitioner_id"), &session.practitioner_id);
+    let (number, appointment, start, practitioner) = (number?, appointment?, start?, practitioner?);
+    if appointment.is_some() {
+        return Some((number, appointment, None));
+    }
+    let named = practitioner.into_iter().collect();
+    let request = SessionRequest { clinic: clinic?, start, named, practitioner };
+    Some((number, None, Some(AskedSession { place, number, request })))
 }
 
 /// What tells a plan that was changed from one that was not. It guards against slips, not against forgery: what is
@@ -186,13 +198,13 @@ fn rendered_sessions(proposal: &Proposal, plan: &Plan) -> Vec<pb::PlannedSession
     let timing = Timing::new(&proposal.course.treatment);
     let zone = proposal.zone;
     let mut before: Option<NaiveDate> = None;
-    let sessions = plan.sessions.iter().zip(1..).map(|(session, session_number)| {
+    let sessions = plan.sessions.iter().map(|session| {
         let end = session.start + TimeDelta::minutes(timing.present_minutes());
         let windows = timing.windows(zone, session.start).into_iter();
         let windows = windows.filter(|window| session.booked.is_none() && window.role == WindowRole::Restricts);
         let gap = before.replace(session.day).map_or(0, |before| (session.day - before).num_days());
         pb::PlannedSession {
-            session_number,
+            session_number: session.number,
             start_time: Some(render::timestamp(session.start)),
             end_time: Some(render::timestamp(end)),
             local_start: zone.written(session.start),

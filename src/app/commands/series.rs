@@ -82,8 +82,8 @@ pub enum WhichSessions {
 pub struct PlanGiven {
     /// The version of the protocol that it keeps to.
     pub protocol_version: i32,
-    /// All its sessions in order; none for one that is to be booked.
-    pub booked: Vec<Option<AppointmentId>>,
+    /// All its sessions in order by number, each with its appointment if it is booked.
+    pub booked: Vec<(i32, Option<AppointmentId>)>,
     /// The sessions that are to be booked.
     pub sessions: Vec<AskedSession>,
 }

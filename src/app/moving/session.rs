@@ -17,7 +17,7 @@ use crate::domain::history::ChangeKind;
 use crate::domain::ids::{AppointmentId, ClinicId, PracticeId, SeriesId};
 use crate::domain::interval::Instant;
 use crate::domain::planning::{Following, Later, MoveQuestion};
-use crate::domain::refusal::{Refusal, Rule, Violation};
+use crate::domain::refusal::{Other, Refusal, Rule, Violation};
 use crate::domain::series::{BookedSession, Series};
 use crate::store::history::Earlier;
 use crate::store::{PgConnection, appointment, series};
@@ -110,7 +110,7 @@ impl App {
         };
         let look = self.look(practice, &sought).await?;
         let to = ask.to.clone();
-        self.plan(move || follow(look, series.area, &to, &moved, &later)).await
+        self.think(&self.planners, practice, move || follow(look, series.area, &to, &moved, &later)).await
     }
 
     async fn try_reschedule_session(
@@ -164,18 +164,28 @@ impl App {
             let facts = load(&mut db, practice, &setting, &asked, now, true).await?;
             Ok::<_, Error>((facts, setting, asked))
         };
-        let advice = match known.await {
-            Ok((facts, setting, asked)) => self.advise(move || decide(facts, &setting, &asked).err()).await.flatten(),
-            Err(_) => None,
-        };
-        // The request is about one session; the others are told of by their numbers.
-        let told = advice.unwrap_or(refusal).into_iter().map(|violation| match violation.session {
-            None | Some(0) => Violation { session: None, ..violation },
-            Some(place) => {
-                let number = following.get(place - 1).map_or(0, |following| following.session.number);
-                let description = format!("session {number}, which would have to move: {}", violation.description);
-                Violation { session: None, description, ..violation }
+        // The request is about one session; the others are told of by their numbers and appointments.
+        let (advice, moved) = match known.await {
+            Ok((facts, setting, asked)) => {
+                let moved = setting.moving.first().map(|moved| Other::Appointment(moved.id));
+                let think = move || decide(facts, &setting, &asked).err();
+                (self.think(&self.advice, practice, think).await.ok().flatten(), moved)
             }
+            Err(_) => (None, None),
+        };
+        let other = |other| match other {
+            Other::Session(0) => moved,
+            Other::Session(place) => following.get(place - 1).map(|f| Other::Appointment(f.session.id)),
+            Other::Appointment(_) => Some(other),
+        };
+        let told = advice.unwrap_or(refusal).into_iter().map(|violation| {
+            let number =
+                violation.session.and_then(|place| following.get(place.checked_sub(1)?)).map(|f| f.session.number);
+            let description = match number {
+                Some(number) => format!("session {number}, which would have to move: {}", violation.description),
+                None => violation.description,
+            };
+            Violation { session: None, other: violation.other.and_then(other), description, ..violation }
         });
         told.collect()
     }
@@ -246,12 +256,12 @@ fn follow(
     let zone = at(to.clinic.unwrap_or(moved.clinic))?.0.zone;
     let session = BookedSession::of(moved)?;
     let practitioner = to.practitioner.or(session.practitioner);
-    let moved = BookedSession { start: to.start, day: zone.day(to.start), practitioner, ..session };
+    let moved = BookedSession { start: to.start, day: zone.day(to.start), zone, practitioner, ..session };
     let later = later.iter().map(|appointment| {
         let (board, starts) = at(appointment.clinic)?;
         Some(Later { session: BookedSession::of(appointment)?, board, starts })
     });
-    MoveQuestion { timing: &timing, gap, moved, zone, later: later.collect::<Option<_>>()? }.following()
+    MoveQuestion { timing: &timing, gap, moved, later: later.collect::<Option<_>>()? }.following()
 }
 
 async fn setting(
@@ -323,7 +333,7 @@ fn decide(facts: Facts, setting: &Setting, asked: &[AskedSession]) -> Result<Vec
     booked.retain(|session| !gone.contains(&session.id));
     // Who and what the session had comes first, then what the patient knows from the others.
     let own = moving.first().into_iter().flat_map(Appointment::occupied).map(|(resource, _)| resource);
-    let known = if moving.len() == 1 { own.collect() } else { series.known() };
+    let known = own.chain(series.known()).collect();
     let series = SessionsOf { gap: protocol.content.gap, treatment, area: series.area, booked, known };
     plan_sessions(facts, &series, asked)
 }

@@ -70,11 +70,11 @@ impl App {
             let old = appointment::found(&mut db, practice, ask.id).await?;
             old.must_lie_ahead(now).map_err(Error::Refused)?;
             let (facts, treatment) = alone(&mut db, practice, &old, &ask.to, now, true).await?;
-            Ok::<_, Error>((facts, treatment, old))
+            Ok::<_, Error>((practice, facts, treatment, old))
         };
-        let Ok((facts, treatment, old)) = known.await else { return refusal };
-        let advice = self.advise(move || plan_visit(&facts, &treatment, &visit(&old, &ask.to, &treatment)).err());
-        advice.await.flatten().unwrap_or(refusal)
+        let Ok((practice, facts, treatment, old)) = known.await else { return refusal };
+        let think = move || plan_visit(&facts, &treatment, &visit(&old, &ask.to, &treatment)).err();
+        self.think(&self.advice, practice, think).await.ok().flatten().unwrap_or(refusal)
     }
 }
 

@@ -38,7 +38,7 @@ pub struct VisitRequest {
     pub spacing_days: Option<i64>,
     /// Its neighbours, if it is a session of a series.
     pub neighbours: Option<Neighbours>,
-    /// Resources to take rather than others: those that the patient knows.
+    /// Resources to take rather than others, the first before the second: those that the patient knows.
     pub preferred: Vec<ResourceId>,
 }
 
@@ -105,7 +105,7 @@ pub struct SessionsOf<'a> {
     pub area: BodyArea,
     /// Its sessions that are booked and stay.
     pub booked: Vec<BookedSession>,
-    /// Resources that the patient knows, to take rather than others.
+    /// Resources that the patient knows, to take rather than others, the first before the second.
     pub known: Vec<ResourceId>,
 }
 

@@ -71,8 +71,8 @@ pub fn decide(
     let mut ranking: Vec<usize> = (0..facts.resources.len()).collect();
     ranking.sort_by_cached_key(|resource| {
         let resource = &facts.resources[*resource];
-        let unknown = !request.preferred.contains(&resource.id);
-        (unknown, resource.busy.iter().filter(|busy| busy.during.overlaps(span)).count())
+        let known = request.preferred.iter().position(|id| *id == resource.id);
+        (known.unwrap_or(usize::MAX), resource.busy.iter().filter(|busy| busy.during.overlaps(span)).count())
     });
     let desk = Desk { facts, clinic, timing, request, span, available: available.collect(), ranking };
 

@@ -125,6 +125,11 @@ impl Board {
         rows + self.open.bytes() + self.days.bytes()
     }
 
+    /// Whether a resource is on it.
+    pub fn has(&self, id: ResourceId) -> bool {
+        self.resources.iter().any(|row| row.id == id)
+    }
+
     /// Whether a practitioner is on it.
     pub fn has_practitioner(&self, id: ResourceId) -> bool {
         self.resources.iter().any(|row| row.id == id && row.kind == ResourceKind::Practitioner)

@@ -13,7 +13,7 @@ mod times;
 pub use board::{Board, Row};
 pub use days::{Day, Days};
 pub use slots::{Slot, SlotDay, SlotPlace, slot_days, slots};
-pub use starts::{Starts, Wanted, allowed, find};
+pub use starts::{Starts, Wanted, allowed, find, serving};
 pub use ticks::{Ticks, Window, count, instant_of, next_tick_number, tick_number};
 pub use times::{MAX_TIMES, Times, TimesOfDay};
 

@@ -58,6 +58,12 @@ impl Starts {
         self
     }
 
+    /// For each practitioner the starts with them; where the treatment needs none, all of them with nobody.
+    pub fn by_whom(&self) -> impl Iterator<Item = (Option<ResourceId>, &Ticks)> {
+        let nobody = self.by.is_empty().then_some((None, &self.all));
+        self.by.iter().map(|(id, starts)| (Some(*id), starts)).chain(nobody)
+    }
+
     /// Only those in a set of ticks.
     pub fn keep(&mut self, ticks: &Ticks) {
         self.all.and(ticks);
@@ -93,6 +99,15 @@ pub fn allowed(board: &Board, wanted: &Wanted<'_>) -> Ticks {
     starts
 }
 
+/// The starts at which a resource, free at these ticks, could serve a need.
+pub fn serving(free: &Ticks, timing: &Timing<'_>, need: usize) -> Ticks {
+    let mut stretches = timing.needed_minutes(need).map(|(from, to)| free.eroded(count(from), count(to)));
+    // A need is needed at least once.
+    let mut starts = stretches.next().unwrap_or_else(|| free.clone());
+    stretches.for_each(|stretch| starts.and(&stretch));
+    starts
+}
+
 /// For each need, the resources that may serve it, each with the starts at which it could.
 struct Able {
     needs: Vec<Vec<(usize, Ticks)>>,
@@ -103,12 +118,7 @@ impl Able {
         let free: Vec<Ticks> = board.resources.iter().map(super::board::Row::free).collect();
         let needs = timing.needs.iter().enumerate().map(|(place, need)| {
             let rows = board.resources.iter().zip(&free).enumerate().filter(|(_, (row, _))| row.is_qualified(need));
-            let able = rows.map(|(row, (_, free))| {
-                let mut stretches = timing.needed_minutes(place).map(|(from, to)| free.eroded(count(from), count(to)));
-                let mut starts = stretches.next().unwrap_or_else(|| Ticks::all(board.window));
-                stretches.for_each(|stretch| starts.and(&stretch));
-                (row, starts)
-            });
+            let able = rows.map(|(row, (_, free))| (row, serving(free, timing, place)));
             able.collect()
         });
         Self { needs: needs.collect() }

@@ -4,9 +4,9 @@ use chrono::NaiveDate;
 
 use super::series::{Plan, PlanKind, SeriesQuestion, Terms, Wishes};
 use crate::domain::booking::PatientFacts;
-use crate::domain::finding::{Board, Starts, Ticks, Times, Wanted, allowed, count, find};
+use crate::domain::finding::{Board, Starts, Ticks, Times, Wanted, allowed, find, serving};
 use crate::domain::named_enum;
-use crate::domain::refusal::{Rule, Violation};
+use crate::domain::refusal::{Other, Rule, Violation};
 
 named_enum! {
     /// Which condition would have to give way.
@@ -60,13 +60,6 @@ pub struct NoPlan {
     pub relaxations: Vec<Relaxation>,
 }
 
-impl NoPlan {
-    /// Nothing is known but that there is none.
-    pub fn none() -> Self {
-        Self { obstacles: vec![Violation::new(Rule::NoPlan, "there is no plan")], relaxations: Vec::new() }
-    }
-}
-
 /// What else is known of the search for starts.
 #[derive(Debug, Clone, Copy)]
 pub struct Sought<'a> {
@@ -79,7 +72,7 @@ pub struct Sought<'a> {
 impl SeriesQuestion<'_> {
     /// Why there is no plan, where at most so many sessions could be placed.
     pub fn explain(&self, sought: &Sought<'_>, placed: usize) -> NoPlan {
-        NoPlan { obstacles: vec![self.obstacle(sought, placed)], relaxations: self.relaxations(sought.fewest) }
+        NoPlan { obstacles: vec![self.obstacle(sought, placed)], relaxations: self.relaxations(sought.fewest, placed) }
     }
 
     /// The first thing that leaves nothing, from the least that can be changed to the most.
@@ -118,12 +111,15 @@ impl SeriesQuestion<'_> {
         if let Some(violation) = nothing {
             return violation;
         }
-        let number = placed + 1;
+        let number = |place: usize| self.sessions.get(place).map_or(0, |session| session.number);
+        let (number, before) = (number(placed), number(placed.saturating_sub(1)));
+        let by = wishes.finish_by.map_or_else(String::new, |last| format!(", by {last}"));
         let text = if placed == 0 {
-            "no start is left for the first session that keeps all gaps".to_owned()
+            format!("no start is left for the first session that keeps all gaps{by}")
         } else {
             format!(
-                "session {number} finds no start {} to {} days after session {placed}, wherever the sessions before it are",
+                "session {number} finds no start {} to {} days after session {before}, wherever the sessions before it \
+                 are{by}",
                 self.gap.minimum, self.gap.maximum
             )
         };
@@ -133,6 +129,10 @@ impl SeriesQuestion<'_> {
     /// What leaves no start among those asked for, by itself or together with what was looked at before it.
     fn nothing_left(&self, wanted: &Wanted<'_>, asked: &Ticks, days: &str) -> Option<Violation> {
         let when = if self.wishes.required { words(&self.wishes.times) } else { String::new() };
+        if asked.is_empty() {
+            let text = format!("no time that was wished is left of {days}: look at weekdays, hours and dates away");
+            return Some(Violation::new(Rule::NoPlan, text));
+        }
         let nobody = Wanted { patient: None, ..wanted.clone() };
         self.off_duty(&nobody, asked, &format!("{when} on {days}")).or_else(|| {
             if is_free_of(&self.with_wished(find(self.board, &nobody)), asked) {
@@ -181,12 +181,9 @@ impl SeriesQuestion<'_> {
         for (place, need) in timing.needs.iter().enumerate() {
             let mut there = Ticks::none(board.window);
             for row in idle.resources.iter().filter(|row| row.is_qualified(need)) {
-                let mut starts = open.clone();
-                for (from, to) in timing.needed_minutes(place) {
-                    starts.and(&row.on_duty.eroded(count(from), count(to)));
-                }
-                there.or(&starts);
+                there.or(&serving(&row.on_duty, timing, place));
             }
+            there.and(&open);
             if there.is_empty() {
                 let text = format!("no {} qualified for this treatment works{when}", need.kind.as_str());
                 return Some(Violation::new(Rule::OutsideWorkingHours, text));
@@ -208,23 +205,26 @@ impl SeriesQuestion<'_> {
         let patient = wanted.patient.cloned().unwrap_or_default();
         let PatientFacts { visits, spacing, windows } = patient;
         let nothing = PatientFacts::default;
-        let (rule, text) = if alone(PatientFacts { visits, ..nothing() }) {
-            (Rule::PatientBusy, "the patient has other visits at all times that would do on")
+        let others: Vec<Other> = windows.iter().map(|(_, other)| *other).collect();
+        let window = |other: Other| windows.iter().copied().filter(|(_, of)| *of == other).collect();
+        // One visit that alone leaves nothing, if there is one.
+        let one = others.into_iter().find(|other| alone(PatientFacts { windows: window(*other), ..nothing() }));
+        let (visit, space) = (visits.first().map(|visit| visit.other), spacing.first().map(|window| window.other));
+        let (rule, other, text) = if alone(PatientFacts { visits, ..nothing() }) {
+            (Rule::PatientBusy, visit, "the patient has other visits at all times that would do on")
         } else if alone(PatientFacts { spacing, ..nothing() }) {
-            (Rule::SessionTooSoon, "the gaps to other sessions on the same area leave none of")
-        } else if alone(PatientFacts { windows, ..nothing() }) {
-            (
-                Rule::ActivityForbidden,
-                "aftercare windows forbid the treatment, or would forbid booked visits, on all of",
-            )
+            (Rule::SessionTooSoon, space, "the gaps to other sessions on the same area leave none of")
+        } else if alone(PatientFacts { windows: windows.clone(), ..nothing() }) {
+            let text = "aftercare windows forbid the treatment, or would forbid booked visits, on all of";
+            (Rule::ActivityForbidden, one.or(windows.first().map(|(_, other)| *other)), text)
         } else {
-            (Rule::NoPlan, "the patient's other visits, gaps and aftercare together leave no start on")
+            (Rule::NoPlan, None, "the patient's other visits, gaps and aftercare together leave no start on")
         };
-        Violation::new(rule, format!("{text} {days}"))
+        Violation { other, ..Violation::new(rule, format!("{text} {days}")) }
     }
 
     /// Each change that alone would make a plan possible.
-    fn relaxations(&self, fewest: i32) -> Vec<Relaxation> {
+    fn relaxations(&self, fewest: i32, placed: usize) -> Vec<Relaxation> {
         let terms = self.terms();
         let wishes = || terms.wishes.clone();
         let mut found = Vec::new();
@@ -268,10 +268,10 @@ impl SeriesQuestion<'_> {
         found.extend(self.later_finish(&terms));
         found.extend(self.other_first(&terms));
         found.extend(self.longer_gap(&terms));
-        found.extend(self.fewer(&terms, fewest));
+        found.extend(self.fewer(&terms, fewest, placed));
         let free = Terms { wishes: Wishes::default(), ..terms.clone() };
         if found.is_empty() && terms.wishes != Wishes::default() && self.solve(&free, PlanKind::Best).is_ok() {
-            found.push(plain(RelaxationKind::NoWishes, "possible without any wishes; no single one is in the way"));
+            found.push(plain(RelaxationKind::NoWishes, "no single change is enough; possible without all wishes, the number of sessions and the first days aside"));
         }
         found
     }
@@ -287,7 +287,7 @@ impl SeriesQuestion<'_> {
 
     fn other_first(&self, terms: &Terms) -> Option<Relaxation> {
         let first = (NaiveDate::MIN, NaiveDate::MAX);
-        let plan = self.solve(&Terms { first, finish_first: true, ..terms.clone() }, PlanKind::Best).ok()?;
+        let plan = self.solve(&Terms { first, near_first: true, ..terms.clone() }, PlanKind::Best).ok()?;
         let date = plan.sessions.iter().find(|session| session.booked.is_none())?.day;
         let text = format!("possible with the first session on {date}");
         Some(Relaxation { date: Some(date), ..plain(RelaxationKind::OtherFirstSession, &text) })
@@ -305,16 +305,16 @@ impl SeriesQuestion<'_> {
         Some(Relaxation { session: Some(session), gap_days: Some(gap), ..relaxation })
     }
 
-    fn fewer(&self, terms: &Terms, fewest: i32) -> Option<Relaxation> {
-        let fewest = usize::try_from(fewest).unwrap_or_default();
-        let booked = self.sessions.iter().rposition(Option::is_some).map_or(0, |place| place + 1);
-        let counts = (fewest.max(booked).max(1)..self.sessions.len()).rev();
-        let count = counts
-            .into_iter()
-            .find(|count| self.solve(&Terms { sessions: *count, ..terms.clone() }, PlanKind::Best).is_ok())?;
+    /// As many as can be placed at most, if the protocol allows so few and all that is booked is among them.
+    fn fewer(&self, terms: &Terms, fewest: i32, placed: usize) -> Option<Relaxation> {
+        let booked = self.sessions.iter().rposition(|place| place.booked.is_some()).map_or(0, |place| place + 1);
+        let count = self.sessions.get(placed.checked_sub(1)?)?.number;
+        let enough = fewest.max(1) <= count && booked <= placed;
+        let terms = enough.then(|| Terms { sessions: placed, ..terms.clone() })?;
+        self.solve(&terms, PlanKind::Best).ok()?;
         let text = format!("possible with {count} sessions");
         let relaxation = plain(RelaxationKind::FewerSessions, &text);
-        Some(Relaxation { count: i32::try_from(count).ok(), ..relaxation })
+        Some(Relaxation { count: Some(count), ..relaxation })
     }
 }
 
@@ -324,10 +324,8 @@ fn plain(kind: RelaxationKind, description: &str) -> Relaxation {
 
 /// The longest gap of a plan, and the session after it.
 fn longest_gap(plan: &Plan) -> Option<(i32, i64)> {
-    let gaps = plan.sessions.windows(2).zip(2..).filter_map(|(pair, number)| match pair {
-        [before, after] => Some((number, (after.day - before.day).num_days())),
-        _ => None,
-    });
+    let pairs = plan.sessions.iter().zip(plan.sessions.iter().skip(1));
+    let gaps = pairs.map(|(before, after)| (after.number, (after.day - before.day).num_days()));
     gaps.max_by_key(|(_, gap)| *gap)
 }
 

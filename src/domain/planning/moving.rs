@@ -1,17 +1,16 @@
 //! What becomes of the later sessions of a series when one is moved: they stay where they are if they may; else as few
 //! as possible move, and those as little as possible.
 
-use chrono::{Datelike, NaiveDate};
-
 use super::optimum::{Candidate, Link, Stage, cheapest};
 use super::reach::{Reach, stride};
+use super::series::number;
 use crate::domain::booking::Timing;
 use crate::domain::catalog::GapDays;
+use crate::domain::clinic::MAX_HORIZON_DAYS;
 use crate::domain::finding::{Board, Starts, instant_of};
 use crate::domain::ids::ResourceId;
 use crate::domain::interval::Instant;
 use crate::domain::series::BookedSession;
-use crate::domain::zone::Zone;
 
 /// What one session costs that moves: more than any distance that all of them could move.
 const MOVE: u64 = 1_000_000_000;
@@ -51,8 +50,6 @@ pub struct MoveQuestion<'a> {
     pub gap: GapDays,
     /// The session, where it is moved to.
     pub moved: BookedSession,
-    /// The zone of its clinic.
-    pub zone: Zone,
     /// The later sessions that are booked, in order.
     pub later: Vec<Later<'a>>,
 }
@@ -63,17 +60,18 @@ impl MoveQuestion<'_> {
         let mut practitioners: Vec<Option<ResourceId>> = vec![self.moved.practitioner];
         for Later { session, starts, .. } in &self.later {
             practitioners.push(session.practitioner);
-            practitioners.extend(starts.by.iter().map(|(id, _)| Some(*id)));
+            practitioners.extend(starts.by_whom().map(|(id, _)| id));
         }
         let who = |practitioner| practitioners.iter().position(|known| *known == practitioner).unwrap_or_default();
-        let stay = |session: &BookedSession, zone| {
-            Reach::new(self.timing, zone).candidate(number(session.day), session.start, who(session.practitioner), 0)
+        let stay = |session: &BookedSession| {
+            let reach = Reach::new(self.timing, session.zone);
+            reach.candidate(number(session.day), session.start, who(session.practitioner), 0)
         };
-        let mut stages = vec![Stage { candidates: vec![stay(&self.moved, self.zone)], link: self.link(1) }];
+        let mut stages = vec![Stage { candidates: vec![stay(&self.moved)], link: self.link(1) }];
         let mut before = self.moved.number;
         for later in &self.later {
             let mut candidates = self.places(later, who);
-            candidates.push(stay(&later.session, later.board.zone));
+            candidates.push(stay(&later.session));
             candidates.sort_by_key(|candidate| candidate.day);
             stages.push(Stage { candidates, link: self.link(later.session.number - before) });
             before = later.session.number;
@@ -89,10 +87,11 @@ impl MoveQuestion<'_> {
         Some(following.collect())
     }
 
-    /// From a session to the next one that is booked, so many numbers later. The longest gap is between neighbours only.
+    /// From a session to the next one that is booked, so many numbers later. Only neighbours have a longest gap; all
+    /// sessions that may move lie within the horizon.
     fn link(&self, distance: i32) -> Link {
         let GapDays { minimum, maximum, .. } = self.gap;
-        let longest = i64::from(maximum) * i64::from(distance);
+        let longest = i64::from(if distance == 1 { maximum } else { MAX_HORIZON_DAYS + 1 });
         let gaps = usize::try_from(longest - i64::from(minimum) + 1).unwrap_or_default();
         Link { shortest: i64::from(minimum), prices: vec![0; gaps] }
     }
@@ -105,21 +104,16 @@ impl MoveQuestion<'_> {
         let window = board.window;
         let own_time = window.tick_at(session.start) - window.tick_at(board.zone.midnight(session.day));
         let stride = (!reach.one_is_enough(self.gap.minimum)).then(|| stride(starts));
-        let everybody: Vec<(Option<ResourceId>, _)> = if starts.by.is_empty() {
-            vec![(None, &starts.all)]
-        } else {
-            starts.by.iter().map(|(id, starts)| (Some(*id), starts)).collect()
-        };
         let mut places = Vec::new();
         for day in board.days.all() {
             let midnight = window.tick_at(board.zone.midnight(day.date));
             let days = number(day.date).abs_diff(number(session.day));
-            for (practitioner, starts) in &everybody {
-                let other = if *practitioner == session.practitioner { 0 } else { PRACTITIONER };
+            for (practitioner, starts) in starts.by_whom() {
+                let other = if practitioner == session.practitioner { 0 } else { PRACTITIONER };
                 let place = |tick: usize| {
                     let time = i64::try_from(tick).unwrap_or(i64::MAX) - midnight;
                     let cost = MOVE + days * DAY + time.abs_diff(own_time) + other;
-                    reach.candidate(number(day.date), window.instant(tick), who(*practitioner), cost)
+                    reach.candidate(number(day.date), window.instant(tick), who(practitioner), cost)
                 };
                 let ticks = starts.within(day.ticks.clone()).map(place);
                 match stride {
@@ -130,9 +124,4 @@ impl MoveQuestion<'_> {
         }
         places
     }
-}
-
-/// The number of a day, as the optimum counts them.
-fn number(day: NaiveDate) -> i64 {
-    i64::from(day.num_days_from_ce())
 }

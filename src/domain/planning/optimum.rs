@@ -99,7 +99,9 @@ pub fn cheapest(stages: &[Stage], change: Option<u64>, practitioners: usize) -> 
                 let days = reached_days(before, ends, practitioners);
                 follow(stage, before, &days, change, practitioners)
             }
-            _ => stage.candidates.iter().map(|candidate| End { cost: candidate.cost, before: usize::MAX }).collect(),
+            (None, _) | (_, None) => {
+                stage.candidates.iter().map(|candidate| End { cost: candidate.cost, before: usize::MAX }).collect()
+            }
         };
         if reached.iter().all(|end| end.cost == u64::MAX) {
             return Err(place);

@@ -13,7 +13,7 @@ use super::optimum::Candidate;
 /// Most starts that one session of a plan is tried at, where it depends on the time of day who may follow whom. A
 /// protocol whose gap is clearly longer than what its treatment forbids of itself needs one of each day and practitioner
 /// only.
-const MAX_STARTS: usize = 50_000;
+const MAX_STARTS: usize = 20_000;
 
 /// Every how many of the starts are to be tried, so that they are not too many.
 pub(super) fn stride(starts: &Starts) -> usize {

@@ -41,6 +41,15 @@ pub struct Wishes {
     pub required: bool,
 }
 
+/// A session of a series that is planned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SessionPlace {
+    /// Which session, from 1.
+    pub number: i32,
+    /// Where it is booked; none for one that is to be planned.
+    pub booked: Option<BookedSession>,
+}
+
 /// A series to plan.
 #[derive(Debug, Clone)]
 pub struct SeriesQuestion<'a> {
@@ -52,8 +61,8 @@ pub struct SeriesQuestion<'a> {
     pub timing: &'a Timing<'a>,
     /// The gaps of the protocol.
     pub gap: GapDays,
-    /// The sessions in order; none for one that is to be planned.
-    pub sessions: Vec<Option<BookedSession>>,
+    /// The sessions in order: those that are booked, and those that are to be planned.
+    pub sessions: Vec<SessionPlace>,
     /// The days on which the first session that is to be planned may be.
     pub first: (NaiveDate, NaiveDate),
     /// What the patient would like.
@@ -90,6 +99,8 @@ pub struct Plan {
 /// One session of a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PlannedSession {
+    /// Which session, from 1.
+    pub number: i32,
     /// When it begins.
     pub start: Instant,
     /// Its day at the clinic.
@@ -111,13 +122,15 @@ pub(super) struct Terms {
     pub longer_gaps: bool,
     /// Whether an early end matters more than all else.
     pub finish_first: bool,
+    /// Whether it matters more than all else that the first session is near the days asked for.
+    pub near_first: bool,
     pub not_on: Option<Weekday>,
     pub not_with: Option<ResourceId>,
     pub not_near: Option<NaiveDate>,
 }
 
-/// The numbers of days, as the optimum counts them.
-fn number(day: NaiveDate) -> i64 {
+/// The number of a day, as the optimum counts them.
+pub(super) fn number(day: NaiveDate) -> i64 {
     i64::from(day.num_days_from_ce())
 }
 
@@ -151,6 +164,7 @@ impl SeriesQuestion<'_> {
             sessions: self.sessions.len(),
             longer_gaps: false,
             finish_first: false,
+            near_first: false,
             not_on: None,
             not_with: None,
             not_near: None,
@@ -220,11 +234,8 @@ struct Search<'a> {
 impl<'a> Search<'a> {
     fn new(question: &'a SeriesQuestion<'a>, terms: &'a Terms) -> Self {
         let SeriesQuestion { board, timing, starts, sessions, .. } = question;
-        let mut practitioners: Vec<Option<ResourceId>> = starts.by.iter().map(|(id, _)| Some(*id)).collect();
-        if practitioners.is_empty() {
-            practitioners.push(None);
-        }
-        for booked in sessions.iter().flatten() {
+        let mut practitioners: Vec<Option<ResourceId>> = starts.by_whom().map(|(id, _)| id).collect();
+        for booked in sessions.iter().filter_map(|place| place.booked) {
             if !practitioners.contains(&booked.practitioner) {
                 practitioners.push(booked.practitioner);
             }
@@ -244,25 +255,26 @@ impl<'a> Search<'a> {
         let SeriesQuestion { sessions, gap, .. } = self.question;
         let sessions = sessions.get(..self.terms.sessions).unwrap_or_default();
         let everywhere = self.candidates();
-        let last_open = sessions.iter().rposition(Option::is_none);
+        let last_open = sessions.iter().rposition(|place| place.booked.is_none());
         let mut first_open = true;
         let mut stages: Vec<Stage> = Vec::with_capacity(sessions.len());
         let mut before: Option<(i64, i64, bool)> = None;
-        for (place, session) in sessions.iter().enumerate() {
-            let link = match (before, session) {
+        for (place, SessionPlace { booked, .. }) in sessions.iter().enumerate() {
+            let link = match (before, booked) {
                 // What is booked on both sides is as it is.
                 (Some((day, _, true)), Some(booked)) => Link { shortest: number(booked.day) - day, prices: vec![0] },
-                _ => self.link(),
+                (None | Some(_), Some(_) | None) => self.link(),
             };
             let longest = i64::try_from(link.prices.len()).unwrap_or_default() - 1 + link.shortest;
-            let (candidates, from, to) = if let Some(booked) = session {
+            let (candidates, from, to) = if let Some(booked) = booked {
                 let day = number(booked.day);
                 (vec![self.booked(booked)], day, day)
             } else {
                 let shortest = i64::from(gap.minimum);
                 let reach = before.map(|(from, to, _)| (from + shortest, to + longest));
                 let (mut from, mut to) = reach.unwrap_or((i64::MIN, i64::MAX));
-                if std::mem::take(&mut first_open) {
+                let is_first = std::mem::take(&mut first_open);
+                if is_first {
                     from = from.max(number(self.terms.first.0));
                     to = to.min(number(self.terms.first.1));
                 }
@@ -272,6 +284,12 @@ impl<'a> Search<'a> {
                 if let (None, Some(other)) = (before, self.terms.not_near) {
                     candidates.retain(|candidate| (candidate.day - number(other)).abs() >= WEEK);
                 }
+                if is_first && self.terms.near_first {
+                    let (from, to) = (number(self.question.first.0), number(self.question.first.1));
+                    for candidate in &mut candidates {
+                        candidate.cost += FINISH_FIRST * candidate.day.abs_diff(candidate.day.clamp(from, to));
+                    }
+                }
                 if last_open == Some(place) {
                     let price = if self.terms.finish_first { FINISH_FIRST } else { FINISH_DAY };
                     for candidate in &mut candidates {
@@ -280,7 +298,7 @@ impl<'a> Search<'a> {
                 }
                 (candidates, from, to)
             };
-            before = Some((from, to, session.is_some()));
+            before = Some((from, to, booked.is_some()));
             stages.push(Stage { candidates, link });
         }
         stages
@@ -305,7 +323,8 @@ impl<'a> Search<'a> {
     }
 
     fn booked(&self, session: &BookedSession) -> Candidate {
-        self.reach.candidate(number(session.day), session.start, self.who(session.practitioner), 0)
+        let reach = Reach::new(self.question.timing, session.zone);
+        reach.candidate(number(session.day), session.start, self.who(session.practitioner), 0)
     }
 
     /// The places where a session could be, wishes included: of each day and practitioner the cheapest, or all of them
@@ -324,16 +343,14 @@ impl<'a> Search<'a> {
                 continue;
             }
             let by_day = if missed_day { WEEKDAY } else { 0 };
-            if starts.by.is_empty() {
-                self.of_day(day, &starts.all, None, by_day, stride, &mut candidates);
-            }
-            for (id, starts) in &starts.by {
-                let missed = wishes.practitioner.is_some_and(|wished| wished != *id);
-                if self.terms.not_with == Some(*id) || wishes.required && missed {
+            for (practitioner, starts) in starts.by_whom() {
+                let missed = wishes.practitioner.is_some() && wishes.practitioner != practitioner;
+                let left_out = practitioner.is_some() && self.terms.not_with == practitioner;
+                if left_out || wishes.required && missed {
                     continue;
                 }
                 let cost = by_day + if missed { PRACTITIONER } else { 0 };
-                self.of_day(day, starts, Some(*id), cost, stride, &mut candidates);
+                self.of_day(day, starts, practitioner, cost, stride, &mut candidates);
             }
         }
         candidates
@@ -366,12 +383,13 @@ impl<'a> Search<'a> {
 
     fn plan(&self, chain: &Chain, kind: PlanKind) -> Plan {
         let SeriesQuestion { board, sessions, .. } = self.question;
-        let session = |(pick, booked): (&Candidate, &Option<BookedSession>)| {
+        let session = |(pick, SessionPlace { number, booked }): (&Candidate, &SessionPlace)| {
             let start = match booked {
                 Some(booked) => booked.start,
                 None => instant_of(pick.start),
             };
             PlannedSession {
+                number: *number,
                 start,
                 day: booked.map_or_else(|| board.zone.day(start), |booked| booked.day),
                 practitioner: self.practitioners.get(pick.who).copied().flatten(),

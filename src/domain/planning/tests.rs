@@ -40,7 +40,7 @@ struct Case {
 fn session(number: i32, offset: i64, time: i64, practitioner: Option<ResourceId>) -> BookedSession {
     let start = zone().midnight(day(offset)) + TimeDelta::hours(4 * time);
     let id = AppointmentId(Uuid::from_u128(u128::from(number.unsigned_abs())));
-    BookedSession { number, id, start, day: zone().day(start), practitioner }
+    BookedSession { number, id, start, day: zone().day(start), zone: zone(), practitioner }
 }
 
 fn day(offset: i64) -> NaiveDate {
@@ -148,7 +148,9 @@ impl Case {
             starts,
             timing,
             gap: self.gap,
-            sessions: (1..=self.sessions).map(|number| self.booked(number)).collect(),
+            sessions: (1..=self.sessions)
+                .map(|number| SessionPlace { number: i32::try_from(number).unwrap(), booked: self.booked(number) })
+                .collect(),
             first: self.first,
             wishes: self.wishes.clone(),
         }
@@ -278,7 +280,7 @@ fn fewest(
     let ways = stay.chain(bookable.iter().map(|(start, _)| (*start, true))).filter_map(|(start, moves)| {
         let day = zone().day(start);
         let distance = session.number - before.number;
-        let close = (day - before.day).num_days() <= i64::from(case.gap.maximum * distance);
+        let close = distance > 1 || (day - before.day).num_days() <= i64::from(case.gap.maximum);
         if !close || !case.may_follow(before.start, start) {
             return None;
         }
@@ -306,13 +308,13 @@ fn the_best_plan_costs_what_trying_everything_finds_and_can_be_booked() {
         prop_assert_eq!(Some(best.cost.total()), least);
         for plan in &plans {
             prop_assert!(best.cost.total() <= plan.cost.total());
-            let open = plan.sessions.iter().zip(1..).enumerate().filter(|(_, (session, _))| session.booked.is_none());
+            let open = plan.sessions.iter().enumerate().filter(|(_, session)| session.booked.is_none());
             let asked: Vec<AskedSession> = open
-                .map(|(place, (session, number))| {
+                .map(|(place, session)| {
                     let practitioner = session.practitioner;
                     let named = practitioner.into_iter().collect();
                     let request = SessionRequest { clinic: HERE, start: session.start, named, practitioner };
-                    AskedSession { place, number, request }
+                    AskedSession { place, number: session.number, request }
                 })
                 .collect();
             let series = SessionsOf {
@@ -428,7 +430,7 @@ fn as_few_sessions_as_possible_move_and_those_as_little_as_possible() {
             let expected = fewest(&case, &bookable, moved, &later);
             let later =
                 later.iter().map(|session| Later { session: *session, board: &board, starts: &starts }).collect();
-            let question = MoveQuestion { timing: &timing, gap: case.gap, moved, zone: zone(), later };
+            let question = MoveQuestion { timing: &timing, gap: case.gap, moved, later };
             let found = question.following();
             let counted = found.as_ref().map(|following| {
                 let days = following.iter().map(|f| (zone().day(f.start) - f.session.day).num_days().unsigned_abs());

@@ -30,6 +30,15 @@ beyond AS (
     JOIN series AS s ON s.practice_id = a.practice_id AND s.series_id = a.series_id
     WHERE a.booked AND a.session_number > s.session_count
 ),
+-- Whoever extends a series books the sessions that it gets.
+hollow AS (
+    SELECT s.practice_id, s.series_id
+    FROM series AS s
+    LEFT JOIN sessions AS a ON a.practice_id = s.practice_id AND a.series_id = s.series_id
+        AND a.session_number = s.session_count
+    GROUP BY s.practice_id, s.series_id
+    HAVING count(a.appointment_id) = 0
+),
 -- What was moved is cancelled, and is the same visit: of the same patient, for the same session or treatment.
 misplaced AS (
     SELECT a.practice_id, a.appointment_id
@@ -38,7 +47,8 @@ misplaced AS (
     WHERE a.replaces IS NOT NULL
         AND (
             b.appointment_id IS NULL OR b.state <> 'cancelled' OR b.changed_revision <> a.booked_revision
-            OR (a.patient_id, a.treatment_id, a.treatment_version) IS DISTINCT FROM (b.patient_id, b.treatment_id, b.treatment_version)
+            OR (a.patient_id, a.body_area) IS DISTINCT FROM (b.patient_id, b.body_area)
+            OR (a.treatment_id, a.treatment_version) IS DISTINCT FROM (b.treatment_id, b.treatment_version)
             OR (a.series_id, a.session_number) IS DISTINCT FROM (b.series_id, b.session_number)
         )
 ),
@@ -84,6 +94,22 @@ bookings AS MATERIALIZED (
 ),
 named AS MATERIALIZED (
     SELECT practice_id, revision, kind, subject_id, patient_id, unnest(appointment_ids) AS appointment_id FROM bookings
+),
+-- What a move cancels, it also books anew.
+unmoved AS (
+    SELECT n.practice_id, n.revision, n.appointment_id
+    FROM named AS n
+    JOIN appointments AS a ON a.practice_id = n.practice_id AND a.appointment_id = n.appointment_id
+    LEFT JOIN appointments AS b ON b.practice_id = n.practice_id AND b.replaces = n.appointment_id
+        AND b.booked_revision = n.revision
+    WHERE n.kind LIKE '%.rescheduled' AND a.booked_revision <> n.revision AND b.appointment_id IS NULL
+),
+-- And what it books replaces something.
+unreplacing AS (
+    SELECT n.practice_id, n.revision, n.appointment_id
+    FROM named AS n
+    JOIN appointments AS a ON a.practice_id = n.practice_id AND a.appointment_id = n.appointment_id
+    WHERE a.booked_revision = n.revision AND (n.kind LIKE '%.rescheduled') <> (a.replaces IS NOT NULL)
 ),
 unbooked_series AS (
     SELECT s.practice_id, s.series_id
@@ -132,6 +158,19 @@ SELECT 'a series has no session beyond its number of sessions',
     ARRAY(
         SELECT format('practice %s series %s appointment %s', practice_id, series_id, appointment_id)
         FROM beyond ORDER BY 1 LIMIT $1
+    )
+UNION ALL
+SELECT 'a series has had as many sessions as it says',
+    (SELECT count(*) FROM series),
+    (SELECT count(*) FROM hollow),
+    ARRAY(SELECT format('practice %s series %s', practice_id, series_id) FROM hollow ORDER BY 1 LIMIT $1)
+UNION ALL
+SELECT 'what a move cancels it books anew, and nothing else replaces',
+    (SELECT count(*) FROM named),
+    (SELECT count(*) FROM (SELECT 1 FROM unmoved UNION ALL SELECT 1 FROM unreplacing) AS half),
+    ARRAY(
+        SELECT format('practice %s revision %s appointment %s', practice_id, revision, appointment_id)
+        FROM (SELECT * FROM unmoved UNION ALL SELECT * FROM unreplacing) AS half ORDER BY 1 LIMIT $1
     )
 UNION ALL
 SELECT 'what was moved is cancelled, and is the same visit',

@@ -18,6 +18,9 @@ use crate::domain::ids::{AppointmentId, ClinicId, PatientId, PracticeId, Resourc
 use crate::domain::series::Series;
 use crate::store::{PgConnection, appointment, resource, series};
 
+/// Size of a search that is done where the request is served: passing it on would take as long.
+const SMALL_SEARCH: usize = 1_000_000;
+
 /// One page of an answer.
 #[derive(Debug, Clone)]
 pub enum FoundSlots {
@@ -70,8 +73,9 @@ impl App {
         if let Some(violation) = body_area_misfit(&look.course.treatment, target.area) {
             return Err(Error::Refused(vec![violation]));
         }
+        let is_small = size(&look, &ask) <= SMALL_SEARCH;
         let search = move || Search::new(&look, &ask, &target, moving.as_ref()).page();
-        self.think(&self.searches, practice, search).await
+        if is_small { Ok(search()) } else { self.think(&self.searches, practice, search).await }
     }
 
     async fn target(&self, practice: PracticeId, ask: &FindSlots) -> Result<(Target, Option<Appointment>), Error> {
@@ -133,6 +137,14 @@ impl App {
         let is_one = found.is_some_and(|resource| resource.kind == ResourceKind::Practitioner);
         if is_one { Ok(()) } else { Err(Error::not_found(field)) }
     }
+}
+
+/// About how many words of bitsets a search works through: ticks of days and resources, for each set of needs.
+fn size(look: &Look, ask: &FindSlots) -> usize {
+    let days = usize::try_from((ask.last - ask.first).num_days()).unwrap_or_default() + 1;
+    let resources: usize = look.boards.iter().map(|board| board.resources.len()).sum();
+    let needs = look.course.treatment.content.needs().len();
+    (days * 5 * resources) << needs
 }
 
 fn alone(patient: Option<PatientId>, treatment: TreatmentId, area: Option<BodyArea>) -> Target {

@@ -293,7 +293,7 @@ fn parse_sessions(
     sessions: &[pb::SessionRequest],
 ) -> Option<Vec<SessionRequest>> {
     if sessions.is_empty() {
-        fields.note("sessions", "must not be empty");
+        fields.note("sessions", "must not be empty, unless a plan or wishes say what to book");
     }
     fields.at_most("sessions", sessions.len(), usize::try_from(MAX_SESSIONS).unwrap_or_default())?;
     let parsed: Vec<Option<SessionRequest>> =

@@ -14,7 +14,7 @@ pub use facts::{Busy, ClinicFacts, Facts, PatientFacts, PatientVisit, ResourceFa
 pub use rules::body_area_misfit;
 pub use timing::{ActivityWindow, Occupied, PlannedVisit, Timing, WindowRole, booked_phases};
 
-use super::catalog::{BodyArea, GRID_MINUTES, GapDays, ProtocolContent, Treatment};
+use super::catalog::{BodyArea, GRID_MINUTES, GapDays, Treatment};
 use super::ids::{ClinicId, ResourceId};
 use super::interval::Instant;
 use super::refusal::{Other, Refusal, Violation};
@@ -107,24 +107,6 @@ pub struct SessionsOf<'a> {
     pub booked: Vec<BookedSession>,
     /// Resources that the patient knows, to take rather than others, the first before the second.
     pub known: Vec<ResourceId>,
-}
-
-/// Decides a whole series: a plan for every session, or every broken rule of each.
-pub fn plan_series(
-    facts: Facts,
-    protocol: &ProtocolContent,
-    treatment: &Treatment,
-    area: BodyArea,
-    sessions: &[SessionRequest],
-) -> Result<Vec<PlannedVisit>, Refusal> {
-    let asked = sessions.iter().zip(1..).enumerate();
-    let asked = asked.map(|(place, (request, number))| AskedSession { place, number, request: request.clone() });
-    let series = SessionsOf { gap: protocol.gap, treatment, area, booked: Vec::new(), known: Vec::new() };
-    let planned = plan_sessions(facts, &series, &asked.collect::<Vec<_>>());
-    match protocol.sessions.violation(sessions.len()) {
-        None => planned,
-        Some(violation) => Err(std::iter::once(violation).chain(planned.err().into_iter().flatten()).collect()),
-    }
 }
 
 /// Decides sessions of a series, in the order of their numbers: a plan for each, or every broken rule of each.

@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 use uuid::Uuid;
 
-use super::small::{HERE, appointment, at, between, evidence, facts, need, qualification, question, treatment, zone};
+use super::small::{HERE, appointment, at, between, facts, need, qualification, question, treatment, zone};
 use super::*;
-use crate::domain::catalog::{GapDays, Need, Phase, ResourceKind, SessionCounts, TreatmentContent};
+use crate::domain::catalog::{GapDays, Need, Phase, ResourceKind, TreatmentContent};
 use crate::domain::hours::{Stretch, Week, weekday_from_iso};
 use crate::domain::ids::TreatmentId;
 use crate::domain::interval::Interval;
@@ -136,14 +136,6 @@ proptest! {
         facts.spans = vec![between(-300, 10_000)];
         facts.look_for_earliest = false;
         facts.horizon_end = facts.horizon_end.max(at(1_000));
-        let protocol = ProtocolContent {
-            name: Label::new("A protocol").unwrap(),
-            treatment: treatment.id,
-            sessions: SessionCounts::new(2, 2, 3).unwrap(),
-            gap: GapDays::new(1, minimum, minimum, maximum).unwrap(),
-            evidence: evidence(),
-            assessments: vec![],
-        };
         let mut morning = at(0);
         let sessions: Vec<SessionRequest> = days
             .into_iter()
@@ -162,7 +154,7 @@ proptest! {
             neighbours: None,
             preferred: Vec::new(),
         };
-        let mut feasible = (2..=3).contains(&sessions.len());
+        let mut feasible = true;
         for (place, session) in sessions.iter().enumerate() {
             let request = asked(session);
             feasible &= slow_rules(&facts, &treatment, &request).is_empty();
@@ -177,7 +169,20 @@ proptest! {
                 feasible &= !broken.contains(&Rule::ForbidsBookedActivity);
             }
         }
-        match plan_series(facts, &protocol, &treatment, BodyArea::Face, &sessions) {
+        let series = SessionsOf {
+            gap: GapDays::new(1, minimum, minimum, maximum).unwrap(),
+            treatment: &treatment,
+            area: BodyArea::Face,
+            booked: Vec::new(),
+            known: Vec::new(),
+        };
+        let asked: Vec<AskedSession> = sessions
+            .iter()
+            .zip(1..)
+            .enumerate()
+            .map(|(place, (request, number))| AskedSession { place, number, request: request.clone() })
+            .collect();
+        match plan_sessions(facts, &series, &asked) {
             Ok(plans) => {
                 prop_assert!(feasible);
                 prop_assert_eq!(plans.len(), sessions.len());

@@ -89,7 +89,7 @@ impl App {
         };
         let Ok((practice, facts, visit)) = known.await else { return refusal };
         let think = move || plan_visit(&facts, &visit.treatment, &asked(&ask, &visit)).err();
-        self.think(&self.advice, practice, think).await.ok().flatten().unwrap_or(refusal)
+        self.advice.think(practice, think).await.ok().flatten().unwrap_or(refusal)
     }
 
     /// Cancels an appointment that has not begun.

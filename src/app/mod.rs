@@ -23,6 +23,7 @@ mod resource;
 mod series;
 mod series_booking;
 pub mod slots;
+mod thinkers;
 mod verify;
 
 pub mod commands;
@@ -32,7 +33,7 @@ use std::sync::Arc;
 
 use crate::domain::access::Caller;
 use crate::domain::ids::PracticeId;
-use crate::store::{self, PgPool, Postgres, StoreError, Transaction};
+use crate::store::{self, PgPool, Postgres, Transaction};
 
 pub use boards::Course;
 pub use error::{Error, FieldViolation};
@@ -44,7 +45,7 @@ use boards::Boards;
 use clock::Clock;
 use ids::IdSource;
 use lanes::Lanes;
-use tokio::sync::Semaphore;
+use thinkers::Thinkers;
 
 /// Searches for an earliest start that are under way at once: they keep a core busy, and the others are for booking.
 const MAX_ADVICE: usize = 1;
@@ -52,18 +53,6 @@ const MAX_ADVICE: usize = 1;
 const MAX_PLANNERS: usize = 2;
 /// Searches for slots at once, half of them of one practice: most take a fraction of a millisecond.
 const MAX_SEARCHES: usize = 2;
-
-/// How many think at once, of all practices and of one.
-struct Thinkers {
-    turns: Arc<Semaphore>,
-    lanes: Lanes,
-}
-
-impl Thinkers {
-    fn new(most: usize, of_one_practice: usize) -> Arc<Self> {
-        Arc::new(Self { turns: Arc::new(Semaphore::new(most)), lanes: Lanes::new(of_one_practice) })
-    }
-}
 
 /// The use cases, with all that they need from outside.
 #[derive(Clone)]
@@ -87,9 +76,9 @@ impl App {
             ids,
             lanes: Arc::new(Lanes::new(write::WRITERS)),
             boards: Arc::default(),
-            advice: Thinkers::new(MAX_ADVICE, MAX_ADVICE),
-            planners: Thinkers::new(MAX_PLANNERS, MAX_PLANNERS.div_ceil(2)),
-            searches: Thinkers::new(MAX_SEARCHES, MAX_SEARCHES.div_ceil(2)),
+            advice: Arc::new(Thinkers::new(MAX_ADVICE, MAX_ADVICE)),
+            planners: Arc::new(Thinkers::new(MAX_PLANNERS, MAX_PLANNERS.div_ceil(2))),
+            searches: Arc::new(Thinkers::new(MAX_SEARCHES, MAX_SEARCHES.div_ceil(2))),
         }
     }
 
@@ -106,24 +95,6 @@ impl App {
     /// Whether the database answers.
     pub async fn is_reachable(&self) -> bool {
         store::ping(&self.pool).await.is_ok()
-    }
-
-    /// Thinks for a practice: away from the threads that serve requests, without a connection, and a bounded number at
-    /// once, of a practice as well as in all.
-    async fn think<T: Send + 'static>(
-        &self,
-        thinkers: &Thinkers,
-        practice: PracticeId,
-        think: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, Error> {
-        let lane = thinkers.lanes.enter(practice).await;
-        let turn = Arc::clone(&thinkers.turns).acquire_owned().await;
-        let thought = tokio::task::spawn_blocking(move || {
-            // A caller who goes away stops nothing: the turn is over when the thinking is.
-            let _held = (lane, turn);
-            think()
-        });
-        thought.await.map_err(|_| StoreError::Corrupt("a thought that came to no end").into())
     }
 
     /// The practice that a request is about: the one it names, or else the caller's own.

@@ -84,9 +84,8 @@ impl App {
         let zone = zone.unwrap_or_else(|| unreachable!("one clinic was asked for"));
         let (gap, fewest, series_id) = (protocol.content.gap, counts.minimum, series.map(|series| series.id));
         let ProposeSeries { clinic, wishes, plans: wanted, .. } = ask;
-        let plans = self
-            .think(&self.planners, practice, move || plan(&look, area, gap, sessions, &wishes, (wanted, fewest)))
-            .await?;
+        let plans =
+            self.planners.think(practice, move || plan(&look, area, gap, sessions, &wishes, (wanted, fewest))).await?;
         Ok(Proposal { patient: patient.0, area, course, clinic, zone, series: series_id, plans })
     }
 }

@@ -204,7 +204,7 @@ impl App {
         };
         let Ok((practice, facts, setting, asked)) = known.await else { return refusal };
         let think = move || decide(facts, &setting, &booking, &asked).err();
-        self.think(&self.advice, practice, think).await.ok().flatten().unwrap_or(refusal)
+        self.advice.think(practice, think).await.ok().flatten().unwrap_or(refusal)
     }
 }
 

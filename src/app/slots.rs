@@ -75,7 +75,7 @@ impl App {
         }
         let is_small = size(&look, &ask) <= SMALL_SEARCH;
         let search = move || Search::new(&look, &ask, &target, moving.as_ref()).page();
-        if is_small { Ok(search()) } else { self.think(&self.searches, practice, search).await }
+        if is_small { Ok(search()) } else { self.searches.think(practice, search).await }
     }
 
     async fn target(&self, practice: PracticeId, ask: &FindSlots) -> Result<(Target, Option<Appointment>), Error> {

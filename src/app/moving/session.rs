@@ -110,7 +110,7 @@ impl App {
         };
         let look = self.look(practice, &sought).await?;
         let to = ask.to.clone();
-        self.think(&self.planners, practice, move || follow(look, series.area, &to, &moved, &later)).await
+        self.planners.think(practice, move || follow(look, series.area, &to, &moved, &later)).await
     }
 
     async fn try_reschedule_session(
@@ -169,7 +169,7 @@ impl App {
             Ok((facts, setting, asked)) => {
                 let moved = setting.moving.first().map(|moved| Other::Appointment(moved.id));
                 let think = move || decide(facts, &setting, &asked).err();
-                (self.think(&self.advice, practice, think).await.ok().flatten(), moved)
+                (self.advice.think(practice, think).await.ok().flatten(), moved)
             }
             Err(_) => (None, None),
         };

@@ -74,7 +74,7 @@ impl App {
         };
         let Ok((practice, facts, treatment, old)) = known.await else { return refusal };
         let think = move || plan_visit(&facts, &treatment, &visit(&old, &ask.to, &treatment)).err();
-        self.think(&self.advice, practice, think).await.ok().flatten().unwrap_or(refusal)
+        self.advice.think(practice, think).await.ok().flatten().unwrap_or(refusal)
     }
 }
 

@@ -259,6 +259,61 @@ async fn a_session_that_moves_keeps_its_practitioner_unless_another_is_asked_for
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_that_moves_keeps_its_practitioner_though_another_has_less_to_do() {
+    let world = World::new().await;
+    let series = world.book_series(&FOUR).await.unwrap();
+    // The second is with somebody else than the others.
+    let others = practitioner(&series, 1);
+    let own = world.practitioners.iter().find(|id| **id != others).unwrap();
+    let request =
+        pb::RescheduleSessionRequest { practitioner_id: own.clone(), ..to(&world, &series, 2, "2026-03-02T10:30:00") };
+    let (series, _) = reschedule(&world, request).await.unwrap();
+    let who = |series: &pb::Series| (1..=4).map(|number| practitioner(series, number)).collect::<Vec<_>>();
+    assert_eq!(who(&series), [&others, own, &others, &others].map(Clone::clone));
+    // On the day that it moves to, its own has much to do, and the other nothing.
+    for (start, area) in
+        [("T13:00:00", pb::BodyArea::Face), ("T15:00:00", pb::BodyArea::Neck), ("T17:00:00", pb::BodyArea::Back)]
+    {
+        let mut taken = needling_request(&world, &world.patients[1], area, &format!("2026-03-09{start}"));
+        taken.resource_ids = vec![own.clone()];
+        world.book(taken).await.unwrap();
+    }
+    let (now, moves) = reschedule(&world, to(&world, &series, 2, "2026-03-09T10:30:00")).await.unwrap();
+    assert_eq!(
+        moves.iter().map(|moved| (moved.session_number, moved.days_moved)).collect::<Vec<_>>(),
+        [(2, 7), (3, 7), (4, 7)]
+    );
+    assert_eq!(who(&now), who(&series));
+    world.server.assert_clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn over_a_session_that_is_not_booked_there_is_no_longest_gap() {
+    let world = World::new().await;
+    // As far apart as they may be.
+    let widest = ["2026-02-02T10:00:00", "2026-03-30T10:00:00", "2026-05-25T10:00:00", "2026-07-20T10:00:00"];
+    let series = world.book_series(&widest).await.unwrap();
+    world.cancel(session(&series, 2)).await.unwrap();
+    let before = get_series(&world, &series.series_id).await;
+    for (start, days) in [("2026-02-01T10:00:00", -1), ("2026-01-20T10:00:00", -12), ("2026-01-21T10:00:00", 1)] {
+        let series = get_series(&world, &series.series_id).await;
+        let (now, moves) = reschedule(&world, to(&world, &series, 1, start)).await.unwrap();
+        assert_eq!(moves.iter().map(|moved| (moved.session_number, moved.days_moved)).collect::<Vec<_>>(), [(1, days)]);
+        for number in [3, 4] {
+            assert_eq!(session(&now, number), session(&before, number));
+        }
+    }
+    // Between neighbours there is one.
+    let series = get_series(&world, &series.series_id).await;
+    let (_, moves) = reschedule(&world, to(&world, &series, 3, "2026-05-24T10:00:00")).await.unwrap();
+    assert_eq!(
+        told(&moves),
+        ["3: 2026-05-25T10:00 to 2026-05-24T10:00, -1", "4: 2026-07-20T10:00 to 2026-07-19T10:00, -1"]
+    );
+    world.server.assert_clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_session_may_move_to_another_clinic() {
     let mut world = World::new().await;
     let clinic = second_clinic(&mut world).await;
@@ -611,6 +666,34 @@ async fn a_series_is_extended_by_the_best_plan_for_what_is_not_booked() {
     assert_eq!(fields(&extend(&world, own).await.unwrap_err()), ["wishes.session_count"]);
     let status = extend(&world, longer_as_wished(&world, &six, 7)).await.unwrap_err();
     assert_eq!(said(&world, &status), ["SESSION_COUNT_NOT_ALLOWED"]);
+    world.server.assert_clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_no_plan_could_mend_is_told_before_one_is_sought() {
+    let world = World::new().await;
+    let series = world.book_series(&FOUR).await.unwrap();
+    // There is no plan, whoever asks.
+    close(&world, "2026-05-01T00:00:00", "2028-01-01T00:00:00").await;
+    let status = extend(&world, longer_as_wished(&world, &series, 5)).await.unwrap_err();
+    assert!(said(&world, &status).contains(&"NO_PLAN".to_owned()), "{status:?}");
+    for count in [1, 3, 4] {
+        let status = extend(&world, longer_as_wished(&world, &series, count)).await.unwrap_err();
+        assert_eq!((status.code(), fields(&status)), (Code::InvalidArgument, vec!["session_count".to_owned()]));
+    }
+    world.cancel(session(&series, 4)).await.unwrap();
+    let now = get_series(&world, &series.series_id).await;
+    let before = revision(&world).await;
+    // Of an earlier state of the series, whatever else is the matter.
+    for count in [4, 5, 7] {
+        let status = extend(&world, longer_as_wished(&world, &series, count)).await.unwrap_err();
+        assert_eq!((status.code(), reason(&status).as_str()), (Code::Aborted, "ETAG_MISMATCH"), "{count}");
+    }
+    let status = extend(&world, longer_as_wished(&world, &now, 5)).await.unwrap_err();
+    assert!(said(&world, &status).contains(&"NO_PLAN".to_owned()), "{status:?}");
+    let status = extend(&world, longer_as_wished(&world, &now, 4)).await.unwrap_err();
+    assert_eq!(fields(&status), ["session_count"]);
+    assert_eq!((revision(&world).await, get_series(&world, &series.series_id).await), (before, now));
     world.server.assert_clean().await;
 }
 

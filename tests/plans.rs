@@ -2,7 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Datelike as _, FixedOffset, NaiveDate, Timelike as _};
+use prost::Message as _;
+use sha2::{Digest as _, Sha256};
 use stipple::rpc::pb;
 use tokio::task::JoinSet;
 use tonic::{Code, Status};
@@ -584,6 +588,71 @@ async fn without_a_plan_the_answer_names_the_gap_that_would_do() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_first_session_is_on_the_nearest_day_before_or_after_those_asked_for() {
+    let world = World::new().await;
+    // With the days from which to which nothing may begin, and the nearest day outside that does.
+    for (area, closed, expected) in [
+        (pb::BodyArea::Abdomen, ("2026-02-09T00:00:00", "2026-02-16T00:00:00"), "2026-02-08"),
+        (pb::BodyArea::Back, ("2026-02-05T00:00:00", "2026-02-09T00:00:00"), "2026-02-16"),
+    ] {
+        close(&world, closed.0, closed.1).await;
+        let wishes = pb::SeriesWishes {
+            first_session_from: "2026-02-10".into(),
+            first_session_until: "2026-02-12".into(),
+            ..Default::default()
+        };
+        let ask = |wishes| pb::ProposeSeriesRequest { body_area: area.into(), ..question(&world, wishes) };
+        let (obstacles, helps) = none(&world, ask(wishes.clone())).await;
+        assert_eq!(
+            obstacles,
+            ["OUTSIDE_OPENING_HOURS: the clinic is not open long enough for a session on the days on which the \
+                 first session may be"]
+        );
+        assert_eq!(kinds(&helps), ["OTHER_FIRST_SESSION"]);
+        let other = relaxation(&helps, pb::RelaxationKind::OtherFirstSession);
+        assert_eq!(other.date, expected);
+        assert_eq!(other.description, format!("possible with the first session on {expected}"));
+        let there = pb::SeriesWishes {
+            first_session_from: other.date.clone(),
+            first_session_until: other.date.clone(),
+            ..wishes
+        };
+        let plan = best(&world, ask(there)).await;
+        assert_eq!(days(&plan)[0], day(expected));
+        book(&world, of_plan(&plan)).await.unwrap();
+    }
+    world.server.assert_clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn days_away_that_cover_the_first_days_are_named_as_the_cause() {
+    let world = World::new().await;
+    let away = |from: &str, to: &str| vec![pb::DateRange { start_date: from.into(), end_date: to.into() }];
+    let wishes = pb::SeriesWishes {
+        first_session_from: "2026-02-10".into(),
+        first_session_until: "2026-02-12".into(),
+        dates_away: away("2026-02-08", "2026-02-20"),
+        ..Default::default()
+    };
+    let sentence = "no time that was wished is left of the days on which the first session may be: look at weekdays, \
+                    hours and dates away";
+    let (obstacles, helps) = none(&world, question(&world, wishes.clone())).await;
+    assert_eq!(obstacles, [format!("NO_PLAN: {sentence}")]);
+    assert_eq!(kinds(&helps), ["DAYS_AWAY", "OTHER_FIRST_SESSION"]);
+    assert_eq!(helps[0].description, "possible if a session may be on the days away");
+    assert_eq!(helps[1].date, "2026-02-07");
+    let status = book(&world, with_wishes(&world, &world.patients[0], wishes.clone())).await.unwrap_err();
+    let told: Vec<_> = refusal(&status).into_iter().map(|rule| rule.description).collect();
+    let helped = "there is no plan; possible if a session may be on the days away; possible with the first session \
+                  on 2026-02-07";
+    assert_eq!(told, [helped, sentence]);
+    // A day less, and the first session is on it.
+    let wishes = pb::SeriesWishes { dates_away: away("2026-02-08", "2026-02-11"), ..wishes };
+    assert_eq!(days(&best(&world, question(&world, wishes)).await)[0], day("2026-02-12"));
+    world.server.assert_clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_a_plan_the_answer_offers_a_later_end_another_beginning_or_fewer_sessions() {
     let world = World::new().await;
     let wishes = pb::SeriesWishes {
@@ -986,6 +1055,88 @@ async fn a_series_goes_on_around_what_is_booked() {
     assert_eq!(said(&world, &status), ["SERIES_NOT_ACTIVE"]);
     let status = book(&world, of_plan(&plan)).await.unwrap_err();
     assert_eq!(said(&world, &status), ["SERIES_NOT_ACTIVE"]);
+    world.server.assert_clean().await;
+}
+
+/// Gives a plan the digest that it would have been proposed with.
+fn signed(plan: pb::SeriesPlan) -> pb::SeriesPlan {
+    let plan = pb::SeriesPlan { digest: String::new(), ..plan };
+    let digest = URL_SAFE_NO_PAD.encode(&Sha256::digest(plan.encode_to_vec())[..18]);
+    pb::SeriesPlan { digest, ..plan }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_plan_that_books_nothing_is_refused() {
+    let world = World::new().await;
+    let series = world.book_series(&FOUR).await.unwrap();
+    world.cancel(session(&series, 4)).await.unwrap();
+    let plan = best(&world, rest(&world, &series, 0)).await;
+    assert_eq!(signed(plan.clone()), plan);
+    let series = book(&world, of_plan(&plan)).await.unwrap();
+    let before = revision(&world).await;
+    let mut whole = plan.clone();
+    whole.sessions[3].appointment_id.clone_from(&session(&series, 4).appointment_id);
+    let status = book(&world, of_plan(&whole)).await.unwrap_err();
+    assert_eq!(fields(&status), ["plan.digest"]);
+    for validate_only in [true, false] {
+        let request = pb::BookSeriesRequest { validate_only, ..of_plan(&signed(whole.clone())) };
+        let status = book(&world, request).await.unwrap_err();
+        assert_eq!(said(&world, &status), ["SESSION_ALREADY_BOOKED"]);
+    }
+    // Without the last session it is of another series than this one is.
+    whole.sessions.truncate(3);
+    let status = book(&world, of_plan(&signed(whole))).await.unwrap_err();
+    assert_eq!(said(&world, &status), ["PLAN_OUTDATED"]);
+    assert_eq!((revision(&world).await, get_series(&world, &series.series_id).await), (before, series));
+    world.server.assert_clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_that_was_left_out_is_left_out_for_good_and_the_series_goes_on() {
+    let world = World::new().await;
+    let series = world.book_series(&FOUR).await.unwrap();
+    for number in [2, 4] {
+        world.cancel(session(&series, number)).await.unwrap();
+    }
+    // The third has begun: the second could only be in the past.
+    let Some(()) = world.server.set_clock("2026-03-31T08:00:00Z") else { return };
+    let plan = best(&world, rest(&world, &series, 0)).await;
+    let numbers = |plan: &pb::SeriesPlan| plan.sessions.iter().map(|s| s.session_number).collect::<Vec<_>>();
+    assert_eq!(numbers(&plan), [1, 3, 4]);
+    let kept: Vec<&str> = plan.sessions.iter().map(|session| session.appointment_id.as_str()).collect();
+    assert_eq!(kept, [&session(&series, 1).appointment_id, &session(&series, 3).appointment_id, ""]);
+    assert_eq!(plan.sessions.iter().map(|session| session.gap_days).collect::<Vec<_>>(), [0, 56, 35]);
+    let booked = book(&world, of_plan(&plan)).await.unwrap();
+    assert_eq!((booked.session_count, starts(&booked)), (4, planned_starts(&plan)));
+    assert_eq!(booked.sessions[1].appointment, None);
+    assert_eq!(get_series(&world, &series.series_id).await, booked);
+    world.server.assert_clean().await;
+
+    // All is booked that can be.
+    let last = &session(&booked, 4).appointment_id;
+    let status = propose(&world, rest(&world, &booked, 0)).await.unwrap_err();
+    assert_eq!(said(&world, &status), [format!("SESSION_ALREADY_BOOKED against {last}")]);
+    let longer = |wishes, sessions| pb::ExtendSeriesRequest {
+        request_id: request_id(),
+        etag: booked.etag.clone(),
+        series_id: booked.series_id.clone(),
+        session_count: 5,
+        clinic_id: world.clinic.clone(),
+        wishes,
+        sessions,
+        ..Default::default()
+    };
+    let plan = best(&world, rest(&world, &booked, 5)).await;
+    assert_eq!(numbers(&plan), [1, 3, 4, 5]);
+    // By hand it is one session, too.
+    let two = world.series_request(&["2026-06-08T10:00:00", "2026-07-13T10:00:00"]).sessions;
+    let status = world.manager.series().extend_series(longer(None, two)).await.unwrap_err();
+    assert_eq!(fields(&status), ["sessions"]);
+    let request = longer(Some(pb::SeriesWishes::default()), vec![]);
+    let five = world.manager.series().extend_series(request).await.unwrap().into_inner().series.unwrap();
+    assert_eq!((five.session_count, starts(&five)), (5, planned_starts(&plan)));
+    assert_eq!(five.sessions[1].appointment, None);
+    assert_eq!(five.sessions[..4], booked.sessions[..4]);
     world.server.assert_clean().await;
 }
 

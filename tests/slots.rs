@@ -623,6 +623,87 @@ async fn what_is_to_be_moved_is_taken_as_gone() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_visit_is_moved_in_the_version_that_it_was_booked_in() {
+    let world = World::new().await;
+    let patient = world.patients[0].clone();
+    let area = pb::BodyArea::Back;
+    let old = world.book(needling_request(&world, &patient, area, "2026-03-05T10:00:00")).await.unwrap();
+    let get = pb::GetTreatmentRequest { treatment_id: world.needling.clone(), ..Default::default() };
+    let now = world.manager.catalog().get_treatment(get).await.unwrap().into_inner().treatment.unwrap();
+    let mut content = now.content.unwrap();
+    content.phases[1].minutes = 15;
+    let shorter = pb::PublishTreatmentRequest {
+        request_id: request_id(),
+        treatment_id: world.needling.clone(),
+        etag: now.etag,
+        content: Some(content),
+        ..Default::default()
+    };
+    world.manager.catalog().publish_treatment(shorter).await.unwrap();
+    // Open for an hour and a half: with turnover, 65 minutes fit in at three times, and 50 at six.
+    crate::desk::close(&world, "2026-03-10T00:00:00", "2026-03-10T10:00:00").await;
+    crate::desk::close(&world, "2026-03-10T11:30:00", "2026-03-11T00:00:00").await;
+    let new = search(&world, treatment(&patient, &world.needling, area), "2026-03-10", "2026-03-10");
+    let moving = pb::FindSlotsRequest { moving_appointment_id: old.appointment_id.clone(), ..new.clone() };
+    let offered = found(&world, &moving).await;
+    assert_eq!(shown(&offered), ["2026-03-10T10:00", "2026-03-10T10:05", "2026-03-10T10:10"]);
+    assert!(offered.iter().all(|slot| instant(slot.end_time.as_ref()) - start(slot) == TimeDelta::minutes(65)));
+    let other = treatment(&world.patients[1], &world.needling, area);
+    let anew = found(&world, &pb::FindSlotsRequest { visit: Some(other), ..new }).await;
+    assert_eq!(anew.len(), 6);
+    assert!(anew.iter().all(|slot| instant(slot.end_time.as_ref()) - start(slot) == TimeDelta::minutes(50)));
+    // And so it is moved.
+    let to = async |start| {
+        let request = pb::RescheduleAppointmentRequest {
+            request_id: request_id(),
+            etag: old.etag.clone(),
+            appointment_id: old.appointment_id.clone(),
+            start_time: timestamp(world.local(start)),
+            ..Default::default()
+        };
+        world.manager.appointments().reschedule_appointment(request).await
+    };
+    let late = to("2026-03-10T10:15:00").await.unwrap_err();
+    assert!(said(&world, &late)[0].starts_with("CLINIC_CLOSED"), "{late:?}");
+    let moved = to("2026-03-10T10:10:00").await.unwrap().into_inner().appointment.unwrap();
+    assert_eq!((moved.end_time, moved.treatment_version), (offered[2].end_time, 1));
+    world.server.assert_clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_moved_must_be_the_very_visit_that_is_named() {
+    let world = World::new().await;
+    let (patient, other) = (world.patients[0].as_str(), world.patients[1].as_str());
+    let (area, needling) = (pb::BodyArea::Back, world.needling.as_str());
+    let series = world.book_series(&FOUR).await.unwrap();
+    let single = world.book(needling_request(&world, patient, area, "2026-03-05T10:00:00")).await.unwrap();
+    let second = session(&series, 2);
+    let moving = |visit: &Visit, moved: &pb::Appointment| pb::FindSlotsRequest {
+        moving_appointment_id: moved.appointment_id.clone(),
+        ..search(&world, visit.clone(), "2026-03-02", "2026-03-09")
+    };
+    for (visit, moved) in [
+        (treatment(other, needling, area), &single),
+        (treatment("", needling, area), &single),
+        (treatment(patient, &world.sauna, pb::BodyArea::Unspecified), &single),
+        (treatment(patient, needling, pb::BodyArea::Abdomen), &single),
+        (session_of(&series, 2), &single),
+        // A session is no visit by itself, though patient, treatment and area are the same.
+        (treatment(patient, needling, pb::BodyArea::Abdomen), second),
+        (session_of(&series, 1), second),
+        (session_of(&series, 3), second),
+    ] {
+        let status = refused(&world, &moving(&visit, moved)).await;
+        let named = vec!["moving_appointment_id".to_owned()];
+        assert_eq!((status.code(), fields(&status)), (Code::InvalidArgument, named), "{visit:?}");
+    }
+    for (visit, moved) in [(treatment(patient, needling, area), &single), (session_of(&series, 2), second)] {
+        assert!(!found(&world, &moving(&visit, moved)).await.is_empty());
+    }
+    world.server.assert_clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_cannot_be_booked_on_any_day_is_refused_as_booking_refuses_it() {
     let world = World::new().await;
     let series = world.book_series(&FOUR).await.unwrap();
@@ -639,12 +720,12 @@ async fn what_cannot_be_booked_on_any_day_is_refused_as_booking_refuses_it() {
     }
     let already = [format!("SESSION_ALREADY_BOOKED against {first}")];
     assert_eq!(ask(session_of(&series, 1)).await, already);
-    // Moving another session leaves this one booked.
+    // Moving another session does not make this one open.
     let moving = pb::FindSlotsRequest {
         moving_appointment_id: session(&series, 2).appointment_id.clone(),
         ..search(&world, session_of(&series, 1), "2026-02-01", "2026-02-28")
     };
-    assert_eq!(said(&world, &refused(&world, &moving).await), already);
+    assert_eq!(fields(&refused(&world, &moving).await), ["moving_appointment_id"]);
     let beyond = search(&world, session_of(&series, 5), "2026-02-01", "2026-02-28");
     assert_eq!(fields(&refused(&world, &beyond).await), ["session.session_number"]);
     cancel_series(&world, &series).await.unwrap();

@@ -592,6 +592,49 @@ async fn verify_finds_a_visit_that_replaces_nothing_that_is_there() {
 }
 
 #[tokio::test]
+async fn verify_finds_a_move_whose_new_visit_replaces_nothing() {
+    let mut db = moved().await;
+    sqlx::query("UPDATE appointments SET replaces = NULL WHERE appointment_id = $1")
+        .bind(NEW_VISIT)
+        .execute(&mut db)
+        .await
+        .unwrap();
+    assert_finds(&mut db, "P6", WHOLE_MOVE).await;
+    let report = verify(&mut db).await.unwrap();
+    let check = report.checks.iter().find(|check| check.what == WHOLE_MOVE).unwrap();
+    // What was cancelled is not booked anew, and what was booked replaces nothing.
+    assert_eq!((check.violations, check.examples.len()), (2, 2), "{report}");
+    for visit in [SESSIONS[2], NEW_VISIT] {
+        assert!(check.examples.iter().any(|example| example.ends_with(&format!("appointment {visit}"))), "{report}");
+    }
+}
+
+const WHOLE_MOVE: &str = "what a move cancels it books anew, and nothing else replaces";
+
+#[tokio::test]
+async fn verify_finds_a_booking_that_replaces_though_it_is_no_move() {
+    let mut db = moved().await;
+    run(&mut db, "UPDATE changes SET kind = 'appointment.booked' WHERE kind = 'appointment.rescheduled'").await;
+    let report = verify(&mut db).await.unwrap();
+    assert_eq!(broken(&report), ["P6"], "{report}");
+    let check = report.checks.iter().find(|check| check.what == WHOLE_MOVE).unwrap();
+    assert_eq!(check.violations, 1, "{report}");
+}
+
+#[tokio::test]
+async fn verify_finds_a_series_that_was_said_to_be_longer_and_got_no_session() {
+    let mut db = planted().await;
+    run(&mut db, "UPDATE series SET session_count = 4").await;
+    assert_finds(&mut db, "P6", "a series has had as many sessions as it says").await;
+    // One that was cancelled since is had all the same.
+    run(&mut db, "UPDATE series SET session_count = 3").await;
+    let revision = change(&mut db, "appointment.cancelled", SESSIONS[2], Some(PATIENT), &[SESSIONS[2]]).await;
+    cancel(&mut db, SESSIONS[2], revision).await;
+    let report = verify(&mut db).await.unwrap();
+    assert!(report.is_clean(), "{report}");
+}
+
+#[tokio::test]
 async fn verify_finds_a_move_that_names_what_it_did_not_cancel() {
     let mut db = planted().await;
     let both = [SAUNA_VISIT, NEW_VISIT];

@@ -264,6 +264,8 @@ pub fn filled(message: &MessageDescriptor, ids: &Ids) -> DynamicMessage {
         "BookSeriesRequest" => clear(&mut filled, &["plan", "wishes"]),
         "ProposeSeriesRequest" => clear(&mut filled, &["series_id"]),
         "ExtendSeriesRequest" => clear(&mut filled, &["wishes"]),
+        // What is moved would have to be the very visit that is named.
+        "FindSlotsRequest" => clear(&mut filled, &["moving_appointment_id"]),
         // Fewer than the series has.
         "ShortenSeriesRequest" => filled.set_field_by_name("session_count", Value::I32(2)),
         // A plan of a new series, with a session that is to be booked.
@@ -378,10 +380,6 @@ pub fn with(rpc: &Rpc, ids: &Ids, leaf: &Leaf, value: Value) -> DynamicMessage {
         "BookAppointmentRequest" | "FindSlotsRequest" if !name.starts_with("session") => {
             let treatment = rpc.input.get_field_by_name("treatment").unwrap();
             message.set_field(&treatment, likely(&treatment, ids).unwrap());
-            // What is to be moved is of the patient that it knows, and of no other.
-            if name == "treatment.patient_id" && rpc.input.name() == "FindSlotsRequest" {
-                message.clear_field_by_name("moving_appointment_id");
-            }
         }
         "BookSeriesRequest" if name.starts_with("plan.") => {
             clear(&mut message, &["patient_id", "protocol_id", "body_area", "clinic_id", "sessions"]);

@@ -5,6 +5,7 @@ mod explain;
 mod moving;
 mod optimum;
 mod reach;
+mod search;
 mod series;
 
 pub use cost::{Cost, CostKind};

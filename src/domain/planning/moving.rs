@@ -3,7 +3,7 @@
 
 use super::optimum::{Candidate, Link, Stage, cheapest};
 use super::reach::{Reach, stride};
-use super::series::number;
+use super::search::number;
 use crate::domain::booking::Timing;
 use crate::domain::catalog::GapDays;
 use crate::domain::clinic::MAX_HORIZON_DAYS;

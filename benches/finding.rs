@@ -138,7 +138,8 @@ impl Bench {
         let place = self.ten_practitioners(&channel, operator).await?;
         let pool = &self.database.pool;
         let mut client = Appointments::new(channel.clone());
-        let (statement, days_statement) = (include_str!("finding/slots.sql"), include_str!("finding/days.sql"));
+        let statement = concat!(include_str!("finding/starts.sql"), include_str!("finding/slots.sql"));
+        let days_statement = concat!(include_str!("finding/starts.sql"), include_str!("finding/days.sql"));
 
         let found = place.all_slots(&channel, self.ask(&place), 500).await?;
         assert_eq!(found, self.sql_slots(&place, statement).await, "SQL and FindSlots find the same slots");

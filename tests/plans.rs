@@ -625,6 +625,16 @@ async fn another_first_session_is_on_the_nearest_day_before_or_after_those_asked
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_first_session_until_yesterday_has_no_plan_and_may_be_today() {
+    let world = World::new().await;
+    let wishes = pb::SeriesWishes { first_session_until: "2026-01-04".into(), ..Default::default() };
+    let (obstacles, helps) = none(&world, question(&world, wishes)).await;
+    let sentence = "a session may begin on 2026-01-05 at the earliest, which is after the days asked for";
+    assert_eq!(obstacles, [format!("START_IN_PAST: {sentence}")]);
+    assert_eq!((kinds(&helps), helps[0].date.as_str()), (vec!["OTHER_FIRST_SESSION"], "2026-01-05"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn days_away_that_cover_the_first_days_are_named_as_the_cause() {
     let world = World::new().await;
     let away = |from: &str, to: &str| vec![pb::DateRange { start_date: from.into(), end_date: to.into() }];

@@ -143,7 +143,7 @@ impl Known {
 
     /// The boards and the course, if all are known as far as a visit within the horizon could look.
     fn find(&self, sought: &Sought<'_>, now: Instant, horizon_end: Instant) -> Option<(Vec<Arc<Board>>, Arc<Course>)> {
-        let until = horizon_end + TimeDelta::minutes(i64::from(MAX_VISIT_MINUTES));
+        let until = end_of_last_visit(horizon_end);
         let known =
             |(id, _): &(ClinicId, String)| self.boards.get(id).filter(|board| board.knows(now, until)).map(Arc::clone);
         let boards = sought.clinics.iter().map(known).collect::<Option<_>>()?;
@@ -175,8 +175,8 @@ impl App {
         if let Entry::Vacant(place) = known.courses.entry(sought.course) {
             place.insert(Arc::new(course(&mut db, practice_id, sought).await?));
         }
+        let until = end_of_last_visit(horizon_end);
         for (id, field) in sought.clinics {
-            let until = horizon_end + TimeDelta::minutes(i64::from(MAX_VISIT_MINUTES));
             if !known.boards.get(id).is_some_and(|board| board.knows(now, until)) {
                 let span = Interval::new(now - TimeDelta::hours(1), until + TimeDelta::days(SPARE_DAYS));
                 let span = span.unwrap_or_else(|| unreachable!("a horizon lies ahead"));
@@ -234,6 +234,11 @@ impl App {
     }
 }
 
+/// When a visit ends at the latest that begins by an instant.
+fn end_of_last_visit(begins_by: Instant) -> Instant {
+    begins_by + TimeDelta::minutes(i64::from(MAX_VISIT_MINUTES))
+}
+
 /// What matters of a patient for visits from now on.
 fn ahead(
     patient: PatientId,
@@ -242,7 +247,7 @@ fn ahead(
     now: Instant,
     until: Instant,
 ) -> booking::PatientQuestion {
-    let span = Interval::new(now, until.max(now) + TimeDelta::minutes(i64::from(MAX_VISIT_MINUTES)));
+    let span = Interval::new(now, end_of_last_visit(until.max(now)));
     patient_question(patient, treatment, area, span.into_iter().collect())
 }
 

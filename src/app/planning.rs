@@ -6,6 +6,7 @@ use chrono::{NaiveDate, TimeDelta};
 
 use super::boards::{Course, CourseId, Look, Sought};
 use super::commands::{DEFAULT_FIRST_DAYS, ProposeSeries, SeriesOf, SeriesWishes};
+use super::series::found;
 use super::{App, Error, Scoped};
 use crate::domain::access::Caller;
 use crate::domain::booking::{Timing, body_area_misfit};
@@ -17,7 +18,6 @@ use crate::domain::planning::{self, NoPlan, Plan, SeriesQuestion, SessionPlace};
 use crate::domain::refusal::{Other, Rule, Violation};
 use crate::domain::series::Series;
 use crate::domain::zone::Zone;
-use crate::store::series;
 
 /// Plans for a series, or why there are none.
 #[derive(Debug)]
@@ -51,8 +51,7 @@ impl App {
                 (None, (patient, "patient_id"), area, CourseId::Protocol(protocol, None), "protocol_id")
             }
             SeriesOf::Continued(id) => {
-                let series = series::get(&mut *self.read().await?, practice, id).await?;
-                let series = series.ok_or_else(|| Error::not_found("series_id"))?;
+                let series = found(&mut *self.read().await?, practice, id).await?;
                 series.must_be_active().map_err(Error::Refused)?;
                 let course = CourseId::Protocol(series.protocol, Some(series.protocol_version));
                 let (patient, area) = (series.patient, series.area);

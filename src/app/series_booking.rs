@@ -253,7 +253,7 @@ async fn setting(db: &mut PgConnection, practice: PracticeId, booking: &Booking)
     let (series, patient, area, protocol, version, field) = match booking.of {
         SeriesOf::New { patient, protocol, area } => (None, patient, area, protocol, None, "protocol_id"),
         SeriesOf::Continued(id) => {
-            let series = series::get(db, practice, id).await?.ok_or_else(|| Error::not_found("series_id"))?;
+            let series = super::series::found(db, practice, id).await?;
             if booking.etag.is_some_and(|etag| etag != series.changed_revision) {
                 return Err(Error::EtagMismatch);
             }

@@ -90,7 +90,9 @@ impl<'a> Search<'a> {
                 if is_first && self.terms.near_first {
                     let (from, to) = (number(self.question.first.0), number(self.question.first.1));
                     for candidate in &mut candidates {
-                        candidate.cost += FINISH_FIRST * candidate.day.abs_diff(candidate.day.clamp(from, to));
+                        // The days asked for may be none: until yesterday, from today on.
+                        let outside = (from - candidate.day).max(candidate.day - to).max(0);
+                        candidate.cost += FINISH_FIRST * outside.unsigned_abs();
                     }
                 }
                 if last_open == Some(place) {

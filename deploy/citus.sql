@@ -42,13 +42,23 @@ SELECT create_distributed_table('treatment_phases', 'practice_id', colocate_with
 SELECT create_distributed_table('treatment_needs', 'practice_id', colocate_with => 'practices');
 SELECT create_distributed_table('treatment_exposures', 'practice_id', colocate_with => 'practices');
 SELECT create_distributed_table('treatment_restrictions', 'practice_id', colocate_with => 'practices');
+SELECT create_distributed_table('treatment_duties', 'practice_id', colocate_with => 'practices');
+SELECT create_distributed_table('treatment_combinations', 'practice_id', colocate_with => 'practices');
 SELECT create_distributed_table('protocols', 'practice_id', colocate_with => 'practices');
 SELECT create_distributed_table('protocol_assessments', 'practice_id', colocate_with => 'practices');
+SELECT create_distributed_table('screening_rules', 'practice_id', colocate_with => 'practices');
+SELECT create_distributed_table('reaction_rules', 'practice_id', colocate_with => 'practices');
 
 SELECT create_distributed_table('patients', 'practice_id', colocate_with => 'practices');
 SELECT create_distributed_table('series', 'practice_id', colocate_with => 'practices');
 SELECT create_distributed_table('appointments', 'practice_id', colocate_with => 'practices');
+SELECT create_distributed_table('screenings', 'practice_id', colocate_with => 'practices');
+SELECT create_distributed_table('screening_answers', 'practice_id', colocate_with => 'practices');
+SELECT create_distributed_table('clearances', 'practice_id', colocate_with => 'practices');
+SELECT create_distributed_table('overrides', 'practice_id', colocate_with => 'practices');
 
 SELECT create_distributed_table('occupancies', 'practice_id', colocate_with => 'practices');
 SELECT create_distributed_table('spacing_windows', 'practice_id', colocate_with => 'practices');
 SELECT create_distributed_table('activity_windows', 'practice_id', colocate_with => 'practices');
+SELECT create_distributed_table('reactions', 'practice_id', colocate_with => 'practices');
+SELECT create_distributed_table('assessment_results', 'practice_id', colocate_with => 'practices');

@@ -53,6 +53,26 @@ named_enum! {
         AppointmentRescheduled = "appointment.rescheduled",
         /// An appointment was cancelled.
         AppointmentCancelled = "appointment.cancelled",
+        /// A screening was recorded.
+        ScreeningRecorded = "screening.recorded",
+        /// A consultation ended in a clearance or a decline.
+        ClearanceRecorded = "clearance.recorded",
+        /// A clearance was revoked.
+        ClearanceRevoked = "clearance.revoked",
+        /// A practitioner decided otherwise than the rules.
+        OverrideGranted = "override.granted",
+        /// An override was revoked.
+        OverrideRevoked = "override.revoked",
+        /// A reaction was reported.
+        ReactionReported = "reaction.reported",
+        /// A reaction was cleared, and sessions may have moved.
+        ReactionCleared = "reaction.cleared",
+        /// A patient was checked in.
+        AppointmentArrived = "appointment.arrived",
+        /// A visit took place, and later sessions may have moved.
+        AppointmentFulfilled = "appointment.fulfilled",
+        /// An assessment of a series had its result.
+        AssessmentRecorded = "assessment.recorded",
         /// A token was made.
         TokenCreated = "token.created",
         /// A token was revoked.
@@ -87,6 +107,16 @@ impl ChangeKind {
             | Self::AppointmentBooked
             | Self::AppointmentRescheduled
             | Self::AppointmentCancelled
+            | Self::ScreeningRecorded
+            | Self::ClearanceRecorded
+            | Self::ClearanceRevoked
+            | Self::OverrideGranted
+            | Self::OverrideRevoked
+            | Self::ReactionReported
+            | Self::ReactionCleared
+            | Self::AppointmentArrived
+            | Self::AppointmentFulfilled
+            | Self::AssessmentRecorded
             | Self::TokenCreated
             | Self::TokenRevoked => false,
         }

@@ -58,6 +58,52 @@ pub enum Rule {
     NoPlan,
     /// A plan was made under the version of the protocol that is used now.
     PlanOutdated,
+    /// A clearance is in force.
+    ClearanceMissing,
+    /// A clearance covers the day and the number of a session.
+    ClearanceExceeded,
+    /// A session begins after cooling-off and patch test.
+    CoolingOff,
+    /// A screening answers all that is asked, and is recent enough.
+    ScreeningMissing,
+    /// No condition rules the treatment out.
+    ConditionBlocks,
+    /// No condition defers the treatment.
+    ConditionDefers,
+    /// A practitioner cleared each condition that needs it.
+    ConditionNeedsClearance,
+    /// A practitioner confirmed the prescription that a condition needs.
+    ConditionNeedsPremedication,
+    /// No reaction holds the series.
+    SeriesOnHold,
+    /// A session lies on or after the day set when a reaction was cleared.
+    TooSoonAfterReaction,
+    /// Sessions on different areas keep the gap across areas.
+    OtherAreaTooSoon,
+    /// The catalogue allows the pair of treatments in one visit.
+    CombinationNotAllowed,
+    /// A practitioner approved the pair of treatments for the patient.
+    CombinationNotApproved,
+    /// The protocol leaves it to a practitioner to decide otherwise.
+    OverrideNotAllowed,
+    /// No visit ahead rests on an override that is revoked.
+    OverrideInUse,
+    /// A practitioner who decides is qualified to.
+    NotQualifiedToClear,
+    /// A clearance follows a consultation that took place.
+    NotAConsultation,
+    /// A reaction that is cleared holds something.
+    AlreadyCleared,
+    /// A patient is checked in on the day of the visit at the earliest.
+    TooEarlyToCheckIn,
+    /// Only a visit whose patient has arrived is completed.
+    NotCheckedIn,
+    /// What follows a series comes after it.
+    NotInSeriesYet,
+    /// An assessment takes place when it is due.
+    AssessmentNotDue,
+    /// An assessment has one result.
+    AssessmentDone,
 }
 
 /// What a request collides with.

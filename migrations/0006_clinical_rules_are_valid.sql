@@ -1,0 +1,35 @@
+-- In a transaction of its own, so that no reader waits while the rows are looked through.
+
+ALTER TABLE treatments VALIDATE CONSTRAINT treatment_spacing_evidence_is_whole;
+ALTER TABLE treatments VALIDATE CONSTRAINT treatment_spacing_grade_is_known;
+ALTER TABLE treatments VALIDATE CONSTRAINT treatment_spacing_texts_are_bounded;
+ALTER TABLE treatments VALIDATE CONSTRAINT treatment_across_areas_is_whole;
+ALTER TABLE treatments VALIDATE CONSTRAINT treatment_across_areas_is_bounded;
+ALTER TABLE treatments VALIDATE CONSTRAINT treatment_across_areas_grade_is_known;
+ALTER TABLE treatments VALIDATE CONSTRAINT treatment_across_areas_texts_are_bounded;
+ALTER TABLE protocols VALIDATE CONSTRAINT protocol_consults_by_a_treatment;
+ALTER TABLE protocols VALIDATE CONSTRAINT protocol_clearance_is_whole;
+ALTER TABLE protocols VALIDATE CONSTRAINT protocol_clearance_is_bounded;
+ALTER TABLE protocols VALIDATE CONSTRAINT protocol_clearing_qualification_is_a_code;
+ALTER TABLE protocols VALIDATE CONSTRAINT protocol_maintenance_is_whole;
+ALTER TABLE protocols VALIDATE CONSTRAINT protocol_maintenance_is_ordered;
+ALTER TABLE protocols VALIDATE CONSTRAINT protocol_more_grades_are_known;
+ALTER TABLE protocols VALIDATE CONSTRAINT protocol_more_texts_are_bounded;
+ALTER TABLE series VALIDATE CONSTRAINT series_state_is_known;
+ALTER TABLE series VALIDATE CONSTRAINT completed_series_says_when;
+ALTER TABLE appointments VALIDATE CONSTRAINT appointment_state_is_known;
+ALTER TABLE appointments VALIDATE CONSTRAINT arrived_appointment_says_when;
+ALTER TABLE appointments VALIDATE CONSTRAINT fulfilled_appointment_says_when;
+ALTER TABLE appointments VALIDATE CONSTRAINT appointment_add_on_has_a_version_and_an_approval;
+ALTER TABLE appointments VALIDATE CONSTRAINT appointment_is_a_session_or_follows_a_series;
+ALTER TABLE appointments VALIDATE CONSTRAINT assessment_follows_a_series;
+ALTER TABLE appointments VALIDATE CONSTRAINT assessment_number_is_bounded;
+ALTER TABLE appointments VALIDATE CONSTRAINT appointment_arrived_by_a_change;
+ALTER TABLE appointments VALIDATE CONSTRAINT session_is_cleared;
+ALTER TABLE appointments VALIDATE CONSTRAINT appointment_adds_a_treatment;
+ALTER TABLE appointments VALIDATE CONSTRAINT appointment_combination_is_approved;
+ALTER TABLE appointments VALIDATE CONSTRAINT appointment_follows_a_series;
+ALTER TABLE spacing_windows VALIDATE CONSTRAINT spacing_window_scope_is_known;
+ALTER TABLE spacing_windows VALIDATE CONSTRAINT spacing_window_is_overridden;
+ALTER TABLE activity_windows VALIDATE CONSTRAINT activity_window_role_is_known;
+ALTER TABLE activity_windows VALIDATE CONSTRAINT activity_window_is_overridden;

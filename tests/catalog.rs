@@ -51,6 +51,7 @@ fn protocol_content(treatment: &str) -> pb::ProtocolContent {
         gap_maximum_days: 56,
         evidence: evidence(),
         assessments: vec![],
+        ..Default::default()
     }
 }
 

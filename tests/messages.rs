@@ -232,6 +232,7 @@ async fn a_request_id_stands_for_one_request() {
         gap_maximum_days: 1,
         evidence: evidence(),
         assessments: vec![],
+        ..Default::default()
     };
     let publish = pb::PublishProtocolRequest { request_id: id, content: Some(content), ..Default::default() };
     let another = world.manager.catalog().publish_protocol(publish).await.unwrap_err();

@@ -170,6 +170,7 @@ impl Ids {
             ("practitioner_ids", world.practitioners[0].clone()),
             ("resource_ids", world.rooms[0].clone()),
             ("treatment_id", world.needling.clone()),
+            ("consultation_treatment_id", world.sauna.clone()),
             ("protocol_id", world.protocol.clone()),
             ("patient_id", world.patients[0].clone()),
             ("series_id", series.series_id.clone()),
@@ -266,6 +267,8 @@ pub fn filled(message: &MessageDescriptor, ids: &Ids) -> DynamicMessage {
         "ExtendSeriesRequest" => clear(&mut filled, &["wishes"]),
         // What is moved would have to be the very visit that is named.
         "FindSlotsRequest" => clear(&mut filled, &["moving_appointment_id"]),
+        // Asked, and not put off.
+        "ScreeningRule" => clear(&mut filled, &["least", "most", "defer_days", "defer_months"]),
         // Fewer than the series has.
         "ShortenSeriesRequest" => filled.set_field_by_name("session_count", Value::I32(2)),
         // A plan of a new series, with a session that is to be booked.
@@ -331,6 +334,7 @@ fn likely(field: &FieldDescriptor, ids: &Ids) -> Option<Value> {
             "first_session_until" => text("2026-07-31"),
             "finish_by" => text("2026-12-31"),
             "qualification" | "qualifications" => text("treatment_room"),
+            "condition" | "kind" | "counts_as" => text("a_code"),
             "family_name_prefix" => text("F"),
             _ => text("A text"),
         },
@@ -376,6 +380,7 @@ pub fn with(rpc: &Rpc, ids: &Ids, leaf: &Leaf, value: Value) -> DynamicMessage {
                 }
             }
         }
+        "PublishProtocolRequest" if name.ends_with("].least") || name.ends_with("].most") => {}
         // The first of two alternatives: a session that is booked already would say no more than that.
         "BookAppointmentRequest" | "FindSlotsRequest" if !name.starts_with("session") => {
             let treatment = rpc.input.get_field_by_name("treatment").unwrap();

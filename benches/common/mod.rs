@@ -177,6 +177,7 @@ impl Desk {
             gap_maximum_days: 56,
             evidence: evidence(),
             assessments: vec![],
+            ..Default::default()
         };
         let request = pb::PublishProtocolRequest { request_id: id(), content: Some(content), ..Default::default() };
         let mut catalog = pb::catalog_service_client::CatalogServiceClient::new(self.channel.clone());

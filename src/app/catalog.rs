@@ -128,12 +128,21 @@ impl App {
         if treatment.content.spacing_days.is_none() {
             return Err(Error::field("content.treatment_id", "must be a treatment that needles"));
         }
+        let consultation_version = match &content.clearance {
+            None => None,
+            Some(rules) => {
+                let consultation = catalog::treatment(write.db(), practice, rules.consultation, None).await?;
+                let missing = || Error::not_found("content.clearance.consultation_treatment_id");
+                Some(consultation.ok_or_else(missing)?.version)
+            }
+        };
         let published = Protocol {
             id,
             version,
             published_at: write.now,
             published_revision: write.revision,
             treatment_version: treatment.version,
+            consultation_version,
             content,
         };
         write.record(ChangeKind::ProtocolPublished, id, None, Vec::new()).await?;

@@ -210,6 +210,11 @@ fn protocol(row: &ProtocolRow, ids: &BTreeMap<Service, TreatmentId>) -> Result<P
             rationale: prose(texts::protocol_rationale(row.course))?,
         },
         assessments: assessments()?,
+        clearance: None,
+        screening: Vec::new(),
+        reactions: Vec::new(),
+        maintenance: None,
+        overdue_advice: prose("")?,
     })
 }
 

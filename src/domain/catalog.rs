@@ -3,11 +3,14 @@
 use chrono::TimeDelta;
 
 use super::assessment::Assessment;
+use super::clearance::ClearanceRules;
 use super::ids::{ProtocolId, TreatmentId};
 use super::interval::{Instant, Interval};
 use super::named_enum;
+use super::reaction::ReactionRule;
 use super::refusal::{Rule, Violation};
-use super::text::{Label, Prose};
+use super::screening::ScreeningRule;
+use super::text::{Code, Label, Prose};
 use super::zone::Zone;
 
 /// Every visit, phase and start lies on a grid of this many minutes.
@@ -133,24 +136,19 @@ named_enum! {
     }
 }
 
-/// A code for what a resource may be used for: lower-case letters, digits and underscores, beginning with a letter.
+/// A code for what a resource may be used for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Qualification(String);
+pub struct Qualification(Code);
 
 impl Qualification {
-    /// Most characters.
-    pub const MAX: usize = 63;
-
-    /// The qualification, if the code is one.
-    pub fn new(code: &str) -> Option<Self> {
-        let begins = code.bytes().next().is_some_and(|b| b.is_ascii_lowercase());
-        let rest = code.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
-        (begins && rest && code.len() <= Self::MAX).then(|| Self(code.to_owned()))
+    /// The qualification, if the text is a code.
+    pub fn new(text: &str) -> Option<Self> {
+        Code::new(text).map(Self)
     }
 
     /// The code.
     pub fn as_str(&self) -> &str {
-        &self.0
+        self.0.as_str()
     }
 }
 
@@ -348,6 +346,44 @@ pub struct ProtocolContent {
     pub evidence: Evidence,
     /// When to look at the result; none at a session beyond the maximum.
     pub assessments: Vec<Assessment>,
+    /// What a patient needs before a session; none if sessions need neither clearance nor screening.
+    pub clearance: Option<ClearanceRules>,
+    /// What a patient is asked; nothing where no clearance is needed.
+    pub screening: Vec<ScreeningRule>,
+    /// The reactions that can be reported.
+    pub reactions: Vec<ReactionRule>,
+    /// Sessions after the series.
+    pub maintenance: Option<Maintenance>,
+    /// What to do about a series whose gap has grown past the maximum.
+    pub overdue_advice: Prose<2000>,
+}
+
+/// Longest time until a maintenance session, in days.
+pub const MAX_MAINTENANCE_DAYS: i32 = 730;
+
+/// Sessions after a series, in calendar days after the last one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Maintenance {
+    /// Fewest and aimed at, in ascending order.
+    pub days: MaintenanceDays,
+    /// Where the numbers come from.
+    pub evidence: Evidence,
+}
+
+/// Calendar days after the last session: fewest and aimed at, in ascending order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MaintenanceDays {
+    /// Fewest.
+    pub minimum: i32,
+    /// Aimed at.
+    pub target: i32,
+}
+
+impl MaintenanceDays {
+    /// The days, if they are in order and in bounds.
+    pub fn new(minimum: i32, target: i32) -> Option<Self> {
+        (1 <= minimum && minimum <= target && target <= MAX_MAINTENANCE_DAYS).then_some(Self { minimum, target })
+    }
 }
 
 /// How many sessions a series has: minimum, default and maximum, in ascending order.
@@ -414,6 +450,8 @@ pub struct Protocol {
     pub published_revision: i64,
     /// The version of the treatment that it uses.
     pub treatment_version: i32,
+    /// The version of the consultation that it uses; none if it asks for no clearance.
+    pub consultation_version: Option<i32>,
     /// Its content.
     pub content: ProtocolContent,
 }

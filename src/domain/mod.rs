@@ -11,6 +11,9 @@ pub mod hours;
 
 pub mod assessment;
 pub mod catalog;
+pub mod clearance;
+pub mod reaction;
+pub mod screening;
 
 pub mod booking;
 pub mod clinic;

@@ -48,6 +48,27 @@ impl Label {
     }
 }
 
+/// A code of lower-case letters, digits and underscores, beginning with a letter.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Code(String);
+
+impl Code {
+    /// Most characters.
+    pub const MAX: usize = 63;
+
+    /// The code, if the text is one.
+    pub fn new(text: &str) -> Option<Self> {
+        let begins = text.bytes().next().is_some_and(|b| b.is_ascii_lowercase());
+        let rest = text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+        (begins && rest && text.len() <= Self::MAX).then(|| Self(text.to_owned()))
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 /// A text without differences of letter case, in any alphabet: character by character, so that what begins a text also
 /// begins it folded.
 pub fn folded(text: &str) -> String {

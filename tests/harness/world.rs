@@ -173,6 +173,7 @@ impl World {
             gap_maximum_days: 56,
             evidence: evidence(),
             assessments: vec![],
+            ..Default::default()
         };
         let request =
             pb::PublishProtocolRequest { request_id: request_id(), content: Some(content), ..Default::default() };

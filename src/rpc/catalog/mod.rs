@@ -1,5 +1,6 @@
 //! `CatalogService`.
 
+pub mod clinical;
 mod protocol;
 mod treatment;
 

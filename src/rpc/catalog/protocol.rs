@@ -1,11 +1,13 @@
 //! Protocols, from messages and to messages.
 
-use super::{each, evidence, replaces, version};
+use super::{clinical, each, evidence, replaces, version};
 use crate::app::commands::{PageOf, Publish, PublishProtocol, VersionOf};
 use crate::app::{Command, Error, Scoped};
 use crate::domain::assessment::{Assessment, AssessmentDue, MAX_ASSESSMENTS};
 use crate::domain::catalog::{GapDays, MAX_SESSIONS, Protocol, ProtocolContent, SessionCounts};
 use crate::domain::ids::ProtocolId;
+use crate::domain::reaction::MAX_REACTION_RULES;
+use crate::domain::screening::MAX_SCREENING_RULES;
 use crate::rpc::page::Query;
 use crate::rpc::parse::{Fields, Head, scoped};
 use crate::rpc::pb::assessment::Due;
@@ -34,6 +36,11 @@ fn content(fields: &mut Fields, content: Option<&pb::ProtocolContent>) -> Option
         gap_maximum_days,
         evidence: source,
         assessments,
+        clearance,
+        screening_rules,
+        reaction_rules,
+        maintenance,
+        overdue_advice,
     } = fields.some("content", content, "is required")?;
     let name = fields.label("content.name", name);
     let treatment = fields.id("content.treatment_id", treatment_id);
@@ -53,6 +60,19 @@ fn content(fields: &mut Fields, content: Option<&pb::ProtocolContent>) -> Option
     let assessments = each(fields, "content.assessments", assessments, MAX_ASSESSMENTS, |fields, field, entry| {
         assessment(fields, field, entry, most)
     });
+    let needs_clearance = clearance.is_some();
+    let clearance = clearance.as_ref().map(|rules| clinical::clearance(fields, "content.clearance", rules));
+    let rules = "content.screening_rules";
+    let screening = each(fields, rules, screening_rules, MAX_SCREENING_RULES, clinical::screening_rule);
+    let remedy = "must be empty without content.clearance";
+    fields.some(rules, (needs_clearance || screening_rules.is_empty()).then_some(()), remedy);
+    distinct(fields, rules, screening_rules.iter().map(|rule| &rule.condition), "must name each condition once");
+    let rules = "content.reaction_rules";
+    let reactions = each(fields, rules, reaction_rules, MAX_REACTION_RULES, clinical::reaction_rule);
+    fields.some(rules, (needs_clearance || reaction_rules.is_empty()).then_some(()), remedy);
+    distinct(fields, rules, reaction_rules.iter().map(|rule| &rule.kind), "must name each kind once");
+    let maintenance = maintenance.as_ref().map(|days| clinical::maintenance(fields, "content.maintenance", days));
+    let overdue_advice = fields.prose("content.overdue_advice", overdue_advice);
     Some(ProtocolContent {
         name: name?,
         treatment: treatment?,
@@ -60,7 +80,26 @@ fn content(fields: &mut Fields, content: Option<&pb::ProtocolContent>) -> Option
         gap: gap?,
         evidence: evidence?,
         assessments: assessments?,
+        clearance: present(clearance)?,
+        screening: screening?,
+        reactions: reactions?,
+        maintenance: present(maintenance)?,
+        overdue_advice: overdue_advice?,
     })
+}
+
+/// What may be left out: well formed if it is there.
+#[expect(clippy::option_option, reason = "the outer says whether it is well formed, the inner whether it is there")]
+fn present<T>(parsed: Option<Option<T>>) -> Option<Option<T>> {
+    parsed.map_or(Some(None), |parsed| parsed.map(Some))
+}
+
+/// Notes a list that names something twice.
+fn distinct<'a>(fields: &mut Fields, field: &str, names: impl Iterator<Item = &'a String>, remedy: &str) {
+    let mut names: Vec<&String> = names.collect();
+    names.sort_unstable();
+    let repeats = names.windows(2).any(|pair| matches!(pair, [a, b] if a == b));
+    fields.some(field, (!repeats).then_some(()), remedy);
 }
 
 fn assessment(fields: &mut Fields, field: &str, assessment: &pb::Assessment, most_sessions: i32) -> Option<Assessment> {
@@ -107,7 +146,8 @@ pub fn parse_list(message: pb::ListProtocolsRequest) -> Result<(Query, Scoped<Pa
 }
 
 pub fn rendered(protocol: &Protocol) -> pb::Protocol {
-    let Protocol { id, version, published_at, published_revision, treatment_version, content } = protocol;
+    let Protocol { id, version, published_at, published_revision, treatment_version, consultation_version, content } =
+        protocol;
     pb::Protocol {
         protocol_id: id.to_string(),
         version: *version,
@@ -115,11 +155,24 @@ pub fn rendered(protocol: &Protocol) -> pb::Protocol {
         content: Some(rendered_content(content)),
         treatment_version: *treatment_version,
         etag: render::etag(*published_revision),
+        consultation_treatment_version: consultation_version.unwrap_or_default(),
     }
 }
 
 fn rendered_content(content: &ProtocolContent) -> pb::ProtocolContent {
-    let ProtocolContent { name, treatment, sessions, gap, evidence, assessments } = content;
+    let ProtocolContent {
+        name,
+        treatment,
+        sessions,
+        gap,
+        evidence,
+        assessments,
+        clearance,
+        screening,
+        reactions,
+        maintenance,
+        overdue_advice,
+    } = content;
     pb::ProtocolContent {
         name: name.as_str().to_owned(),
         treatment_id: treatment.to_string(),
@@ -132,6 +185,11 @@ fn rendered_content(content: &ProtocolContent) -> pb::ProtocolContent {
         gap_maximum_days: gap.maximum,
         evidence: Some(render::evidence(evidence)),
         assessments: assessments.iter().map(rendered_assessment).collect(),
+        clearance: clearance.as_ref().map(clinical::rendered_clearance),
+        screening_rules: screening.iter().map(clinical::rendered_screening_rule).collect(),
+        reaction_rules: reactions.iter().map(clinical::rendered_reaction_rule).collect(),
+        maintenance: maintenance.as_ref().map(clinical::rendered_maintenance),
+        overdue_advice: overdue_advice.as_str().to_owned(),
     }
 }
 

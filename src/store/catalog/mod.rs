@@ -1,5 +1,6 @@
 //! The catalogue: treatments and protocols, in versions that are only ever added.
 
+mod clinical;
 mod new_treatment;
 mod protocol;
 mod treatment;

@@ -1,11 +1,16 @@
 //! Protocols, each whole in one statement.
 
+use std::collections::HashMap;
+
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::evidence;
+use super::{clinical, evidence};
 use crate::domain::assessment::{Assessment, AssessmentDue};
-use crate::domain::catalog::{GapDays, Protocol, ProtocolContent, SessionCounts};
+use crate::domain::catalog::{
+    Evidence, GapDays, Maintenance, MaintenanceDays, Protocol, ProtocolContent, Qualification, SessionCounts,
+};
+use crate::domain::clearance::ClearanceRules;
 use crate::domain::ids::{PracticeId, ProtocolId, TreatmentId};
 use crate::domain::interval::Instant;
 use crate::store::error::expect_rows;
@@ -25,6 +30,10 @@ macro_rules! select {
             r#"SELECT p.protocol_id, p.version, p.name, p.treatment_id, p.treatment_version, p.sessions_minimum,
                       p.sessions_default, p.sessions_maximum, p.gap_floor_days, p.gap_minimum_days, p.gap_target_days,
                       p.gap_maximum_days, p.source, p.grade, p.rationale, p.published_revision, p.published_at,
+                      p.consultation_treatment_id, p.consultation_treatment_version, p.clearing_qualification,
+                      p.clearance_days, p.cooling_off_hours, p.patch_test_hours, p.screening_days, p.clearance_source,
+                      p.clearance_grade, p.clearance_rationale, p.maintenance_minimum_days, p.maintenance_target_days,
+                      p.maintenance_source, p.maintenance_grade, p.maintenance_rationale, p.overdue_advice,
                       a.assessments AS "assessments!: Vec<String>", a.due_kinds AS "due_kinds!: Vec<String>",
                       a.at_sessions AS "at_sessions!: Vec<Option<i32>>",
                       a.due_minimums AS "due_minimums!: Vec<Option<i32>>",
@@ -69,7 +78,8 @@ pub async fn protocol(
         protocol.0,
         version
     );
-    row.fetch_optional(db).await?.map(Row::read).transpose()
+    let row = row.fetch_optional(&mut *db).await?;
+    Ok(whole(db, practice, row.into_iter().collect()).await?.pop())
 }
 
 /// Protocols in their highest versions, in order of their ids, after one of them.
@@ -87,22 +97,62 @@ pub async fn list_protocols(
         after.map(|id| id.0),
         limit
     );
-    rows.fetch_all(db).await?.into_iter().map(Row::read).collect()
+    let rows = rows.fetch_all(&mut *db).await?;
+    whole(db, practice, rows).await
 }
 
-/// Inserts a new version of a protocol, with its assessments.
+/// Protocols with their clinical rules.
+async fn whole(db: &mut PgConnection, practice: PracticeId, rows: Vec<Row>) -> Result<Vec<Protocol>, StoreError> {
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let versions: Vec<clinical::Version> = rows.iter().map(|row| (row.protocol_id, row.version)).collect();
+    let (mut screening, mut reactions) = (HashMap::new(), HashMap::new());
+    // Only protocols that ask for a clearance have them.
+    if rows.iter().any(|row| row.consultation_treatment_id.is_some()) {
+        screening = clinical::screening_rules(db, practice, &versions).await?;
+        reactions = clinical::reaction_rules(db, practice, &versions).await?;
+    }
+    let read = rows.into_iter().zip(versions).map(|(row, version)| {
+        let mut protocol = row.read()?;
+        protocol.content.screening = screening.remove(&version).unwrap_or_default();
+        protocol.content.reactions = reactions.remove(&version).unwrap_or_default();
+        Ok(protocol)
+    });
+    read.collect()
+}
+
+/// Inserts a new version of a protocol, with its assessments and clinical rules.
 pub async fn insert_protocol(
     db: &mut PgConnection,
     practice: PracticeId,
     protocol: &Protocol,
 ) -> Result<(), StoreError> {
-    let ProtocolContent { name, treatment, sessions, gap, evidence, assessments } = &protocol.content;
+    let ProtocolContent {
+        name,
+        treatment,
+        sessions,
+        gap,
+        evidence,
+        assessments,
+        clearance,
+        screening,
+        reactions,
+        maintenance,
+        overdue_advice,
+    } = &protocol.content;
+    let clearance = clearance.as_ref();
     let done = sqlx::query!(
         "INSERT INTO protocols (practice_id, protocol_id, version, name, treatment_id, treatment_version,
                                 sessions_minimum, sessions_default, sessions_maximum, gap_floor_days, gap_minimum_days,
                                 gap_target_days, gap_maximum_days, source, grade, rationale, published_revision,
-                                published_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)",
+                                published_at, consultation_treatment_id, consultation_treatment_version,
+                                clearing_qualification, clearance_days, cooling_off_hours, patch_test_hours,
+                                screening_days, clearance_source, clearance_grade, clearance_rationale,
+                                maintenance_minimum_days, maintenance_target_days, maintenance_source,
+                                maintenance_grade, maintenance_rationale, overdue_advice)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22,
+                 $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34)",
         practice.0,
         protocol.id.0,
         protocol.version,
@@ -120,10 +170,37 @@ pub async fn insert_protocol(
         evidence.grade.as_str(),
         evidence.rationale.as_str(),
         protocol.published_revision,
-        protocol.published_at
+        protocol.published_at,
+        clearance.map(|rules| rules.consultation.0),
+        protocol.consultation_version,
+        clearance.map(|rules| rules.qualification.as_str()),
+        clearance.map(|rules| rules.valid_days),
+        clearance.map(|rules| rules.cooling_off_hours),
+        clearance.map(|rules| rules.patch_test_hours),
+        clearance.map(|rules| rules.screening_days),
+        clearance.map(|rules| rules.evidence.source.as_str()),
+        clearance.map(|rules| rules.evidence.grade.as_str()),
+        clearance.map(|rules| rules.evidence.rationale.as_str()),
+        maintenance.as_ref().map(|maintenance| maintenance.days.minimum),
+        maintenance.as_ref().map(|maintenance| maintenance.days.target),
+        maintenance.as_ref().map(|maintenance| maintenance.evidence.source.as_str()),
+        maintenance.as_ref().map(|maintenance| maintenance.evidence.grade.as_str()),
+        maintenance.as_ref().map(|maintenance| maintenance.evidence.rationale.as_str()),
+        overdue_advice.as_str()
     );
     expect_rows("insert protocol", 1, &done.execute(&mut *db).await?)?;
-    insert_assessments(db, (practice, protocol.id, protocol.version), assessments).await
+    let version = (practice, protocol.id, protocol.version);
+    insert_assessments(db, version, assessments).await?;
+    clinical::insert_screening_rules(db, version, screening).await?;
+    clinical::insert_reaction_rules(db, version, reactions).await
+}
+
+/// Evidence in columns that are there together or not at all.
+fn said(source: Option<&String>, grade: Option<&String>, rationale: Option<&String>) -> Result<Evidence, StoreError> {
+    match (source, grade, rationale) {
+        (Some(source), Some(grade), Some(rationale)) => evidence(source, grade, rationale),
+        _ => Err(StoreError::Corrupt("evidence of a protocol")),
+    }
 }
 
 async fn insert_assessments(
@@ -213,6 +290,22 @@ struct Row {
     rationale: String,
     published_revision: i64,
     published_at: Instant,
+    consultation_treatment_id: Option<Uuid>,
+    consultation_treatment_version: Option<i32>,
+    clearing_qualification: Option<String>,
+    clearance_days: Option<i32>,
+    cooling_off_hours: Option<i32>,
+    patch_test_hours: Option<i32>,
+    screening_days: Option<i32>,
+    clearance_source: Option<String>,
+    clearance_grade: Option<String>,
+    clearance_rationale: Option<String>,
+    maintenance_minimum_days: Option<i32>,
+    maintenance_target_days: Option<i32>,
+    maintenance_source: Option<String>,
+    maintenance_grade: Option<String>,
+    maintenance_rationale: Option<String>,
+    overdue_advice: String,
     assessments: Vec<String>,
     due_kinds: Vec<String>,
     at_sessions: Vec<Option<i32>>,
@@ -225,6 +318,7 @@ struct Row {
 }
 
 impl Row {
+    /// The protocol, but for the rules that have rows of their own.
     fn read(self) -> Result<Protocol, StoreError> {
         let sessions = SessionCounts::new(self.sessions_minimum, self.sessions_default, self.sessions_maximum);
         let gap = GapDays::new(self.gap_floor_days, self.gap_minimum_days, self.gap_target_days, self.gap_maximum_days);
@@ -234,6 +328,7 @@ impl Row {
             published_at: self.published_at,
             published_revision: self.published_revision,
             treatment_version: self.treatment_version,
+            consultation_version: self.consultation_treatment_version,
             content: ProtocolContent {
                 name: read::label(&self.name)?,
                 treatment: TreatmentId(self.treatment_id),
@@ -241,8 +336,44 @@ impl Row {
                 gap: gap.ok_or(StoreError::Corrupt("gap"))?,
                 evidence: evidence(&self.source, &self.grade, &self.rationale)?,
                 assessments: self.assessments()?,
+                clearance: self.clearance()?,
+                screening: Vec::new(),
+                reactions: Vec::new(),
+                maintenance: self.maintenance()?,
+                overdue_advice: read::prose(&self.overdue_advice)?,
             },
         })
+    }
+
+    fn clearance(&self) -> Result<Option<ClearanceRules>, StoreError> {
+        let Some(consultation) = self.consultation_treatment_id else { return Ok(None) };
+        let corrupt = StoreError::Corrupt("clearance of a protocol");
+        let number = |column: Option<i32>| column.ok_or(StoreError::Corrupt("clearance of a protocol"));
+        Ok(Some(ClearanceRules {
+            consultation: TreatmentId(consultation),
+            qualification: self.clearing_qualification.as_deref().and_then(Qualification::new).ok_or(corrupt)?,
+            valid_days: number(self.clearance_days)?,
+            cooling_off_hours: number(self.cooling_off_hours)?,
+            patch_test_hours: number(self.patch_test_hours)?,
+            screening_days: number(self.screening_days)?,
+            evidence: said(
+                self.clearance_source.as_ref(),
+                self.clearance_grade.as_ref(),
+                self.clearance_rationale.as_ref(),
+            )?,
+        }))
+    }
+
+    fn maintenance(&self) -> Result<Option<Maintenance>, StoreError> {
+        let days = self.maintenance_minimum_days.zip(self.maintenance_target_days);
+        let Some((minimum, target)) = days else { return Ok(None) };
+        let days = MaintenanceDays::new(minimum, target).ok_or(StoreError::Corrupt("maintenance"))?;
+        let evidence = said(
+            self.maintenance_source.as_ref(),
+            self.maintenance_grade.as_ref(),
+            self.maintenance_rationale.as_ref(),
+        )?;
+        Ok(Some(Maintenance { days, evidence }))
     }
 
     fn assessments(&self) -> Result<Vec<Assessment>, StoreError> {

@@ -1,0 +1,115 @@
+//! Screening: what a patient is asked before treatment, and what the answers mean.
+
+use chrono::{Days, Months, NaiveDate};
+
+use super::catalog::Evidence;
+use super::named_enum;
+use super::refusal::Rule;
+use super::text::{Code, Prose};
+
+/// Most screening rules of a protocol.
+pub const MAX_SCREENING_RULES: usize = 50;
+/// Longest deferral, in days or months.
+pub const MAX_DEFERRAL: i32 = 1000;
+/// Highest age that a rule can name, in years.
+pub const MAX_AGE: i32 = 150;
+
+/// A condition that matters for a protocol.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScreeningRule {
+    /// What it is about.
+    pub condition: Code,
+    /// How it is found out.
+    pub asks: Asks,
+    /// What to ask; empty where nothing is asked.
+    pub question: Prose<500>,
+    /// What it does to sessions.
+    pub class: ConditionClass,
+    /// How long it defers, from the day of the answer; none for until it is resolved.
+    pub deferral: Option<Deferral>,
+    /// Whether a practitioner may lift it.
+    pub may_be_cleared: bool,
+    /// What it means, for the staff.
+    pub meaning: Prose<500>,
+    /// Where it comes from.
+    pub evidence: Evidence,
+}
+
+/// How a screening finds out about a condition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asks {
+    /// A question with yes or no.
+    Presence,
+    /// The same with a calendar day.
+    PresenceAndDate,
+    /// From the Fitzpatrick skin type.
+    SkinType(Range),
+    /// From the age in completed years on the day of the session.
+    Age(Range),
+}
+
+/// From least to most, inclusive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Range {
+    /// The lowest.
+    pub least: i32,
+    /// The highest.
+    pub most: i32,
+}
+
+impl Range {
+    /// The range, if it is one within bounds.
+    pub fn new(least: i32, most: i32, lowest: i32, highest: i32) -> Option<Self> {
+        (lowest <= least && least <= most && most <= highest).then_some(Self { least, most })
+    }
+
+    const fn contains(self, value: i32) -> bool {
+        self.least <= value && value <= self.most
+    }
+}
+
+named_enum! {
+    /// What a condition does to sessions.
+    pub enum ConditionClass {
+        /// None while it lasts.
+        Block = "block",
+        /// None until a day, or until it is resolved.
+        Defer = "defer",
+        /// A practitioner must clear it.
+        Clear = "clear",
+        /// A prescription is needed first.
+        Premed = "premed",
+    }
+}
+
+impl ConditionClass {
+    /// The rule that a session breaks.
+    pub const fn rule(self) -> Rule {
+        match self {
+            Self::Block => Rule::ConditionBlocks,
+            Self::Defer => Rule::ConditionDefers,
+            Self::Clear => Rule::ConditionNeedsClearance,
+            Self::Premed => Rule::ConditionNeedsPremedication,
+        }
+    }
+}
+
+/// How long a condition defers, by the calendar.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deferral {
+    /// Days.
+    Days(i32),
+    /// Months, to the same day of the month or the last one.
+    Months(i32),
+}
+
+impl Deferral {
+    /// The first day that is not deferred any more.
+    pub fn until(self, from: NaiveDate) -> NaiveDate {
+        let until = match self {
+            Self::Days(days) => from.checked_add_days(Days::new(days.unsigned_abs().into())),
+            Self::Months(months) => from.checked_add_months(Months::new(months.unsigned_abs())),
+        };
+        until.unwrap_or(NaiveDate::MAX)
+    }
+}

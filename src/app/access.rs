@@ -20,6 +20,8 @@ use crate::store::{PgConnection, StoreError, access, resource};
 const READERS: &[Role] = &[Operator, Manager, Practitioner, FrontDesk, ReadOnly];
 /// Those who deal with patients.
 const DESK: &[Role] = &[Operator, Manager, Practitioner, FrontDesk];
+/// Those who decide about patients, by name: nobody decides for them.
+const CLINICIANS: &[Role] = &[Practitioner];
 /// Those who run a practice.
 const MANAGERS: &[Role] = &[Operator, Manager];
 /// Those who run the deployment.
@@ -125,9 +127,9 @@ impl App {
     pub async fn authenticate(&self, bearer: &str) -> Result<Caller, Error> {
         let bearer = Bearer::read(bearer).ok_or(Error::Unauthenticated)?;
         let mut db = self.pool.acquire().await.map_err(StoreError::from)?;
-        let role = access::role(&mut db, bearer.practice, bearer.token, &bearer.secret_hash()).await?;
-        let role = role.ok_or(Error::Unauthenticated)?;
-        Ok(Caller { practice: bearer.practice, token: Some(bearer.token), role })
+        let known = access::bearer(&mut db, bearer.practice, bearer.token, &bearer.secret_hash()).await?;
+        let (role, practitioner) = known.ok_or(Error::Unauthenticated)?;
+        Ok(Caller { practice: bearer.practice, token: Some(bearer.token), role, practitioner })
     }
 
     /// Makes an operator's token, for the command line of the server's own machine.

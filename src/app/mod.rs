@@ -22,6 +22,7 @@ mod practice;
 mod resource;
 mod series;
 mod series_booking;
+mod signature;
 pub mod slots;
 mod thinkers;
 mod verify;

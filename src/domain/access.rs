@@ -49,9 +49,12 @@ pub struct Caller {
     pub token: Option<TokenId>,
     /// Their role.
     pub role: Role,
+    /// Who they are, if they are a practitioner.
+    pub practitioner: Option<ResourceId>,
 }
 
 impl Caller {
     /// The command line of the server's own machine.
-    pub const COMMAND_LINE: Self = Self { practice: PracticeId::DEPLOYMENT, token: None, role: Role::Operator };
+    pub const COMMAND_LINE: Self =
+        Self { practice: PracticeId::DEPLOYMENT, token: None, role: Role::Operator, practitioner: None };
 }

@@ -9,21 +9,22 @@ use crate::domain::access::{Role, Token};
 use crate::domain::ids::{PracticeId, ResourceId, TokenId};
 use crate::domain::interval::Instant;
 
-/// The role of a token with that secret, if it is not revoked.
-pub async fn role(
+/// The role of a token with that secret, and whose it is if it is a practitioner's; nothing if it is revoked.
+pub async fn bearer(
     db: &mut PgConnection,
     practice: PracticeId,
     token: TokenId,
     secret_hash: &[u8; 32],
-) -> Result<Option<Role>, StoreError> {
-    let role = sqlx::query_scalar!(
-        "SELECT role FROM access_tokens
+) -> Result<Option<(Role, Option<ResourceId>)>, StoreError> {
+    let row = sqlx::query!(
+        "SELECT role, resource_id FROM access_tokens
          WHERE practice_id = $1 AND token_id = $2 AND secret_hash = $3 AND revoked_at IS NULL",
         practice.0,
         token.0,
         secret_hash.as_slice()
     );
-    role.fetch_optional(db).await?.map(|name| read::named(Role::from_name(&name))).transpose()
+    let Some(row) = row.fetch_optional(db).await? else { return Ok(None) };
+    Ok(Some((read::named(Role::from_name(&row.role))?, row.resource_id.map(ResourceId))))
 }
 
 /// A token.

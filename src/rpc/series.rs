@@ -352,7 +352,7 @@ fn parse_cancel(message: pb::CancelSeriesRequest) -> Result<Command<Cancel<Serie
     head.command(fields, || Some(Cancel { id: id?, etag: etag?, reason: Personal::new(reason?) }))
 }
 
-fn rendered(series: &Series) -> pb::Series {
+pub fn rendered(series: &Series) -> pb::Series {
     let (state, cancelled_at, cancel_reason) = match &series.state {
         SeriesState::Active => (pb::SeriesState::Active, None, String::new()),
         SeriesState::Cancelled { at, reason } => {

@@ -184,6 +184,7 @@ fn wanted<'a>(timing: &'a Timing<'a>, patient: &'a PatientFacts, days: u64) -> W
         earliest: now(),
         latest: end(days),
         grid_minutes: 15,
+        moved_from: None,
     }
 }
 

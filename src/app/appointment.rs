@@ -2,13 +2,14 @@
 
 use super::commands::{BookAppointment, Cancel, ListAppointments, SheetOf, WhichVisit};
 use super::facts::{self, Asked, Question};
+use super::fitness::FitFor;
 use super::page::{Page, fetch};
 use super::write::Begun;
 use super::{App, Command, Error, Scoped};
 use crate::domain::access::Caller;
 use crate::domain::appointment::{Appointment, SessionOf};
 use crate::domain::booking::{Facts, Neighbours, VisitRequest, plan_visit};
-use crate::domain::catalog::{BodyArea, Treatment};
+use crate::domain::catalog::{BodyArea, Protocol, Treatment};
 use crate::domain::history::ChangeKind;
 use crate::domain::ids::{AppointmentId, PatientId, PracticeId, TreatmentId};
 use crate::domain::interval::Instant;
@@ -24,6 +25,7 @@ struct Visit {
     area: Option<BodyArea>,
     spacing_days: Option<i64>,
     session: Option<SessionOf>,
+    protocol: Option<Protocol>,
     neighbours: Option<Neighbours>,
 }
 
@@ -175,7 +177,7 @@ async fn visit(db: &mut PgConnection, practice: PracticeId, which: &WhichVisit) 
         WhichVisit::Treatment { patient, treatment, area } => {
             let treatment = the_treatment(db, practice, treatment, None).await?;
             let spacing_days = treatment.content.spacing_days.map(i64::from);
-            Ok(Visit { patient, treatment, area, spacing_days, session: None, neighbours: None })
+            Ok(Visit { patient, treatment, area, spacing_days, session: None, protocol: None, neighbours: None })
         }
         WhichVisit::Session { series: id, number } => {
             let series = series::get(db, practice, id).await?.ok_or_else(|| Error::not_found("session.series_id"))?;
@@ -192,6 +194,7 @@ async fn visit(db: &mut PgConnection, practice: PracticeId, which: &WhichVisit) 
                 spacing_days: Some(i64::from(protocol.content.gap.minimum)),
                 session: Some(SessionOf { series: id, number }),
                 neighbours: Some(series.neighbours(number, i64::from(protocol.content.gap.maximum))),
+                protocol: Some(protocol),
             })
         }
     }
@@ -235,7 +238,12 @@ async fn facts_of(
     let (path, named) = (String::new(), ask.named.as_slice());
     let asked = Asked { path, clinic: ask.clinic, start: ask.start, named, practitioner: None };
     let Visit { patient, treatment, area, .. } = visit;
-    let question = Question { patient: *patient, treatment, area: *area, visits: vec![asked], look_for_earliest };
+    let fit_for = match &visit.protocol {
+        Some(protocol) => FitFor::Sessions(protocol, visit.session.map(|session| session.series)),
+        None => FitFor::Treatment(treatment),
+    };
+    let (patient, area, visits) = (*patient, *area, vec![asked]);
+    let question = Question { patient, treatment, area, visits, fit_for, look_for_earliest };
     facts::load(db, practice, &question, now).await.map_err(|error| match (error, &ask.which) {
         (Error::NotFound(field), WhichVisit::Treatment { .. }) if field == "patient_id" => {
             Error::not_found("treatment.patient_id")
@@ -254,5 +262,6 @@ fn asked(ask: &BookAppointment, visit: &Visit) -> VisitRequest {
         spacing_days: visit.spacing_days,
         neighbours: visit.neighbours,
         preferred: Vec::new(),
+        moved_from: None,
     }
 }

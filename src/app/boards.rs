@@ -11,12 +11,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use chrono::TimeDelta;
 
 use super::facts::patient_question;
+use super::fitness::{FitFor, fitness};
 use super::lanes::Lanes;
 use super::{App, Error};
 use crate::domain::booking::PatientFacts;
 use crate::domain::catalog::{BodyArea, MAX_VISIT_MINUTES, Protocol, Treatment};
 use crate::domain::finding::Board;
-use crate::domain::ids::{ClinicId, PatientId, PracticeId, ProtocolId, TreatmentId};
+use crate::domain::ids::{ClinicId, PatientId, PracticeId, ProtocolId, SeriesId, TreatmentId};
 use crate::domain::interval::{Instant, Interval};
 use crate::store::{PgConnection, booking, catalog, history, practice};
 
@@ -83,6 +84,8 @@ pub(super) struct Sought<'a> {
     pub patient: Option<(PatientId, &'static str)>,
     /// The area to treat.
     pub area: Option<BodyArea>,
+    /// The series, if there is one already.
+    pub series: Option<SeriesId>,
 }
 
 /// All that an answer rests on, as of one revision.
@@ -192,7 +195,8 @@ impl App {
             Some((id, field)) => {
                 let question = ahead(id, &course.treatment, sought.area, now, horizon_end);
                 let found = booking::patient(&mut db, practice_id, &question).await?;
-                Some(found.ok_or_else(|| Error::not_found(field))?.1)
+                let patient = found.ok_or_else(|| Error::not_found(field))?.1;
+                Some(judged(&mut db, practice_id, sought, &course, (id, patient)).await?)
             }
             None => None,
         };
@@ -216,7 +220,9 @@ impl App {
                 let latest = known.boards.values().filter_map(|board| board.window.span()).map(Interval::end).max();
                 let question = ahead(id, &course.treatment, sought.area, now, latest.unwrap_or(now));
                 match booking::patient(&mut db, practice_id, &question).await? {
-                    Some((standing, patient)) => (standing, Some(patient)),
+                    Some((standing, patient)) => {
+                        (standing, Some(judged(&mut db, practice_id, sought, course, (id, patient)).await?))
+                    }
                     None => return Ok(None),
                 }
             }
@@ -249,6 +255,22 @@ fn ahead(
 ) -> booking::PatientQuestion {
     let span = Interval::new(now, end_of_last_visit(until.max(now)));
     patient_question(patient, treatment, area, span.into_iter().collect())
+}
+
+/// The patient, with how fit they are for what is sought.
+async fn judged(
+    db: &mut PgConnection,
+    practice_id: PracticeId,
+    sought: &Sought<'_>,
+    course: &Course,
+    (id, mut patient): (PatientId, PatientFacts),
+) -> Result<PatientFacts, Error> {
+    let fit_for = match &course.protocol {
+        Some(protocol) => FitFor::Sessions(protocol, sought.series),
+        None => FitFor::Treatment(&course.treatment),
+    };
+    patient.fitness = fitness(db, practice_id, id, sought.area, fit_for).await?;
+    Ok(patient)
 }
 
 /// What was known, led to another revision; nothing if that would be more work than to begin anew.

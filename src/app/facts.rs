@@ -3,6 +3,7 @@
 use chrono::{Days, TimeDelta};
 
 use super::Error;
+use super::fitness::{FitFor, fitness};
 use crate::domain::booking::{EARLIEST_SEARCH_DAYS, Facts};
 use crate::domain::calendar::Calendar;
 use crate::domain::catalog::{Activity, BodyArea, MAX_GAP_DAYS, MAX_SPAN, ResourceKind, Treatment};
@@ -36,6 +37,8 @@ pub(super) struct Question<'a> {
     pub area: Option<BodyArea>,
     /// The visits.
     pub visits: Vec<Asked<'a>>,
+    /// For what the patient has to be fit.
+    pub fit_for: FitFor<'a>,
     /// Whether a refusal should say when it would do.
     pub look_for_earliest: bool,
 }
@@ -55,7 +58,8 @@ pub(super) async fn load(
 
     let asked = patient_question(question.patient, question.treatment, question.area, spans.clone());
     let patient = booking::patient(db, practice_id, &asked).await?;
-    let (standing, patient) = patient.ok_or_else(|| Error::not_found("patient_id"))?;
+    let (standing, mut patient) = patient.ok_or_else(|| Error::not_found("patient_id"))?;
+    patient.fitness = fitness(db, practice_id, question.patient, question.area, question.fit_for).await?;
     let clinics = booking::clinics(db, practice_id, &clinic_ids, &spans).await?;
     let needs = question.treatment.content.needs();
     let resources = booking::resources(db, practice_id, &clinic_ids, Some(&needs), &named, &spans).await?;

@@ -15,6 +15,7 @@ mod boards;
 mod catalog;
 mod clearance;
 mod clinic;
+mod fitness;
 mod history;
 mod moving;
 mod patient;

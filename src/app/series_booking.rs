@@ -2,6 +2,7 @@
 
 use super::commands::{BookSeries, ExtendSeries, ProposeSeries, SeriesOf, WhichSessions};
 use super::facts::{self, Asked, Question};
+use super::fitness::FitFor;
 use super::write::{Begun, Write};
 use super::{App, Command, Error};
 use crate::domain::access::Caller;
@@ -221,7 +222,8 @@ fn planned(plan: &Plan, clinic: ClinicId, protocol_version: i32) -> Asks {
 
 fn request_of(session: &PlannedSession, clinic: ClinicId) -> SessionRequest {
     let practitioner = session.practitioner;
-    SessionRequest { clinic, start: session.start, named: practitioner.into_iter().collect(), practitioner }
+    let named = practitioner.into_iter().collect();
+    SessionRequest { clinic, start: session.start, named, practitioner, moved_from: None }
 }
 
 /// There is no plan, and why.
@@ -337,7 +339,8 @@ async fn load(
     });
     let Setting { patient, treatment, area, .. } = setting;
     let visits = visits.collect();
-    let question = Question { patient: *patient, treatment, area: Some(*area), visits, look_for_earliest };
+    let fit_for = FitFor::Sessions(&setting.protocol, setting.series.as_ref().map(|series| series.id));
+    let question = Question { patient: *patient, treatment, area: Some(*area), visits, fit_for, look_for_earliest };
     facts::load(db, practice, &question, now).await
 }
 

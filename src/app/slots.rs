@@ -15,11 +15,21 @@ use crate::domain::booking::{Neighbours, PatientFacts, Timing, body_area_misfit}
 use crate::domain::catalog::{BodyArea, GRID_MINUTES, MAX_VISIT_MINUTES, ResourceKind};
 use crate::domain::finding::{Board, Slot, SlotDay, SlotPlace, Starts, Wanted, find, slot_days, slots};
 use crate::domain::ids::{AppointmentId, ClinicId, PatientId, PracticeId, ResourceId, TreatmentId};
+use crate::domain::refusal::Violation;
 use crate::domain::series::Series;
 use crate::store::{PgConnection, appointment, resource, series};
 
 /// Size of a search that is done where the request is served: passing it on would take as long.
 const SMALL_SEARCH: usize = 1_000_000;
+
+/// What was found.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// One page of slots or days.
+    pub page: FoundSlots,
+    /// What stands in the way of the visit at any time.
+    pub missing: Vec<Violation>,
+}
 
 /// One page of an answer.
 #[derive(Debug, Clone)]
@@ -53,9 +63,11 @@ struct Search<'a> {
 
 impl App {
     /// The starts at which a visit may be booked.
-    pub async fn find_slots(&self, caller: &Caller, scoped: Scoped<FindSlots>) -> Result<FoundSlots, Error> {
-        let practice = Self::tenant(caller, scoped.practice)?;
-        let ask = scoped.query;
+    pub async fn find_slots(&self, caller: &Caller, scoped: Scoped<FindSlots>) -> Result<Found, Error> {
+        self.slots(Self::tenant(caller, scoped.practice)?, scoped.query).await
+    }
+
+    pub(super) async fn slots(&self, practice: PracticeId, ask: FindSlots) -> Result<Found, Error> {
         let (target, moving) = self.target(practice, &ask).await?;
         let clinics: Vec<(ClinicId, String)> =
             ask.clinics.iter().enumerate().map(|(place, id)| (*id, format!("clinic_ids[{place}]"))).collect();
@@ -65,6 +77,7 @@ impl App {
             course_field: target.course_field,
             patient: target.patient,
             area: target.area,
+            series: target.session.as_ref().map(|(series, _)| series.id),
         };
         let look = self.look(practice, &sought).await?;
         for (place, id) in ask.practitioners.iter().enumerate() {
@@ -73,9 +86,12 @@ impl App {
         if let Some(violation) = body_area_misfit(&look.course.treatment, target.area) {
             return Err(Error::Refused(vec![violation]));
         }
+        let number = target.session.as_ref().map(|(_, number)| *number);
+        let missing = look.patient.as_ref().map(|patient| patient.fitness.missing(number)).unwrap_or_default();
         let is_small = size(&look, &ask) <= SMALL_SEARCH;
         let search = move || Search::new(&look, &ask, &target, moving.as_ref()).page();
-        if is_small { Ok(search()) } else { self.searches.think(practice, search).await }
+        let page = if is_small { search() } else { self.searches.think(practice, search).await? };
+        Ok(Found { page, missing })
     }
 
     async fn target(&self, practice: PracticeId, ask: &FindSlots) -> Result<(Target, Option<Appointment>), Error> {
@@ -226,6 +242,7 @@ impl<'a> Search<'a> {
             area: self.area,
             spacing_days: self.spacing_days,
             neighbours: self.neighbours,
+            moved_from: self.moving.map(|moving| moving.visit.start()),
             earliest: (look.now + notice).max(board.zone.midnight(ask.first)),
             latest: look.horizon_end.min(board.zone.midnight(end) - TimeDelta::microseconds(1)),
             grid_minutes: ask.starts.grid_minutes,

@@ -223,8 +223,13 @@ pub fn series_starts(site: Site, course: Course, now: Instant, wish: Wish) -> Re
 /// Sessions at one clinic, with whoever is free.
 pub fn sessions(clinic: ClinicId, starts: &[Instant]) -> WhichSessions {
     let sessions = starts.iter();
-    let sessions =
-        sessions.map(|start| SessionRequest { clinic, start: *start, named: Vec::new(), practitioner: None });
+    let sessions = sessions.map(|start| SessionRequest {
+        clinic,
+        start: *start,
+        named: Vec::new(),
+        practitioner: None,
+        moved_from: None,
+    });
     WhichSessions::Given(sessions.collect())
 }
 

@@ -2,7 +2,7 @@
 
 use super::booking::PlannedVisit;
 use super::catalog::{BodyArea, ResourceKind};
-use super::ids::{AppointmentId, ClinicId, PatientId, ResourceId, SeriesId, TreatmentId};
+use super::ids::{AppointmentId, ClearanceId, ClinicId, PatientId, ResourceId, SeriesId, TreatmentId};
 use super::interval::{Instant, Interval};
 use super::refusal::{Refusal, Rule, Violation};
 use super::text::{Label, Personal, Prose};
@@ -71,6 +71,8 @@ pub struct Appointment {
     pub phases: Vec<BookedPhase>,
     /// Revision that last changed it.
     pub changed_revision: i64,
+    /// The clearance under which it was booked.
+    pub clearance: Option<ClearanceId>,
     /// The appointment that it was moved from.
     pub replaces: Option<AppointmentId>,
     /// The appointment that it was moved to.
@@ -99,6 +101,7 @@ impl Appointment {
             visit: plan.visit,
             phases: plan.phases.clone(),
             changed_revision: revision,
+            clearance: plan.clearance,
             replaces: None,
             replaced_by: None,
         }

@@ -83,8 +83,9 @@ pub struct Fitness {
     /// The clearance in force.
     pub clearance: Option<ClearanceId>,
     /// How many sessions it covers.
-    sessions: Option<i32>,
-    concerns: Vec<Concern>,
+    pub sessions: Option<i32>,
+    /// What stands in the way of any session.
+    pub concerns: Vec<Concern>,
 }
 
 impl When {
@@ -258,6 +259,13 @@ impl Fitness {
             concerns.push(Concern { rule: Rule::ClearanceExceeded, when: When::Always, text });
         }
         concerns
+    }
+
+    /// The same without what stands in the way whatever the day: for plans that show when, once that is settled.
+    #[must_use]
+    pub fn once_settled(mut self) -> Self {
+        self.concerns.retain(|concern| concern.when != When::Always);
+        self
     }
 
     /// What stands in the way at a time, of a visit that is not booked but takes place.

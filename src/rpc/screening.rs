@@ -112,7 +112,7 @@ pub fn rendered(screening: &Screening) -> pb::Screening {
     let answer = |answer: &Answer| pb::ScreeningAnswer {
         condition: answer.condition.as_str().to_owned(),
         present: answer.present,
-        date: answer.date.map(|day| day.to_string()).unwrap_or_default(),
+        date: answer.date.as_ref().map(ToString::to_string).unwrap_or_default(),
     };
     pb::Screening {
         screening_id: id.to_string(),
@@ -146,7 +146,7 @@ pub fn rendered_finding(finding: &Finding<'_>) -> pb::ScreeningFinding {
         condition_class: rendered_class(rule.class).into(),
         reason: status::reason(rule.class.rule()).into(),
         meaning: rule.meaning.as_str().to_owned(),
-        until: until.map(|day| day.to_string()).unwrap_or_default(),
+        until: until.map(ToString::to_string).unwrap_or_default(),
         may_be_cleared: rule.may_be_cleared,
         lifted: lifted.is_some(),
         override_id,

@@ -8,7 +8,9 @@ use super::{StoreError, catalog, read};
 use crate::domain::appointment::{Appointment, AppointmentState, SessionOf};
 use crate::domain::booking::{PlannedVisit, booked_phases};
 use crate::domain::catalog::BodyArea;
-use crate::domain::ids::{AppointmentId, ClinicId, PatientId, PracticeId, ResourceId, SeriesId, TreatmentId};
+use crate::domain::ids::{
+    AppointmentId, ClearanceId, ClinicId, PatientId, PracticeId, ResourceId, SeriesId, TreatmentId,
+};
 use crate::domain::interval::{Instant, Interval};
 use crate::domain::text::Personal;
 
@@ -29,12 +31,12 @@ pub async fn insert(
         "WITH visits AS (
              INSERT INTO appointments (practice_id, patient_id, booked_at, booked_revision, changed_revision, state,
                                        appointment_id, clinic_id, treatment_id, treatment_version, series_id,
-                                       session_number, body_area, visit, replaces)
+                                       session_number, body_area, visit, replaces, clearance_id)
              SELECT $1, $2, $3, $4, $4, 'booked', id, clinic, treatment, version, series, number, area, tstzrange(a, b),
-                    replaced
+                    replaced, clearance
              FROM unnest($5::uuid[], $6::uuid[], $7::uuid[], $8::int[], $9::uuid[], $10::int[], $11::text[],
-                         $12::timestamptz[], $13::timestamptz[], $28::uuid[])
-                  AS v (id, clinic, treatment, version, series, number, area, a, b, replaced)),
+                         $12::timestamptz[], $13::timestamptz[], $28::uuid[], $29::uuid[])
+                  AS v (id, clinic, treatment, version, series, number, area, a, b, replaced, clearance)),
          taken AS (
              INSERT INTO occupancies (practice_id, live, appointment_id, resource_id, need, during)
              SELECT $1, true, id, resource, need, tstzrange(a, b)
@@ -75,7 +77,8 @@ pub async fn insert(
         &rows.window_roles,
         &rows.window_starts,
         &rows.window_ends,
-        &rows.replaced as &[Option<Uuid>]
+        &rows.replaced as &[Option<Uuid>],
+        &rows.clearances as &[Option<Uuid>]
     );
     // The statement reports the rows of its last part; the others have no way to write fewer than they are given.
     expect_rows("insert activity windows", rows.windows_of.len(), &done.execute(db).await?)
@@ -108,6 +111,7 @@ struct Columns {
     window_starts: Vec<Instant>,
     window_ends: Vec<Instant>,
     replaced: Vec<Option<Uuid>>,
+    clearances: Vec<Option<Uuid>>,
 }
 
 impl Columns {
@@ -123,6 +127,7 @@ impl Columns {
         self.visit_starts.push(appointment.visit.start());
         self.visit_ends.push(appointment.visit.end());
         self.replaced.push(appointment.replaces.map(|replaced| replaced.0));
+        self.clearances.push(appointment.clearance.map(|clearance| clearance.0));
         for occupied in &plan.occupied {
             self.taken_by.push(id);
             self.taken_resources.push(occupied.resource.0);
@@ -329,7 +334,7 @@ async fn by_ids(db: &mut PgConnection, practice: PracticeId, ids: &[Uuid]) -> Re
     let rows = sqlx::query!(
         r#"SELECT a.appointment_id, a.clinic_id, c.time_zone, a.patient_id, a.treatment_id, a.treatment_version,
                   a.series_id, a.session_number, a.body_area, a.state, lower(a.visit) AS "start!",
-                  upper(a.visit) AS "end!", a.cancelled_at, a.cancel_reason, a.changed_revision, a.replaces,
+                  upper(a.visit) AS "end!", a.cancelled_at, a.cancel_reason, a.changed_revision, a.replaces, a.clearance_id,
                   (SELECT r.appointment_id FROM appointments r
                    WHERE r.practice_id = a.practice_id AND r.replaces = a.appointment_id) AS replaced_by,
                   ARRAY(SELECT resource_id FROM occupancies o
@@ -375,6 +380,7 @@ async fn by_ids(db: &mut PgConnection, practice: PracticeId, ids: &[Uuid]) -> Re
             visit: read::interval(row.start, row.end)?,
             phases: booked_phases(treatment, row.start, &serving),
             changed_revision: row.changed_revision,
+            clearance: row.clearance_id.map(ClearanceId),
             replaces: row.replaces.map(AppointmentId),
             replaced_by: row.replaced_by.map(AppointmentId),
         })

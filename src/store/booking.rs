@@ -260,7 +260,8 @@ pub async fn patient(
         Ok((window, other(id)))
     });
     let standing = Standing { revision: row.revision, booking_horizon_days: row.booking_horizon_days };
-    let facts = PatientFacts { visits, spacing, windows: windows.collect::<Result<_, StoreError>>()? };
+    let windows = windows.collect::<Result<_, StoreError>>()?;
+    let facts = PatientFacts { visits, spacing, windows, ..PatientFacts::default() };
     Ok(Some((standing, facts)))
 }
 

@@ -1,5 +1,6 @@
 //! What is known of a patient's fitness, for one protocol and area.
 
+use chrono::NaiveDate;
 use sqlx::PgConnection;
 use uuid::Uuid;
 

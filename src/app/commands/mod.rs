@@ -244,6 +244,9 @@ pub enum SlotsOf {
     },
 }
 
+/// Starts are a multiple of so many minutes, unless the caller says otherwise.
+pub const DEFAULT_GRID_MINUTES: i32 = 15;
+
 /// When visits may begin, whatever the day.
 #[derive(Debug, Clone, Copy)]
 pub struct StartRules {

@@ -4,6 +4,7 @@ use super::{ids, replace};
 use crate::app::boards::{CourseId, Look, Sought};
 use crate::app::commands::{Destination, RescheduleSession};
 use crate::app::facts::{self, Asked, Question};
+use crate::app::fitness::FitFor;
 use crate::app::series::found;
 use crate::app::series_booking::MAX_PLANNINGS;
 use crate::app::write::Begun;
@@ -107,6 +108,7 @@ impl App {
             course_field: "series_id",
             patient: Some((series.patient, "series_id")),
             area: Some(series.area),
+            series: Some(series.id),
         };
         let look = self.look(practice, &sought).await?;
         let to = ask.to.clone();
@@ -239,6 +241,7 @@ fn follow(
         area: Some(area),
         spacing_days: Some(i64::from(gap.minimum)),
         neighbours: None,
+        moved_from: None,
         earliest: look.now,
         latest: look.horizon_end,
         grid_minutes: GRID_MINUTES,
@@ -292,12 +295,14 @@ fn asked(setting: &Setting, ask: &RescheduleSession, following: &[Following]) ->
         start,
         named,
         practitioner,
+        moved_from: setting.moving.first().map(|moved| moved.visit.start()),
     };
     let mut asked = vec![AskedSession { place: 0, number: ask.number, request }];
     for (place, (following, old)) in (1..).zip(following.iter().zip(setting.moving.iter().skip(1))) {
         let Following { session, start, practitioner } = *following;
         let named = practitioner.into_iter().collect();
-        let request = SessionRequest { clinic: old.clinic, start, named, practitioner };
+        let moved_from = Some(old.visit.start());
+        let request = SessionRequest { clinic: old.clinic, start, named, practitioner, moved_from };
         asked.push(AskedSession { place, number: session.number, request });
     }
     asked
@@ -318,9 +323,11 @@ async fn load(
         named: &request.named,
         practitioner: request.practitioner,
     });
-    let Setting { series, treatment, moving, .. } = setting;
+    let Setting { series, protocol, treatment, moving } = setting;
     let visits = visits.collect();
-    let question = Question { patient: series.patient, treatment, area: Some(series.area), visits, look_for_earliest };
+    let fit_for = FitFor::Sessions(protocol, Some(series.id));
+    let (patient, area) = (series.patient, Some(series.area));
+    let question = Question { patient, treatment, area, visits, fit_for, look_for_earliest };
     let mut facts = facts::load(db, practice, &question, now).await?;
     facts.forget(&ids(moving));
     Ok(facts)

@@ -3,6 +3,7 @@
 use super::replace;
 use crate::app::commands::{Destination, RescheduleAppointment};
 use crate::app::facts::{self, Asked, Question};
+use crate::app::fitness::FitFor;
 use crate::app::write::Begun;
 use crate::app::{App, Command, Error, appointment};
 use crate::domain::access::Caller;
@@ -96,7 +97,8 @@ async fn alone(
     let clinic = to.clinic.unwrap_or(old.clinic);
     let visits =
         vec![Asked { path: String::new(), clinic, start: to.start, named: &to.named, practitioner: to.practitioner }];
-    let question = Question { patient: old.patient, treatment: &treatment, area: old.area, visits, look_for_earliest };
+    let (patient, area, fit_for) = (old.patient, old.area, FitFor::Treatment(&treatment));
+    let question = Question { patient, treatment: &treatment, area, visits, fit_for, look_for_earliest };
     let mut facts = facts::load(db, practice, &question, now).await?;
     facts.forget(&[old.id]);
     Ok((facts, treatment))
@@ -111,5 +113,6 @@ fn visit(old: &Appointment, to: &Destination, treatment: &Treatment) -> VisitReq
         spacing_days: treatment.content.spacing_days.map(i64::from),
         neighbours: None,
         preferred: old.occupied().map(|(resource, _)| resource).collect(),
+        moved_from: Some(old.visit.start()),
     }
 }

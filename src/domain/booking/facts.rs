@@ -8,6 +8,7 @@ use super::timing::{ActivityWindow, Occupied, Timing, spacing};
 use super::{Other, VisitRequest};
 use crate::domain::calendar::Calendar;
 use crate::domain::catalog::{BodyArea, Need, Qualification, ResourceKind};
+use crate::domain::fitness::Fitness;
 use crate::domain::hours::{Stretch, Week};
 use crate::domain::ids::{AppointmentId, ClinicId, ResourceId};
 use crate::domain::interval::{Instant, Interval};
@@ -82,6 +83,8 @@ pub struct PatientFacts {
     pub spacing: Vec<SpacingWindow>,
     /// What their visits forbid and expose them to.
     pub windows: Vec<(ActivityWindow, Other)>,
+    /// Whether they are fit for the visit in question; nothing stands in the way of one that does not ask.
+    pub fitness: Fitness,
 }
 
 /// A visit of the patient.

@@ -40,6 +40,8 @@ pub struct VisitRequest {
     pub neighbours: Option<Neighbours>,
     /// Resources to take rather than others, the first before the second: those that the patient knows.
     pub preferred: Vec<ResourceId>,
+    /// When the visit that it replaces begins: a hold does not keep a visit from being put off.
+    pub moved_from: Option<Instant>,
 }
 
 /// A booked session beside another in its series.
@@ -53,9 +55,11 @@ pub struct Neighbour {
     pub other: Other,
 }
 
-/// The nearest booked sessions of the same series on both sides.
+/// The place of a session in its series, with the nearest booked sessions on both sides.
 #[derive(Debug, Clone, Copy)]
 pub struct Neighbours {
+    /// Which session, from 1.
+    pub number: i32,
     /// The one before.
     pub previous: Option<Neighbour>,
     /// The one after.
@@ -81,6 +85,8 @@ pub struct SessionRequest {
     pub named: Vec<ResourceId>,
     /// The practitioner who must treat.
     pub practitioner: Option<ResourceId>,
+    /// When the session that it replaces begins, if it is moved.
+    pub moved_from: Option<Instant>,
 }
 
 /// A session asked for, as one of a series.
@@ -132,11 +138,13 @@ pub fn plan_sessions(
             area: Some(series.area),
             spacing_days: Some(i64::from(series.gap.minimum)),
             neighbours: Some(Neighbours {
+                number: *number,
                 previous: near(beside.iter().filter(|(other, ..)| other < number).max_by_key(|(other, ..)| *other)),
                 next: near(beside.iter().filter(|(other, ..)| other > number).min_by_key(|(other, ..)| *other)),
                 maximum_gap: i64::from(series.gap.maximum),
             }),
             preferred: known.clone(),
+            moved_from: session.moved_from,
         };
         let other = Other::Session(*place);
         match rules::decide(&facts, series.treatment, &timing, &request) {

@@ -8,6 +8,7 @@ use super::timing::{ActivityWindow, PlannedVisit, Timing, WindowRole, spacing};
 use super::{EARLIEST_SEARCH_DAYS, Neighbour, VisitRequest, on_grid};
 use crate::domain::calendar::Calendar;
 use crate::domain::catalog::{BodyArea, GRID_MINUTES, Treatment};
+use crate::domain::fitness::When;
 use crate::domain::ids::ResourceId;
 use crate::domain::interval::{Instant, Interval};
 use crate::domain::refusal::{Earliest, Gap, Other, Refusal, Rule, Violation};
@@ -79,11 +80,14 @@ pub fn decide(
     let mut checks = desk.time_checks();
     checks.extend(desk.series_checks());
     checks.extend(desk.patient_checks());
+    checks.extend(desk.fitness_checks());
     let mut refusal: Refusal = body_area_misfit(treatment, request.area).into_iter().collect();
     refusal.extend(desk.violations(&checks));
 
     match desk.serving(request.start) {
-        Some(serving) if refusal.is_empty() => Ok(timing.plan(clinic.zone, request, &serving)),
+        Some(serving) if refusal.is_empty() => {
+            Ok(timing.plan(clinic.zone, request, &serving, facts.patient.fitness.clearance))
+        }
         Some(_) => Err(refusal),
         None => {
             refusal.extend(desk.violations(&desk.resource_checks()));
@@ -230,6 +234,22 @@ impl<'a> Desk<'a> {
                 )
             }),
         ]
+    }
+
+    /// Clearance, screening and holds.
+    fn fitness_checks(&'a self) -> Vec<Check<'a>> {
+        let number = self.request.neighbours.map(|neighbours| neighbours.number);
+        let checks = self.facts.patient.fitness.concerns(number).into_iter().map(|concern| {
+            let put_off = self.request.moved_from.filter(|_| concern.rule == Rule::SeriesOnHold);
+            let lasting = concern.when == When::Always && put_off.is_none();
+            let check = Self::check(concern.rule, move |start| {
+                let stands = concern.when.covers(start, self.clinic.zone.day(start));
+                let stands = stands && put_off.is_none_or(|old| start < old);
+                if stands { vec![Obstacle::new(None, concern.text.clone())] } else { Vec::new() }
+            });
+            Check { lasting, ..check }
+        });
+        checks.collect()
     }
 
     fn gaps_broken(&self, start: Instant) -> Vec<Obstacle> {

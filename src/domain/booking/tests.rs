@@ -142,7 +142,7 @@ proptest! {
             .enumerate()
             .map(|(place, (gap, tick))| {
                 morning = zone().plus_days(morning, if place == 0 { gap.min(1) } else { gap.max(1) });
-                SessionRequest { clinic: HERE, start: morning + TimeDelta::minutes(5 * tick), named: Vec::new(), practitioner: None }
+                SessionRequest { clinic: HERE, start: morning + TimeDelta::minutes(5 * tick), named: Vec::new(), practitioner: None, moved_from: None }
             })
             .collect();
         let asked = |session: &SessionRequest| VisitRequest {
@@ -153,6 +153,7 @@ proptest! {
             spacing_days: Some(i64::from(minimum)),
             neighbours: None,
             preferred: Vec::new(),
+            moved_from: None,
         };
         let mut feasible = true;
         for (place, session) in sessions.iter().enumerate() {
@@ -249,6 +250,7 @@ fn a_named_resource_that_fits_beside_another_is_not_called_unqualified() {
         spacing_days: None,
         neighbours: None,
         preferred: Vec::new(),
+        moved_from: None,
     };
     assert!(plan_visit(&facts, &treatment, &request(at(12))).is_ok());
     let refusal = plan_visit(&facts, &treatment, &request(at(0))).unwrap_err();

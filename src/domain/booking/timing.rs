@@ -5,7 +5,7 @@ use chrono::{Days, NaiveDate, TimeDelta};
 use super::VisitRequest;
 use crate::domain::appointment::BookedPhase;
 use crate::domain::catalog::{Activity, BodyArea, Need, Restriction, Treatment};
-use crate::domain::ids::{ClinicId, ResourceId, TreatmentId};
+use crate::domain::ids::{ClearanceId, ClinicId, ResourceId, TreatmentId};
 use crate::domain::interval::{Instant, Interval};
 use crate::domain::named_enum;
 use crate::domain::zone::Zone;
@@ -65,6 +65,8 @@ pub struct PlannedVisit {
     pub spacing: Option<(NaiveDate, NaiveDate)>,
     /// What it forbids and what it is.
     pub windows: Vec<ActivityWindow>,
+    /// The clearance under which it takes place.
+    pub clearance: Option<ClearanceId>,
 }
 
 /// A treatment laid out from minute 0.
@@ -201,7 +203,13 @@ impl<'a> Timing<'a> {
     }
 
     /// The plan of a visit whose needs are served by these resources, in the order of the needs.
-    pub fn plan(&self, zone: Zone, request: &VisitRequest, serving: &[ResourceId]) -> PlannedVisit {
+    pub fn plan(
+        &self,
+        zone: Zone,
+        request: &VisitRequest,
+        serving: &[ResourceId],
+        clearance: Option<ClearanceId>,
+    ) -> PlannedVisit {
         let start = request.start;
         let occupied = serving.iter().enumerate().flat_map(|(need, resource)| {
             self.needed(need, start).map(move |during| Occupied { resource: *resource, need, during })
@@ -217,6 +225,7 @@ impl<'a> Timing<'a> {
             occupied: occupied.collect(),
             spacing: spacing(zone, request),
             windows: self.windows(zone, start),
+            clearance,
         }
     }
 }

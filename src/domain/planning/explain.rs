@@ -203,14 +203,17 @@ impl SeriesQuestion<'_> {
             is_free_of(&self.with_wished(starts), asked)
         };
         let patient = wanted.patient.cloned().unwrap_or_default();
-        let PatientFacts { visits, spacing, windows } = patient;
+        let PatientFacts { visits, spacing, windows, fitness } = patient;
         let nothing = PatientFacts::default;
         let others: Vec<Other> = windows.iter().map(|(_, other)| *other).collect();
         let window = |other: Other| windows.iter().copied().filter(|(_, of)| *of == other).collect();
         // One visit that alone leaves nothing, if there is one.
         let one = others.into_iter().find(|other| alone(PatientFacts { windows: window(*other), ..nothing() }));
         let (visit, space) = (visits.first().map(|visit| visit.other), spacing.first().map(|window| window.other));
-        let (rule, other, text) = if alone(PatientFacts { visits, ..nothing() }) {
+        let unfit = fitness.concerns(None).first().map_or(Rule::NoPlan, |concern| concern.rule);
+        let (rule, other, text) = if alone(PatientFacts { fitness, ..nothing() }) {
+            (unfit, None, "clearance, screening or a reaction leave none of")
+        } else if alone(PatientFacts { visits, ..nothing() }) {
             (Rule::PatientBusy, visit, "the patient has other visits at all times that would do on")
         } else if alone(PatientFacts { spacing, ..nothing() }) {
             (Rule::SessionTooSoon, space, "the gaps to other sessions on the same area leave none of")

@@ -139,6 +139,7 @@ impl Case {
             earliest: self.facts.now.max(at(-250)),
             latest: self.facts.horizon_end.min(at(1_000)),
             grid_minutes: GRID,
+            moved_from: None,
         }
     }
 
@@ -165,6 +166,7 @@ impl Case {
             spacing_days: Some(i64::from(self.gap.minimum)),
             neighbours: None,
             preferred: Vec::new(),
+            moved_from: None,
         }
     }
 
@@ -313,7 +315,8 @@ fn the_best_plan_costs_what_trying_everything_finds_and_can_be_booked() {
                 .map(|(place, session)| {
                     let practitioner = session.practitioner;
                     let named = practitioner.into_iter().collect();
-                    let request = SessionRequest { clinic: HERE, start: session.start, named, practitioner };
+                    let (start, moved_from) = (session.start, None);
+                    let request = SessionRequest { clinic: HERE, start, named, practitioner, moved_from };
                     AskedSession { place, number: session.number, request }
                 })
                 .collect();

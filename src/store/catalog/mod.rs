@@ -6,7 +6,7 @@ mod protocol;
 mod treatment;
 
 pub use new_treatment::insert_treatment;
-pub use protocol::{insert_protocol, list_protocols, protocol};
+pub use protocol::{insert_protocol, list_protocols, protocol, protocols_of};
 pub use treatment::{list_treatments, treatment, treatments};
 
 use sqlx::PgConnection;

@@ -7,6 +7,7 @@ use chrono::{Datelike, Timelike};
 use super::super::small::{appointment, zone};
 use super::super::*;
 use crate::domain::catalog::{Need, Phase, Span};
+use crate::domain::fitness::When;
 use crate::domain::hours::{Stretch, weekday_from_iso};
 use crate::domain::interval::Interval;
 use crate::domain::refusal::Rule;
@@ -94,7 +95,18 @@ pub fn slow_rules(facts: &Facts, treatment: &Treatment, request: &VisitRequest) 
             breaks(Rule::SessionTooSoon, too_soon);
         }
     }
-    if let Some(Neighbours { previous, next, maximum_gap }) = request.neighbours {
+    let fitness = &facts.patient.fitness;
+    for concern in &fitness.concerns {
+        let put_off = concern.rule == Rule::SeriesOnHold && request.moved_from.is_some_and(|old| old <= request.start);
+        let stands = match concern.when {
+            When::Always => true,
+            When::Before(instant) => request.start < instant,
+            When::Days(from, until) => (from..until).contains(&day),
+        };
+        breaks(concern.rule, stands && !put_off);
+    }
+    if let Some(Neighbours { number, previous, next, maximum_gap }) = request.neighbours {
+        breaks(Rule::ClearanceExceeded, fitness.sessions.is_some_and(|covered| number > covered));
         let far = |near: Neighbour| near.distance == 1 && (near.day - day).num_days().abs() > maximum_gap;
         if let Some(previous) = previous {
             breaks(Rule::SessionOutOfOrder, day <= previous.day);

@@ -10,6 +10,7 @@ mod changes;
 mod clearances;
 mod crud;
 mod desk;
+mod fitness;
 mod fuzz;
 mod harness;
 mod house;

@@ -275,6 +275,27 @@ impl Fitness {
         there.map(|concern| Violation::new(concern.rule, concern.text)).collect()
     }
 
+    /// What stands in the way of a patient who is to be checked in: the same, and a screening that is too old.
+    pub fn at_check_in(
+        rules: &ProtocolContent,
+        facts: &FitnessFacts,
+        number: Option<i32>,
+        now: Instant,
+        zone: Zone,
+    ) -> Vec<Violation> {
+        let mut violations = Self::judge(rules, facts).violations(number, now, zone);
+        if let (Some(asks), Some(screening)) = (&rules.clearance, &facts.screening)
+            && !rules.screening.is_empty()
+        {
+            let age = (zone.day(now) - zone.day(screening.recorded_at)).num_days();
+            if age > i64::from(asks.screening_days) {
+                let text = format!("the latest screening is {age} days old; screen the patient anew");
+                violations.push(Violation::new(Rule::ScreeningMissing, text));
+            }
+        }
+        violations
+    }
+
     /// What stands in the way whatever the day: what has to be settled before anything can be booked.
     pub fn missing(&self, number: Option<i32>) -> Vec<Violation> {
         let lasting = self.concerns(number).into_iter().filter(|concern| concern.when == When::Always);

@@ -120,6 +120,13 @@ impl Clinic {
         Self { world, consultation, clearing, practitioner }
     }
 
+    /// The same practice, with another practitioner who may clear.
+    pub async fn with_another_practitioner(&self) -> Self {
+        let clearing = self.world.resource(pb::ResourceKind::Practitioner, "clearance").await;
+        let practitioner = token(&self.world.server, &self.world.practice, pb::Role::Practitioner, &clearing).await;
+        Self { clearing, practitioner, ..self.clone() }
+    }
+
     /// Records a screening of a patient in which these conditions are present, each with its date if it has one.
     pub async fn screen(&self, patient: &str, present: &[(&str, &str)]) -> pb::Screening {
         self.screening(patient, present, 2).await.unwrap()
@@ -156,6 +163,7 @@ impl Clinic {
             visit.patient_id = patient.into();
         }
         request.start_time = at("2026-01-05T08:00:00Z");
+        request.resource_ids = vec![self.clearing.clone()];
         self.world.book(request).await.unwrap()
     }
 

@@ -28,7 +28,7 @@ async fn a_series_is_refused_with_what_is_missing_and_the_proposal_offers_a_cons
     assert_eq!(proposal.consultation_treatment_id, clinic.consultation);
     assert_eq!(proposal.consultation_slots.len(), 10);
     let slot = &proposal.consultation_slots[0];
-    assert_eq!(slot.practitioner_ids, [clinic.clearing.clone()]);
+    assert_eq!(slot.practitioner_ids, std::slice::from_ref(&clinic.clearing));
     let mut request = world.visit_request(&clinic.consultation, "2026-01-05T09:00:00");
     request.start_time = slot.start_time;
     world.book(request).await.unwrap();

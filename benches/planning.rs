@@ -148,9 +148,12 @@ fn treatment(phases: &[(i32, bool, bool, &[usize])]) -> Treatment {
     let content = TreatmentContent {
         name: Label::new("Bench").expect("a label"),
         spacing_days: Some(28),
+        spacing_evidence: None,
+        across_areas: None,
         phases: phases.iter().map(phase).collect(),
         exposures: Vec::new(),
         restrictions: [Activity::SunExposure, Activity::Heat, Activity::Swimming].map(restriction).to_vec(),
+        combinations: Vec::new(),
     };
     let id = TreatmentId(Uuid::from_u128(3));
     Treatment { id, version: 1, published_at: now(), published_revision: 1, content }

@@ -3,6 +3,7 @@
 #![expect(clippy::pedantic, reason = "tests are written to be read, not to be called")]
 
 mod access;
+mod across_areas;
 mod aftercare;
 mod bad_input;
 mod catalog;

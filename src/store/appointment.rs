@@ -131,11 +131,11 @@ impl Columns {
             self.taken_starts.push(occupied.during.start());
             self.taken_ends.push(occupied.during.end());
         }
-        if let (Some(area), Some((day, until))) = (plan.area, plan.spacing) {
+        for spaced in &plan.spacing {
             self.spaced_by.push(id);
-            self.spaced_scopes.push(area.as_str().to_owned());
-            self.spaced_days.push(day);
-            self.spaced_untils.push(until);
+            self.spaced_scopes.push(spaced.scope.as_str().to_owned());
+            self.spaced_days.push(spaced.day);
+            self.spaced_untils.push(spaced.until);
         }
         for window in &plan.windows {
             self.windows_of.push(id);

@@ -12,7 +12,7 @@ use chrono::{NaiveDate, TimeDelta};
 
 pub use facts::{Busy, ClinicFacts, Facts, PatientFacts, PatientVisit, ResourceFacts, SpacingWindow};
 pub use rules::body_area_misfit;
-pub use timing::{ActivityWindow, Occupied, PlannedVisit, Timing, WindowRole, booked_phases};
+pub use timing::{ActivityWindow, Occupied, PlannedVisit, Spaced, Timing, WindowRole, booked_phases};
 
 use super::catalog::{BodyArea, GRID_MINUTES, GapDays, Treatment};
 use super::ids::{ClinicId, ResourceId};

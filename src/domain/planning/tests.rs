@@ -86,6 +86,10 @@ prop_compose! {
         booked in prop::option::weighted(0.3, (1..4_i32, -2..5_i64, 0..6_i64)),
     ) -> Case {
         treatment.content.spacing_days = Some(5);
+        // No more than the floor, as every protocol that is published has it.
+        if let Some(across) = &mut treatment.content.across_areas {
+            across.days = 1;
+        }
         facts.look_for_earliest = false;
         let mut wishes = wishes;
         let needs_practitioner = treatment.content.needs().iter().any(|need| need.kind == ResourceKind::Practitioner);

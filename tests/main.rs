@@ -8,6 +8,7 @@ mod aftercare;
 mod bad_input;
 mod catalog;
 mod changes;
+mod combinations;
 mod crud;
 mod desk;
 mod fuzz;

@@ -14,6 +14,7 @@ mod appointment;
 mod boards;
 mod catalog;
 mod clinic;
+mod combination;
 mod history;
 mod moving;
 mod patient;

@@ -59,7 +59,8 @@ impl App {
             }
         };
         let clinics = [(ask.clinic, "clinic_id".to_owned())];
-        let sought = Sought { clinics: &clinics, course, course_field, patient: Some(patient), area: Some(area) };
+        let sought =
+            Sought { clinics: &clinics, course, course_field, add_ons: &[], patient: Some(patient), area: Some(area) };
         let look = self.look(practice, &sought).await?;
         let course = Arc::clone(&look.course);
         if let Some(violation) = body_area_misfit(&course.treatment, Some(area)) {

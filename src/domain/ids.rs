@@ -57,6 +57,8 @@ ids! {
     SeriesId,
     /// An appointment.
     AppointmentId,
+    /// A practitioner's decision otherwise than the rules.
+    OverrideId,
     /// An access token.
     TokenId,
     /// A caller's id for one request.

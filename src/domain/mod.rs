@@ -11,6 +11,7 @@ pub mod hours;
 
 pub mod assessment;
 pub mod catalog;
+pub mod combination;
 
 pub mod booking;
 pub mod clinic;

@@ -13,6 +13,7 @@ pub mod booking;
 pub mod catalog;
 pub mod clinic;
 pub mod history;
+pub mod overrides;
 pub mod patient;
 pub mod practice;
 pub mod resource;

@@ -4,7 +4,7 @@ use super::replace;
 use crate::app::commands::{Destination, RescheduleAppointment};
 use crate::app::facts::{self, Asked, Question};
 use crate::app::write::Begun;
-use crate::app::{App, Command, Error, appointment};
+use crate::app::{App, Command, Error, appointment, combination};
 use crate::domain::access::Caller;
 use crate::domain::appointment::Appointment;
 use crate::domain::booking::{Facts, VisitRequest, plan_visit};
@@ -93,10 +93,13 @@ async fn alone(
     }
     let treatment = catalog::treatment(db, practice, old.treatment, Some(old.treatment_version)).await?;
     let treatment = treatment.ok_or_else(|| Error::not_found("appointment_id"))?;
+    let combined = combination::of_appointment(db, practice, &treatment, old).await?;
+    let treatment = combined.map_or(treatment, |combined| combined.treatment);
     let clinic = to.clinic.unwrap_or(old.clinic);
     let visits =
         vec![Asked { path: String::new(), clinic, start: to.start, named: &to.named, practitioner: to.practitioner }];
-    let question = Question { patient: old.patient, treatment: &treatment, area: old.area, visits, look_for_earliest };
+    let treatments = vec![&treatment];
+    let question = Question { patient: old.patient, treatments, area: old.area, visits, look_for_earliest };
     let mut facts = facts::load(db, practice, &question, now).await?;
     facts.forget(&[old.id]);
     Ok((facts, treatment))

@@ -183,7 +183,7 @@ proptest! {
             .iter()
             .zip(1..)
             .enumerate()
-            .map(|(place, (request, number))| AskedSession { place, number, request: request.clone() })
+            .map(|(place, (request, number))| AskedSession { place, number, request: request.clone(), combined: None })
             .collect();
         match plan_sessions(facts, &series, &asked) {
             Ok(plans) => {

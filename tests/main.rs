@@ -3,11 +3,13 @@
 #![expect(clippy::pedantic, reason = "tests are written to be read, not to be called")]
 
 mod access;
+mod across_areas;
 mod aftercare;
 mod bad_input;
 mod catalog;
 mod changes;
 mod clearances;
+mod combinations;
 mod crud;
 mod desk;
 mod fitness;

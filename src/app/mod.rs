@@ -15,6 +15,7 @@ mod boards;
 mod catalog;
 mod clearance;
 mod clinic;
+mod combination;
 mod fitness;
 mod history;
 mod moving;

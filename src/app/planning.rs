@@ -96,6 +96,7 @@ impl App {
             times: Times::default(),
             starts: StartRules { grid_minutes: DEFAULT_GRID_MINUTES, notice_minutes: 0 },
             moving: None,
+            add_on: None,
             by_day: false,
             page: PageOf { size: MAX_CONSULTATIONS, after: None },
         };
@@ -123,6 +124,7 @@ impl App {
             clinics: &clinics,
             course,
             course_field,
+            add_ons: &[],
             patient: Some(patient),
             area: Some(area),
             series: series.as_ref().map(|series| series.id),

@@ -2,6 +2,7 @@
 
 use super::booking::PlannedVisit;
 use super::catalog::{BodyArea, ResourceKind};
+use super::combination::AddOn;
 use super::ids::{AppointmentId, ClearanceId, ClinicId, PatientId, ResourceId, SeriesId, TreatmentId};
 use super::interval::{Instant, Interval};
 use super::refusal::{Refusal, Rule, Violation};
@@ -59,6 +60,8 @@ pub struct Appointment {
     pub treatment: TreatmentId,
     /// Its version.
     pub treatment_version: i32,
+    /// What is added to it.
+    pub add_on: Option<AddOn>,
     /// The session that it is; none for any other visit.
     pub session: Option<SessionOf>,
     /// The area treated.
@@ -85,6 +88,7 @@ impl Appointment {
         id: AppointmentId,
         patient: PatientId,
         session: Option<SessionOf>,
+        add_on: Option<AddOn>,
         plan: &PlannedVisit,
         revision: i64,
     ) -> Self {
@@ -95,6 +99,7 @@ impl Appointment {
             patient,
             treatment: plan.treatment,
             treatment_version: plan.treatment_version,
+            add_on,
             session,
             area: plan.area,
             state: AppointmentState::Booked,

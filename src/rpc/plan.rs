@@ -148,7 +148,7 @@ fn parse_session(
     }
     let named = practitioner.into_iter().collect();
     let request = SessionRequest { clinic: clinic?, start, named, practitioner, moved_from: None };
-    Some((number, None, Some(AskedSession { place, number, request })))
+    Some((number, None, Some(AskedSession { place, number, request, combined: None })))
 }
 
 /// What tells a plan that was changed from one that was not. It guards against slips, not against forgery: what is

@@ -48,6 +48,7 @@ pub fn parse(message: pb::FindSlotsRequest) -> Result<(Query, Scoped<FindSlots>)
         view,
         page_size: _,
         page_token: _,
+        add_on_treatment_id,
     } = message;
     let of = parse_visit(&mut fields, visit);
     if clinic_ids.is_empty() {
@@ -59,6 +60,7 @@ pub fn parse(message: pb::FindSlotsRequest) -> Result<(Query, Scoped<FindSlots>)
     let times = parse_times(&mut fields, "", &weekdays, &hours);
     let starts = parse_starts(&mut fields, "", start_grid_minutes, minimum_notice_minutes);
     let moving = fields.optional_id::<AppointmentId>("moving_appointment_id", &moving_appointment_id);
+    let add_on = fields.optional_id("add_on_treatment_id", &add_on_treatment_id);
     let by_day = match pb::SlotView::try_from(view) {
         Ok(pb::SlotView::Unspecified | pb::SlotView::Slots) => Some(false),
         Ok(pb::SlotView::Days) => Some(true),
@@ -76,6 +78,7 @@ pub fn parse(message: pb::FindSlotsRequest) -> Result<(Query, Scoped<FindSlots>)
             times: times?,
             starts: starts?,
             moving: moving?,
+            add_on: add_on?,
             by_day: by_day?,
             page: page?,
         })

@@ -15,6 +15,7 @@ pub mod clearance;
 pub mod clinic;
 pub mod fitness;
 pub mod history;
+pub mod overrides;
 pub mod patient;
 pub mod practice;
 pub mod resource;

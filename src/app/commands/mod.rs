@@ -215,6 +215,8 @@ pub enum WhichVisit {
 pub struct BookAppointment {
     /// What it is.
     pub which: WhichVisit,
+    /// What is added to it.
+    pub add_on: Option<TreatmentId>,
     /// Where.
     pub clinic: ClinicId,
     /// When it begins.
@@ -261,6 +263,8 @@ pub struct StartRules {
 pub struct FindSlots {
     /// What.
     pub of: SlotsOf,
+    /// What is to be added to it.
+    pub add_on: Option<TreatmentId>,
     /// Where.
     pub clinics: Vec<ClinicId>,
     /// Only with one of these; empty for anybody.

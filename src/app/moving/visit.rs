@@ -5,7 +5,7 @@ use crate::app::commands::{Destination, RescheduleAppointment};
 use crate::app::facts::{self, Asked, Question};
 use crate::app::fitness::FitFor;
 use crate::app::write::Begun;
-use crate::app::{App, Command, Error, appointment};
+use crate::app::{App, Command, Error, appointment, combination};
 use crate::domain::access::Caller;
 use crate::domain::appointment::Appointment;
 use crate::domain::booking::{Facts, VisitRequest, plan_visit};
@@ -94,11 +94,13 @@ async fn alone(
     }
     let treatment = catalog::treatment(db, practice, old.treatment, Some(old.treatment_version)).await?;
     let treatment = treatment.ok_or_else(|| Error::not_found("appointment_id"))?;
+    let combined = combination::of_appointment(db, practice, &treatment, old).await?;
+    let treatment = combined.map_or(treatment, |combined| combined.treatment);
     let clinic = to.clinic.unwrap_or(old.clinic);
     let visits =
         vec![Asked { path: String::new(), clinic, start: to.start, named: &to.named, practitioner: to.practitioner }];
-    let (patient, area, fit_for) = (old.patient, old.area, FitFor::Treatment(&treatment));
-    let question = Question { patient, treatment: &treatment, area, visits, fit_for, look_for_earliest };
+    let (patient, area, treatments, fit_for) = (old.patient, old.area, vec![&treatment], FitFor::Treatment(&treatment));
+    let question = Question { patient, treatments, area, visits, fit_for, look_for_earliest };
     let mut facts = facts::load(db, practice, &question, now).await?;
     facts.forget(&[old.id]);
     Ok((facts, treatment))

@@ -4,10 +4,10 @@
 use chrono::{NaiveDate, TimeDelta};
 
 use super::facts::{ClinicFacts, Facts};
-use super::timing::{ActivityWindow, PlannedVisit, Timing, WindowRole, spacing};
+use super::timing::{ActivityWindow, PlannedVisit, Spaced, Timing, WindowRole};
 use super::{EARLIEST_SEARCH_DAYS, Neighbour, VisitRequest, on_grid};
 use crate::domain::calendar::Calendar;
-use crate::domain::catalog::{BodyArea, GRID_MINUTES, Treatment};
+use crate::domain::catalog::{BodyArea, GRID_MINUTES, SpacingScope, Treatment};
 use crate::domain::fitness::When;
 use crate::domain::ids::ResourceId;
 use crate::domain::interval::{Instant, Interval};
@@ -222,7 +222,11 @@ impl<'a> Desk<'a> {
                     .map(|other| Obstacle::new(Some(other.other), "the patient has another visit at that time"))
                     .collect()
             }),
-            Self::check(Rule::SessionTooSoon, move |start| self.gaps_broken(start)),
+            Self::check(Rule::SessionTooSoon, move |start| {
+                let broken = self.gaps_broken(start).into_iter();
+                broken.filter(|(scope, _)| *scope != SpacingScope::AnyArea).map(|(_, obstacle)| obstacle).collect()
+            }),
+            Self::check(Rule::OtherAreaTooSoon, move |start| self.gaps_across_areas_broken(start)),
             Self::check(Rule::ActivityForbidden, move |start| {
                 self.windows_hit(start, WindowRole::Exposes, "is forbidden by an aftercare window at that time")
             }),
@@ -252,29 +256,37 @@ impl<'a> Desk<'a> {
         checks.collect()
     }
 
-    fn gaps_broken(&self, start: Instant) -> Vec<Obstacle> {
+    /// The gaps that a visit would not keep, on its area and across areas.
+    fn gaps_broken(&self, start: Instant) -> Vec<(SpacingScope, Obstacle)> {
         let asked = VisitRequest { start, ..self.request.clone() };
-        let (Some(area), Some((day, until))) = (asked.area, spacing(self.clinic.zone, &asked)) else {
-            return Vec::new();
-        };
-        let near = self.facts.patient.spacing.iter().filter(|window| window.area == area);
-        near.filter(|window| window.day < until && day < window.until)
-            .map(|window| {
+        let mut broken = Vec::new();
+        for Spaced { scope, day, until } in self.timing.spacing(self.clinic.zone, &asked) {
+            let near = self.facts.patient.spacing.iter().filter(|window| window.scope == scope);
+            for window in near.filter(|window| window.day < until && day < window.until) {
                 // The gap is the one that follows the earlier of the two.
                 let (days, required) = if window.day <= day {
                     ((day - window.day).num_days(), (window.until - window.day).num_days())
                 } else {
                     ((window.day - day).num_days(), (until - day).num_days())
                 };
-                Obstacle {
-                    other: Some(window.other),
-                    gap: Some(Gap { days, required, latest: None }),
-                    description: format!(
-                        "{days} days lie between two sessions on the same area; at least {required} must"
-                    ),
-                }
-            })
-            .collect()
+                let areas = match scope {
+                    SpacingScope::Area(_) => "the same area",
+                    SpacingScope::AnyArea => "different areas",
+                };
+                let description = format!("{days} days lie between two sessions on {areas}; at least {required} must");
+                let gap = Some(Gap { days, required, latest: None });
+                broken.push((scope, Obstacle { other: Some(window.other), gap, description }));
+            }
+        }
+        broken
+    }
+
+    /// Those across areas. What is too near on the same area is told as that, and as nothing else.
+    fn gaps_across_areas_broken(&self, start: Instant) -> Vec<Obstacle> {
+        let (across, same): (Vec<_>, Vec<_>) =
+            self.gaps_broken(start).into_iter().partition(|(scope, _)| *scope == SpacingScope::AnyArea);
+        let is_told = |obstacle: &Obstacle| same.iter().any(|(_, told)| told.other == obstacle.other);
+        across.into_iter().map(|(_, obstacle)| obstacle).filter(|obstacle| !is_told(obstacle)).collect()
     }
 
     /// The patient's windows that collide with this visit's own of the given role.

@@ -11,7 +11,8 @@ use uuid::Uuid;
 
 use super::*;
 use crate::domain::catalog::{
-    Activity, Evidence, Grade, Need, Phase, Qualification, ResourceKind, Restriction, Span, TreatmentContent,
+    AcrossAreas, Activity, Evidence, Grade, Need, Phase, Qualification, ResourceKind, Restriction, SpacingScope, Span,
+    TreatmentContent,
 };
 use crate::domain::fitness::{Concern, Fitness, When};
 use crate::domain::hours::{Stretch, Week, weekday_from_iso};
@@ -151,15 +152,20 @@ fn day(offset: i64) -> NaiveDate {
 }
 
 fn patient() -> impl Strategy<Value = PatientFacts> {
-    let area = prop_oneof![Just(BodyArea::Face), Just(BodyArea::Neck)];
-    let spacing = (area, -12..12_i64, 1..9_i64).prop_map(|(area, from, length)| SpacingWindow {
-        area,
+    let scope = prop_oneof![
+        2 => Just(SpacingScope::Area(BodyArea::Face)),
+        1 => Just(SpacingScope::Area(BodyArea::Neck)),
+        2 => Just(SpacingScope::AnyArea),
+    ];
+    // Of two visits, so that a visit may have windows of both kinds.
+    let spacing = (scope, -12..12_i64, 1..9_i64, 9..11_u128).prop_map(|(scope, from, length, by)| SpacingWindow {
+        scope,
         day: day(from),
         until: day(from + length),
-        other: appointment(9),
+        other: appointment(by),
     });
     let windows = prop::collection::vec(window(), 0..3);
-    let known = (intervals(3), prop::collection::vec(spacing, 0..2), windows, fitness());
+    let known = (intervals(3), prop::collection::vec(spacing, 0..4), windows, fitness());
     known.prop_map(|(visits, spacing, windows, fitness)| PatientFacts {
         visits: visits.into_iter().map(|during| PatientVisit { during, other: appointment(6) }).collect(),
         spacing,
@@ -222,6 +228,7 @@ prop_compose! {
         present in 1..5_usize,
         exposing in (0..4_usize, 1..4_usize),
         needles in any::<bool>(),
+        across_areas in prop::option::of(1..=5_i32),
         exposures in prop::collection::btree_set(prop_oneof![Just(Activity::Heat), Just(Activity::Swimming)], 0..3),
         restrictions in prop::collection::vec(restriction(), 0..3),
     ) -> Treatment {
@@ -239,6 +246,8 @@ prop_compose! {
         let content = TreatmentContent {
             name: Label::new("A treatment").unwrap(),
             spacing_days: needles.then_some(5),
+            spacing_evidence: None,
+            across_areas: across_areas.filter(|_| needles).map(|days| AcrossAreas { days, evidence: evidence() }),
             phases: phases.collect(),
             exposures: exposures.into_iter().collect(),
             restrictions: restrictions.map(|(activity, (before, after))| Restriction {
@@ -248,6 +257,7 @@ prop_compose! {
                 instruction: Prose::default(),
                 evidence: evidence(),
             }).collect(),
+            combinations: Vec::new(),
         };
         content.check().unwrap();
         let id = TreatmentId(Uuid::from_u128(5));

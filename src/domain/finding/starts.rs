@@ -8,7 +8,7 @@ use chrono::{NaiveDate, TimeDelta};
 use super::board::Board;
 use super::ticks::{Ticks, Window, count, in_at_least};
 use crate::domain::booking::{Neighbours, PatientFacts, Timing, WindowRole};
-use crate::domain::catalog::{BodyArea, ResourceKind, Restriction, Span};
+use crate::domain::catalog::{BodyArea, ResourceKind, Restriction, SpacingScope, Span};
 use crate::domain::fitness::When;
 use crate::domain::ids::ResourceId;
 use crate::domain::interval::{Instant, Interval};
@@ -220,9 +220,15 @@ fn clear_patient(board: &Board, wanted: &Wanted<'_>, patient: &PatientFacts, sta
         starts.remove(meeting(window, visit.during, (0, timing.present_minutes())));
     }
     if let (Some(area), Some(days)) = (wanted.area, wanted.spacing_days) {
-        for other in patient.spacing.iter().filter(|other| other.area == area) {
-            let first = other.day - TimeDelta::days(days - 1);
-            starts.remove(board.days.ticks_between(first, other.until - TimeDelta::days(1)));
+        for other in &patient.spacing {
+            let own = match other.scope {
+                SpacingScope::Area(theirs) => (theirs == area).then_some(days),
+                SpacingScope::AnyArea => timing.across_areas_days(),
+            };
+            if let Some(days) = own {
+                let first = other.day - TimeDelta::days(days - 1);
+                starts.remove(board.days.ticks_between(first, other.until - TimeDelta::days(1)));
+            }
         }
     }
     let Some(exposing) = timing.exposing_minutes() else { return };

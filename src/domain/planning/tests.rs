@@ -86,6 +86,10 @@ prop_compose! {
         booked in prop::option::weighted(0.3, (1..4_i32, -2..5_i64, 0..6_i64)),
     ) -> Case {
         treatment.content.spacing_days = Some(5);
+        // No more than the floor, as every protocol that is published has it.
+        if let Some(across) = &mut treatment.content.across_areas {
+            across.days = 1;
+        }
         facts.look_for_earliest = false;
         let mut wishes = wishes;
         let needs_practitioner = treatment.content.needs().iter().any(|need| need.kind == ResourceKind::Practitioner);
@@ -317,7 +321,7 @@ fn the_best_plan_costs_what_trying_everything_finds_and_can_be_booked() {
                     let named = practitioner.into_iter().collect();
                     let (start, moved_from) = (session.start, None);
                     let request = SessionRequest { clinic: HERE, start, named, practitioner, moved_from };
-                    AskedSession { place, number: session.number, request }
+                    AskedSession { place, number: session.number, request, combined: None }
                 })
                 .collect();
             let series = SessionsOf {
@@ -431,9 +435,10 @@ fn as_few_sessions_as_possible_move_and_those_as_little_as_possible() {
                 .collect();
             let bookable = case.bookable();
             let expected = fewest(&case, &bookable, moved, &later);
-            let later =
-                later.iter().map(|session| Later { session: *session, board: &board, starts: &starts }).collect();
-            let question = MoveQuestion { timing: &timing, gap: case.gap, moved, later };
+            let spacing_days = i64::from(case.gap.minimum);
+            let moving = |session| Moving { session, timing: &timing, spacing_days };
+            let later = later.iter().map(|session| Later { moving: moving(*session), board: &board, starts: &starts });
+            let question = MoveQuestion { gap: case.gap, moved: moving(moved), later: later.collect() };
             let found = question.following();
             let counted = found.as_ref().map(|following| {
                 let days = following.iter().map(|f| (zone().day(f.start) - f.session.day).num_days().unsigned_abs());

@@ -6,7 +6,7 @@ use chrono::{Datelike, Timelike};
 
 use super::super::small::{appointment, zone};
 use super::super::*;
-use crate::domain::catalog::{Need, Phase, Span};
+use crate::domain::catalog::{Need, Phase, SpacingScope, Span};
 use crate::domain::fitness::When;
 use crate::domain::hours::{Stretch, weekday_from_iso};
 use crate::domain::interval::Interval;
@@ -90,9 +90,19 @@ pub fn slow_rules(facts: &Facts, treatment: &Treatment, request: &VisitRequest) 
     }
     let day = zone().local(request.start).date();
     if let (Some(area), Some(gap)) = (request.area, request.spacing_days) {
-        for other in facts.patient.spacing.iter().filter(|other| other.area == area) {
-            let too_soon = if other.day <= day { day < other.until } else { (other.day - day).num_days() < gap };
-            breaks(Rule::SessionTooSoon, too_soon);
+        let across = treatment.content.across_areas.as_ref().map(|across| i64::from(across.days));
+        let near = |scope, gap: i64| {
+            let others = facts.patient.spacing.iter().filter(move |other| other.scope == scope);
+            others.filter(
+                move |other| {
+                    if other.day <= day { day < other.until } else { (other.day - day).num_days() < gap }
+                },
+            )
+        };
+        let same: Vec<Other> = near(SpacingScope::Area(area), gap).map(|other| other.other).collect();
+        breaks(Rule::SessionTooSoon, !same.is_empty());
+        for other in across.into_iter().flat_map(|gap| near(SpacingScope::AnyArea, gap)) {
+            breaks(Rule::OtherAreaTooSoon, !same.contains(&other.other));
         }
     }
     let fitness = &facts.patient.fitness;

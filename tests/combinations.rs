@@ -16,7 +16,8 @@ const ABDOMEN: pb::BodyArea = pb::BodyArea::Abdomen;
 /// A practice with something to add to needling.
 struct Clinic {
     world: World,
-    /// Injects into the same area: numbing 30, injection 30 (room, and an injector), turnover 10. Exposes to filler;
+    /// Injects into the same area: numbing 30 (also with a cooler), injection 30 (room, and an injector), turnover 10.
+    /// Exposes to filler;
     /// keeps the area for 30 days, and forbids heat for 8 days and a chemical peel for 6.
     injection: String,
 }
@@ -32,7 +33,8 @@ fn days_around(activity: pb::Activity, before: i32, after: i32) -> pb::Restricti
 }
 
 fn injection() -> pb::TreatmentContent {
-    let numbing = needling().phases[0].clone();
+    let mut numbing = needling().phases[0].clone();
+    numbing.needs.push(need(pb::ResourceKind::Device, "cooler"));
     let room = || need(pb::ResourceKind::Room, "treatment_room");
     let injector = need(pb::ResourceKind::Practitioner, "injecting");
     let phase = |name: &str, minutes, patient_present, exposing, needs| pb::Phase {
@@ -66,6 +68,7 @@ impl Clinic {
     async fn new() -> Self {
         let mut world = World::new().await;
         world.resource(pb::ResourceKind::Practitioner, "injecting").await;
+        world.resource(pb::ResourceKind::Device, "cooler").await;
         let injection = world.publish_treatment(injection()).await;
         let mut content = needling();
         content.restrictions.push(days_around(pb::Activity::Filler, 28, 28));
@@ -159,7 +162,7 @@ async fn what_may_not_follow_a_session_may_be_added_to_it() {
     assert_eq!((both.add_on_treatment_id.as_str(), both.add_on_treatment_version), (clinic.injection.as_str(), 1));
     assert_eq!(both.combination_override_id, approval.to_string());
     let of = |phase: usize| both.phases[phase].resources.iter().map(|r| r.resource_id.clone()).collect::<Vec<_>>();
-    assert_eq!((of(0).len(), of(1).len(), of(2).len()), (2, 3, 2));
+    assert_eq!((of(0).len(), of(1).len(), of(2).len()), (3, 3, 2));
     assert_eq!(get_appointment(world, &both.appointment_id).await, both);
     // The same request again is answered with the same visit.
     assert_eq!(world.book(request).await.unwrap(), both);
@@ -309,6 +312,82 @@ async fn the_combinations_of_a_treatment_are_other_treatments_that_exist() {
         assert_eq!((status.code(), reason(&status).as_str()), (Code::InvalidArgument, "FIELD_INVALID"), "{status:?}");
         assert_eq!(fields(&status), [field]);
     }
+}
+
+/// A phase of so many minutes: before, in or after the treatment proper, or when the patient has gone.
+fn phase(name: &str, minutes: i32, proper: bool, there: bool, needs: &[pb::Need]) -> pb::Phase {
+    pb::Phase { name: name.into(), minutes, patient_present: there, exposing: proper, needs: needs.to_vec() }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn verify_puts_two_treatments_together_as_booking_does() {
+    let world = World::new().await;
+    let room = || need(pb::ResourceKind::Room, "treatment_room");
+    let (assistant, pen) =
+        (|| need(pb::ResourceKind::Assistant, "assistance"), || need(pb::ResourceKind::Device, "needling_pen"));
+    let restrict = |activity, before: Option<pb::span::Amount>, after: Option<pb::span::Amount>| pb::Restriction {
+        before: before.map(|amount| pb::Span { amount: Some(amount) }),
+        after: after.map(|amount| pb::Span { amount: Some(amount) }),
+        ..hours_after(activity, 1)
+    };
+    let (hours, days) = (|hours| Some(pb::span::Amount::Hours(hours)), |days| Some(pb::span::Amount::Days(days)));
+    let add_on = pb::TreatmentContent {
+        phases: vec![
+            phase("wash", 20, false, true, &[pen(), assistant()]),
+            phase("wash", 5, false, true, &[room()]),
+            phase("wash", 10, false, true, &[assistant()]),
+            phase("treat", 10, true, true, &[room(), pen()]),
+            phase("wash", 15, false, true, &[]),
+            phase("air", 25, false, false, &[room()]),
+        ],
+        exposures: vec![pb::Activity::Heat.into(), pb::Activity::Swimming.into()],
+        restrictions: vec![
+            restrict(pb::Activity::Alcohol, hours(30), days(2)),
+            restrict(pb::Activity::MakeUp, None, hours(48)),
+            restrict(pb::Activity::Filler, days(3), None),
+        ],
+        ..simple("Addition", 5, vec![])
+    };
+    let add_on = world.publish_treatment(add_on).await;
+    let base = pb::TreatmentContent {
+        phases: vec![
+            phase("talk", 5, false, true, &[]),
+            phase("wash", 5, false, true, &[room()]),
+            phase("wash", 15, false, true, &[room()]),
+            phase("treat", 30, true, true, &[room()]),
+            phase("treat", 5, true, true, &[assistant()]),
+            phase("talk", 10, false, true, &[]),
+            phase("tidy", 5, false, false, &[room()]),
+        ],
+        exposures: vec![pb::Activity::Swimming.into(), pb::Activity::Exercise.into()],
+        restrictions: vec![
+            restrict(pb::Activity::Alcohol, days(1), hours(49)),
+            restrict(pb::Activity::MakeUp, None, days(2)),
+            restrict(pb::Activity::Vaccination, days(1), days(1)),
+        ],
+        combinations: vec![pb::Combination { add_on_treatment_id: add_on.clone(), evidence: evidence() }],
+        ..simple("Base", 5, vec![])
+    };
+    let base = world.publish_treatment(base).await;
+    approve(&world, &world.patients[0], &base, &add_on).await;
+    // Windows in days reach over the change of the clock.
+    let request =
+        pb::BookAppointmentRequest { add_on_treatment_id: add_on, ..world.visit_request(&base, "2026-03-27T22:00:00") };
+    let both = world.book(request).await.unwrap();
+    let expected = [
+        ("talk", 5),
+        ("wash", 20),
+        ("wash", 15),
+        ("wash", 10),
+        ("treat", 30),
+        ("treat", 5),
+        ("talk", 10),
+        ("wash", 15),
+        ("tidy", 5),
+        ("air", 25),
+    ];
+    assert_eq!(phases(&both), expected);
+    world.server.assert_clean().await;
 }
 
 fn search(clinic: &Clinic, patient: &str, add_on: &str) -> pb::FindSlotsRequest {
@@ -534,7 +613,7 @@ async fn verify_finds_what_is_wrong_with_a_combined_visit() {
     assert!(report.checks.iter().any(|check| check.what == SESSIONS && check.rows_checked == 1));
     for (promise, sql) in [
         // The injector.
-        ("P1", format!("DELETE FROM occupancies WHERE {is_it} AND need = 4")),
+        ("P1", format!("DELETE FROM occupancies WHERE {is_it} AND need = 5")),
         (
             "P1",
             format!(

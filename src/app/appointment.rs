@@ -10,7 +10,7 @@ use crate::domain::appointment::{Appointment, SessionOf};
 use crate::domain::booking::{Facts, Neighbours, VisitRequest, plan_visit};
 use crate::domain::catalog::{BodyArea, Treatment};
 use crate::domain::history::ChangeKind;
-use crate::domain::ids::{AppointmentId, PatientId, PracticeId, TreatmentId};
+use crate::domain::ids::{AppointmentId, OverrideId, PatientId, PracticeId, TreatmentId};
 use crate::domain::interval::Instant;
 use crate::domain::refusal::{Other, Refusal, Rule, Violation};
 use crate::domain::series::Series;
@@ -23,6 +23,7 @@ struct Visit {
     treatment: Treatment,
     area: Option<BodyArea>,
     spacing_days: Option<i64>,
+    spacing_override: Option<OverrideId>,
     session: Option<SessionOf>,
     neighbours: Option<Neighbours>,
 }
@@ -175,7 +176,15 @@ async fn visit(db: &mut PgConnection, practice: PracticeId, which: &WhichVisit) 
         WhichVisit::Treatment { patient, treatment, area } => {
             let treatment = the_treatment(db, practice, treatment, None).await?;
             let spacing_days = treatment.content.spacing_days.map(i64::from);
-            Ok(Visit { patient, treatment, area, spacing_days, session: None, neighbours: None })
+            Ok(Visit {
+                patient,
+                treatment,
+                area,
+                spacing_days,
+                spacing_override: None,
+                session: None,
+                neighbours: None,
+            })
         }
         WhichVisit::Session { series: id, number } => {
             let series = series::get(db, practice, id).await?.ok_or_else(|| Error::not_found("session.series_id"))?;
@@ -189,9 +198,10 @@ async fn visit(db: &mut PgConnection, practice: PracticeId, which: &WhichVisit) 
                 patient: series.patient,
                 treatment,
                 area: Some(series.area),
-                spacing_days: Some(i64::from(protocol.content.gap.minimum)),
+                spacing_days: Some(i64::from(series.gap.days().minimum)),
+                spacing_override: series.gap.override_id(),
                 session: Some(SessionOf { series: id, number }),
-                neighbours: Some(series.neighbours(number, i64::from(protocol.content.gap.maximum))),
+                neighbours: Some(series.neighbours(number)),
             })
         }
     }
@@ -252,6 +262,7 @@ fn asked(ask: &BookAppointment, visit: &Visit) -> VisitRequest {
         named: ask.named.clone(),
         area: visit.area,
         spacing_days: visit.spacing_days,
+        spacing_override: visit.spacing_override,
         neighbours: visit.neighbours,
         preferred: Vec::new(),
     }

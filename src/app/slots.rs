@@ -170,7 +170,7 @@ impl<'a> Search<'a> {
             patient.forget(&gone);
             patient
         });
-        let gap = look.course.protocol.as_ref().map(|protocol| protocol.content.gap);
+        let gap = target.session.as_ref().map(|(series, _)| series.gap.days());
         let treatment = &look.course.treatment;
         Self {
             look,
@@ -179,11 +179,7 @@ impl<'a> Search<'a> {
             patient,
             area: target.area,
             spacing_days: gap.map(|gap| gap.minimum).or(treatment.content.spacing_days).map(i64::from),
-            neighbours: target
-                .session
-                .as_ref()
-                .zip(gap)
-                .map(|((series, number), gap)| series.neighbours(*number, i64::from(gap.maximum))),
+            neighbours: target.session.as_ref().map(|(series, number)| series.neighbours(*number)),
             moving,
         }
     }

@@ -2,7 +2,7 @@
 
 use super::booking::PlannedVisit;
 use super::catalog::{BodyArea, ResourceKind};
-use super::ids::{AppointmentId, ClinicId, PatientId, ResourceId, SeriesId, TreatmentId};
+use super::ids::{AppointmentId, ClinicId, OverrideId, PatientId, ResourceId, SeriesId, TreatmentId};
 use super::interval::{Instant, Interval};
 use super::refusal::{Refusal, Rule, Violation};
 use super::text::{Label, Personal, Prose};
@@ -75,6 +75,8 @@ pub struct Appointment {
     pub replaces: Option<AppointmentId>,
     /// The appointment that it was moved to.
     pub replaced_by: Option<AppointmentId>,
+    /// The overrides that had effect on it.
+    pub overrides: Vec<OverrideId>,
 }
 
 impl Appointment {
@@ -101,6 +103,7 @@ impl Appointment {
             changed_revision: revision,
             replaces: None,
             replaced_by: None,
+            overrides: plan.spacing_override.into_iter().collect(),
         }
     }
 

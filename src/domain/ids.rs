@@ -57,6 +57,10 @@ ids! {
     SeriesId,
     /// An appointment.
     AppointmentId,
+    /// Where a practitioner decided otherwise than the rules.
+    OverrideId,
+    /// A patient's reaction to a session.
+    ReactionId,
     /// An access token.
     TokenId,
     /// A caller's id for one request.

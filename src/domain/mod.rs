@@ -12,6 +12,7 @@ pub mod hours;
 pub mod assessment;
 pub mod catalog;
 pub mod clearance;
+pub mod overrides;
 pub mod reaction;
 pub mod screening;
 

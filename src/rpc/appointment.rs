@@ -226,6 +226,7 @@ pub fn rendered(appointment: &Appointment) -> pb::Appointment {
         etag: render::etag(appointment.changed_revision),
         replaces_appointment_id: appointment.replaces.map(|id| id.to_string()).unwrap_or_default(),
         replaced_by_appointment_id: appointment.replaced_by.map(|id| id.to_string()).unwrap_or_default(),
+        override_ids: appointment.overrides.iter().map(ToString::to_string).collect(),
     }
 }
 

@@ -148,6 +148,8 @@ id_places!(
     PatientId,
     SeriesId,
     AppointmentId,
+    OverrideId,
+    ReactionId,
     TokenId
 );
 

@@ -1,5 +1,6 @@
 //! What callers ask for, parsed.
 
+mod overrides;
 mod series;
 
 use chrono::NaiveDate;
@@ -16,6 +17,7 @@ use crate::domain::patient::{PatientPlace, PatientRecord};
 use crate::domain::text::{Label, Personal, Prose};
 use crate::domain::zone::Zone;
 
+pub use overrides::*;
 pub use series::*;
 
 /// How many entries, and after which.

@@ -1,5 +1,7 @@
 //! Moving a session of a series, and the later ones that have to follow.
 
+use chrono::NaiveDate;
+
 use super::{ids, replace};
 use crate::app::boards::{CourseId, Look, Sought};
 use crate::app::commands::{Destination, RescheduleSession};
@@ -10,11 +12,13 @@ use crate::app::write::Begun;
 use crate::app::{App, Command, Error, catalog};
 use crate::domain::access::Caller;
 use crate::domain::appointment::Appointment;
-use crate::domain::booking::{AskedSession, Facts, PlannedVisit, SessionRequest, SessionsOf, Timing, plan_sessions};
-use crate::domain::catalog::{BodyArea, GRID_MINUTES, Protocol, Treatment};
+use crate::domain::booking::{
+    AskedSession, Facts, PatientFacts, PlannedVisit, SessionRequest, SessionsOf, Timing, plan_sessions,
+};
+use crate::domain::catalog::{BodyArea, GRID_MINUTES, GapDays, Treatment};
 use crate::domain::finding::{Board, Starts, Wanted, find};
 use crate::domain::history::ChangeKind;
-use crate::domain::ids::{AppointmentId, ClinicId, PracticeId, SeriesId};
+use crate::domain::ids::{AppointmentId, PracticeId, SeriesId};
 use crate::domain::interval::Instant;
 use crate::domain::planning::{Following, Later, MoveQuestion};
 use crate::domain::refusal::{Other, Refusal, Rule, Violation};
@@ -36,7 +40,6 @@ struct Setting {
     series: Series,
     /// The session and those that follow, as they are booked.
     moving: Vec<Appointment>,
-    protocol: Protocol,
     treatment: Treatment,
 }
 
@@ -109,8 +112,8 @@ impl App {
             area: Some(series.area),
         };
         let look = self.look(practice, &sought).await?;
-        let to = ask.to.clone();
-        self.planners.think(practice, move || follow(look, series.area, &to, &moved, &later)).await
+        let (to, of) = (ask.to.clone(), (series.area, series.gap.days()));
+        self.planners.think(practice, move || after_move(&look, of, &to, &moved, &later)).await
     }
 
     async fn try_reschedule_session(
@@ -220,48 +223,71 @@ fn in_order(series: &Series, from: i32) -> Vec<Appointment> {
     (from..=series.session_count).filter_map(|number| series.session(number)).cloned().collect()
 }
 
-/// Where the later sessions go.
-fn follow(
-    look: Look,
-    area: BodyArea,
+/// Where the later sessions go when one is moved.
+fn after_move(
+    look: &Look,
+    (area, gap): (BodyArea, GapDays),
     to: &Destination,
     moved: &Appointment,
     later: &[Appointment],
 ) -> Option<Vec<Following>> {
-    let gap = look.course.protocol.as_ref()?.content.gap;
-    let timing = Timing::new(&look.course.treatment);
-    let gone: Vec<AppointmentId> = std::iter::once(moved).chain(later).map(|appointment| appointment.id).collect();
-    let mut patient = look.patient?;
-    patient.forget(&gone);
-    let wanted = Wanted {
-        timing: &timing,
-        patient: Some(&patient),
-        area: Some(area),
-        spacing_days: Some(i64::from(gap.minimum)),
-        neighbours: None,
-        earliest: look.now,
-        latest: look.horizon_end,
-        grid_minutes: GRID_MINUTES,
-    };
-    let boards = look.boards.iter().map(|board| {
-        let mut board = board.cut(&(0..board.window.ticks()), &timing.needs);
-        for (resource, during) in std::iter::once(moved).chain(later).flat_map(Appointment::occupied) {
-            board.mark(resource, during, false);
-        }
-        let starts = find(&board, &wanted);
-        (board, starts)
-    });
-    let boards: Vec<(Board, Starts)> = boards.collect();
-    let at = |clinic: ClinicId| boards.iter().find(|(board, _)| board.clinic == clinic);
-    let zone = at(to.clinic.unwrap_or(moved.clinic))?.0.zone;
+    let clinic = to.clinic.unwrap_or(moved.clinic);
+    let zone = look.boards.iter().find(|board| board.clinic == clinic)?.zone;
     let session = BookedSession::of(moved)?;
     let practitioner = to.practitioner.or(session.practitioner);
-    let moved = BookedSession { start: to.start, day: zone.day(to.start), zone, practitioner, ..session };
-    let later = later.iter().map(|appointment| {
-        let (board, starts) = at(appointment.clinic)?;
-        Some(Later { session: BookedSession::of(appointment)?, board, starts })
-    });
-    MoveQuestion { timing: &timing, gap, moved, later: later.collect::<Option<_>>()? }.following()
+    let before = BookedSession { start: to.start, day: zone.day(to.start), zone, practitioner, ..session };
+    let mut patient = look.patient.clone()?;
+    patient.forget(&[moved.id]);
+    let question = LaterSessions { area, gap, before: Some(before), gone: Some(moved), from: None, later };
+    question.following(look, patient)
+}
+
+/// Later sessions that keep their gaps from one before them.
+pub(super) struct LaterSessions<'a> {
+    pub area: BodyArea,
+    pub gap: GapDays,
+    /// The session before them; none if they are the first.
+    pub before: Option<BookedSession>,
+    /// An appointment that is taken as gone, besides the sessions themselves.
+    pub gone: Option<&'a Appointment>,
+    /// The first day on which they may be; none if any will do.
+    pub from: Option<NaiveDate>,
+    /// The sessions, as they are booked.
+    pub later: &'a [Appointment],
+}
+
+impl LaterSessions<'_> {
+    /// Those that move, and where to; nothing if they cannot all be placed.
+    pub(super) fn following(&self, look: &Look, mut patient: PatientFacts) -> Option<Vec<Following>> {
+        let Self { area, gap, before, gone, from, later } = self;
+        let timing = Timing::new(&look.course.treatment);
+        patient.forget(&ids(later));
+        let wanted = Wanted {
+            timing: &timing,
+            patient: Some(&patient),
+            area: Some(*area),
+            spacing_days: Some(i64::from(gap.minimum)),
+            neighbours: None,
+            earliest: look.now,
+            latest: look.horizon_end,
+            grid_minutes: GRID_MINUTES,
+        };
+        let boards = look.boards.iter().map(|board| {
+            let mut board = board.cut(&(0..board.window.ticks()), &timing.needs);
+            for (resource, during) in gone.iter().copied().chain(*later).flat_map(Appointment::occupied) {
+                board.mark(resource, during, false);
+            }
+            let starts = find(&board, &wanted);
+            (board, starts)
+        });
+        let boards: Vec<(Board, Starts)> = boards.collect();
+        let later = later.iter().map(|appointment| {
+            let (board, starts) = boards.iter().find(|(board, _)| board.clinic == appointment.clinic)?;
+            Some(Later { session: BookedSession::of(appointment)?, board, starts })
+        });
+        let later = later.collect::<Option<_>>()?;
+        MoveQuestion { timing: &timing, gap: *gap, before: *before, from: *from, later }.following()
+    }
 }
 
 async fn setting(
@@ -279,8 +305,8 @@ async fn setting(
         moving.push(booked.ok_or(Error::EtagMismatch)?.clone());
     }
     let rules = catalog::rules(db, practice, series.protocol, Some(series.protocol_version)).await?;
-    let (protocol, treatment) = rules.ok_or_else(|| Error::not_found("series_id"))?;
-    Ok(Setting { series, moving, protocol, treatment })
+    let (_, treatment) = rules.ok_or_else(|| Error::not_found("series_id"))?;
+    Ok(Setting { series, moving, treatment })
 }
 
 /// The session where it is moved to, and those that follow.
@@ -327,19 +353,20 @@ async fn load(
 }
 
 fn decide(facts: Facts, setting: &Setting, asked: &[AskedSession]) -> Result<Vec<PlannedVisit>, Refusal> {
-    let Setting { series, moving, protocol, treatment } = setting;
+    let Setting { series, moving, treatment } = setting;
     let gone = ids(moving);
     let mut booked = series.booked();
     booked.retain(|session| !gone.contains(&session.id));
     // Who and what the session had comes first, then what the patient knows from the others.
     let own = moving.first().into_iter().flat_map(Appointment::occupied).map(|(resource, _)| resource);
     let known = own.chain(series.known()).collect();
-    let series = SessionsOf { gap: protocol.content.gap, treatment, area: series.area, booked, known };
+    let (gap, gap_override) = (series.gap.days(), series.gap.override_id());
+    let series = SessionsOf { gap, gap_override, treatment, area: series.area, booked, known };
     plan_sessions(facts, &series, asked)
 }
 
 /// Appointments that replace others, each after the one that it replaces; in order of their sessions.
-async fn pairs(
+pub(in crate::app) async fn pairs(
     db: &mut PgConnection,
     practice: PracticeId,
     booked: Vec<Appointment>,

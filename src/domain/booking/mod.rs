@@ -15,7 +15,7 @@ pub use rules::body_area_misfit;
 pub use timing::{ActivityWindow, Occupied, PlannedVisit, Timing, WindowRole, booked_phases};
 
 use super::catalog::{BodyArea, GRID_MINUTES, GapDays, Treatment};
-use super::ids::{ClinicId, ResourceId};
+use super::ids::{ClinicId, OverrideId, ResourceId};
 use super::interval::Instant;
 use super::refusal::{Other, Refusal, Violation};
 use super::series::BookedSession;
@@ -36,6 +36,8 @@ pub struct VisitRequest {
     pub area: Option<BodyArea>,
     /// Calendar days after it in which the area may not be needled again.
     pub spacing_days: Option<i64>,
+    /// The override that says how many; none where the protocol or treatment does.
+    pub spacing_override: Option<OverrideId>,
     /// Its neighbours, if it is a session of a series.
     pub neighbours: Option<Neighbours>,
     /// Resources to take rather than others, the first before the second: those that the patient knows.
@@ -97,8 +99,10 @@ pub struct AskedSession {
 /// The series whose sessions are asked for.
 #[derive(Debug, Clone)]
 pub struct SessionsOf<'a> {
-    /// The gaps of its protocol.
+    /// Its gaps.
     pub gap: GapDays,
+    /// The override that says so; none where the protocol does.
+    pub gap_override: Option<OverrideId>,
     /// The treatment of each session.
     pub treatment: &'a Treatment,
     /// The area treated.
@@ -131,6 +135,7 @@ pub fn plan_sessions(
             named: session.named.clone(),
             area: Some(series.area),
             spacing_days: Some(i64::from(series.gap.minimum)),
+            spacing_override: series.gap_override,
             neighbours: Some(Neighbours {
                 previous: near(beside.iter().filter(|(other, ..)| other < number).max_by_key(|(other, ..)| *other)),
                 next: near(beside.iter().filter(|(other, ..)| other > number).min_by_key(|(other, ..)| *other)),

@@ -5,7 +5,7 @@ use chrono::{Days, NaiveDate, TimeDelta};
 use super::VisitRequest;
 use crate::domain::appointment::BookedPhase;
 use crate::domain::catalog::{Activity, BodyArea, Need, Restriction, Treatment};
-use crate::domain::ids::{ClinicId, ResourceId, TreatmentId};
+use crate::domain::ids::{ClinicId, OverrideId, ResourceId, TreatmentId};
 use crate::domain::interval::{Instant, Interval};
 use crate::domain::named_enum;
 use crate::domain::zone::Zone;
@@ -63,6 +63,8 @@ pub struct PlannedVisit {
     pub occupied: Vec<Occupied>,
     /// The session's day, and the first day on which the area may be needled again.
     pub spacing: Option<(NaiveDate, NaiveDate)>,
+    /// The override that says how far apart; none where the protocol or treatment does.
+    pub spacing_override: Option<OverrideId>,
     /// What it forbids and what it is.
     pub windows: Vec<ActivityWindow>,
 }
@@ -216,6 +218,7 @@ impl<'a> Timing<'a> {
             phases: booked_phases(self.treatment, start, serving),
             occupied: occupied.collect(),
             spacing: spacing(zone, request),
+            spacing_override: request.spacing_override,
             windows: self.windows(zone, start),
         }
     }

@@ -1,5 +1,7 @@
-//! What becomes of the later sessions of a series when one is moved: they stay where they are if they may; else as few
-//! as possible move, and those as little as possible.
+//! What becomes of the later sessions of a series when one is moved, or when they may not begin before some day: they
+//! stay where they are if they may; else as few as possible move, and those as little as possible.
+
+use chrono::NaiveDate;
 
 use super::optimum::{Candidate, Link, Stage, cheapest};
 use super::reach::{Reach, stride};
@@ -41,15 +43,17 @@ pub struct Later<'a> {
     pub starts: &'a Starts,
 }
 
-/// A session that is moved.
+/// A session from which on sessions may have to move.
 #[derive(Debug, Clone)]
 pub struct MoveQuestion<'a> {
     /// What a session means in time.
     pub timing: &'a Timing<'a>,
-    /// The gaps of the protocol.
+    /// The gaps of the series.
     pub gap: GapDays,
-    /// The session, where it is moved to.
-    pub moved: BookedSession,
+    /// The session before the later ones, where it is or is moved to; none if they are the first.
+    pub before: Option<BookedSession>,
+    /// The first day on which a later session may be; none if any day will do.
+    pub from: Option<NaiveDate>,
     /// The later sessions that are booked, in order.
     pub later: Vec<Later<'a>>,
 }
@@ -57,7 +61,8 @@ pub struct MoveQuestion<'a> {
 impl MoveQuestion<'_> {
     /// The later sessions that move, in order; nothing if they cannot all be placed.
     pub fn following(&self) -> Option<Vec<Following>> {
-        let mut practitioners: Vec<Option<ResourceId>> = vec![self.moved.practitioner];
+        let mut practitioners: Vec<Option<ResourceId>> =
+            self.before.iter().map(|session| session.practitioner).collect();
         for Later { session, starts, .. } in &self.later {
             practitioners.push(session.practitioner);
             practitioners.extend(starts.by_whom().map(|(id, _)| id));
@@ -67,18 +72,25 @@ impl MoveQuestion<'_> {
             let reach = Reach::new(self.timing, session.zone);
             reach.candidate(number(session.day), session.start, who(session.practitioner), 0)
         };
-        let mut stages = vec![Stage { candidates: vec![stay(&self.moved)], link: self.link(1) }];
-        let mut before = self.moved.number;
+        let before = self.before.iter();
+        let mut stages: Vec<Stage> =
+            before.map(|session| Stage { candidates: vec![stay(session)], link: self.link(1) }).collect();
+        let mut before = self.before.map(|session| session.number);
         for later in &self.later {
             let mut candidates = self.places(later, who);
-            candidates.push(stay(&later.session));
+            if self.from.is_none_or(|from| from <= later.session.day) {
+                candidates.push(stay(&later.session));
+            }
             candidates.sort_by_key(|candidate| candidate.day);
-            stages.push(Stage { candidates, link: self.link(later.session.number - before) });
-            before = later.session.number;
+            // The first stage has nothing before it.
+            let distance = before.map_or(1, |before| later.session.number - before);
+            stages.push(Stage { candidates, link: self.link(distance) });
+            before = Some(later.session.number);
         }
         // Each session weighs its own practitioner; that neighbours differ is as it was.
         let chain = cheapest(&stages, Some(0), practitioners.len()).ok()?;
-        let moved = chain.picks.iter().skip(1).zip(&self.later).filter(|(pick, _)| pick.cost > 0);
+        let picks = chain.picks.iter().skip(usize::from(self.before.is_some()));
+        let moved = picks.zip(&self.later).filter(|(pick, _)| pick.cost > 0);
         let following = moved.map(|(pick, later)| Following {
             session: later.session,
             start: instant_of(pick.start),
@@ -105,7 +117,7 @@ impl MoveQuestion<'_> {
         let own_time = window.tick_at(session.start) - window.tick_at(board.zone.midnight(session.day));
         let stride = (!reach.one_is_enough(self.gap.minimum)).then(|| stride(starts));
         let mut places = Vec::new();
-        for day in board.days.all() {
+        for day in board.days.all().iter().filter(|day| self.from.is_none_or(|from| from <= day.date)) {
             let midnight = window.tick_at(board.zone.midnight(day.date));
             let days = number(day.date).abs_diff(number(session.day));
             for (practitioner, starts) in starts.by_whom() {

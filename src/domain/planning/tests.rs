@@ -430,7 +430,7 @@ fn as_few_sessions_as_possible_move_and_those_as_little_as_possible() {
             let expected = fewest(&case, &bookable, moved, &later);
             let later =
                 later.iter().map(|session| Later { session: *session, board: &board, starts: &starts }).collect();
-            let question = MoveQuestion { timing: &timing, gap: case.gap, moved, later };
+            let question = MoveQuestion { timing: &timing, gap: case.gap, before: Some(moved), from: None, later };
             let found = question.following();
             let counted = found.as_ref().map(|following| {
                 let days = following.iter().map(|f| (zone().day(f.start) - f.session.day).num_days().unsigned_abs());

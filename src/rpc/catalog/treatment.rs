@@ -174,17 +174,9 @@ fn rendered_restriction(restriction: &Restriction) -> pb::Restriction {
     let Restriction { activity, before, after, instruction, evidence } = restriction;
     pb::Restriction {
         activity: render::activity(*activity).into(),
-        before: before.map(rendered_span),
-        after: after.map(rendered_span),
+        before: before.map(render::span),
+        after: after.map(render::span),
         instruction: instruction.as_str().to_owned(),
         evidence: Some(render::evidence(evidence)),
     }
-}
-
-const fn rendered_span(span: Span) -> pb::Span {
-    let amount = match span {
-        Span::Hours(hours) => pb::span::Amount::Hours(hours),
-        Span::Days(days) => pb::span::Amount::Days(days),
-    };
-    pb::Span { amount: Some(amount) }
 }

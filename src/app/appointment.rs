@@ -13,7 +13,7 @@ use crate::domain::booking::{Facts, Neighbours, PlannedVisit, VisitRequest, plan
 use crate::domain::catalog::{BodyArea, GapDays, Protocol, Treatment};
 use crate::domain::combination::AddOn;
 use crate::domain::history::ChangeKind;
-use crate::domain::ids::{AppointmentId, PatientId, PracticeId, TreatmentId};
+use crate::domain::ids::{AppointmentId, OverrideId, PatientId, PracticeId, TreatmentId};
 use crate::domain::interval::Instant;
 use crate::domain::refusal::{Other, Refusal, Rule, Violation};
 use crate::domain::series::Series;
@@ -30,6 +30,7 @@ struct Visit {
     misfit: Refusal,
     area: Option<BodyArea>,
     spacing_days: Option<i64>,
+    spacing_override: Option<OverrideId>,
     session: Option<SessionOf>,
     protocol: Option<Protocol>,
     neighbours: Option<Neighbours>,
@@ -200,8 +201,20 @@ async fn base(
         WhichVisit::Treatment { patient, treatment, area } => {
             let treatment = the_treatment(db, practice, treatment, None).await?;
             let spacing_days = treatment.content.spacing_days.map(i64::from);
-            let (session, protocol, neighbours) = (None, None, None);
-            Ok((Visit { patient, treatment, add_on, misfit, area, spacing_days, session, protocol, neighbours }, None))
+            let (spacing_override, session, protocol, neighbours) = (None, None, None, None);
+            let visit = Visit {
+                patient,
+                treatment,
+                add_on,
+                misfit,
+                area,
+                spacing_days,
+                spacing_override,
+                session,
+                protocol,
+                neighbours,
+            };
+            Ok((visit, None))
         }
         WhichVisit::Session { series: id, number } => {
             let series = series::get(db, practice, id).await?.ok_or_else(|| Error::not_found("session.series_id"))?;
@@ -211,7 +224,7 @@ async fn base(
             let protocol = protocol.ok_or_else(|| Error::not_found("session.series_id"))?;
             let version = Some(protocol.treatment_version);
             let treatment = the_treatment(db, practice, protocol.content.treatment, version).await?;
-            let gap = protocol.content.gap;
+            let gap = series.gap.days();
             let visit = Visit {
                 patient: series.patient,
                 treatment,
@@ -219,8 +232,9 @@ async fn base(
                 misfit,
                 area: Some(series.area),
                 spacing_days: Some(i64::from(gap.minimum)),
+                spacing_override: series.gap.override_id(),
                 session: Some(SessionOf { series: id, number }),
-                neighbours: Some(series.neighbours(number, i64::from(gap.maximum))),
+                neighbours: Some(series.neighbours(number)),
                 protocol: Some(protocol),
             };
             Ok((visit, Some(gap)))
@@ -297,6 +311,7 @@ fn asked(ask: &BookAppointment, visit: &Visit) -> VisitRequest {
         named: ask.named.clone(),
         area: visit.area,
         spacing_days: visit.spacing_days,
+        spacing_override: visit.spacing_override,
         neighbours: visit.neighbours,
         preferred: Vec::new(),
         moved_from: None,

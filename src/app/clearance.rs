@@ -163,7 +163,8 @@ async fn at_risk(
     decided: &Clearance,
     now: Instant,
 ) -> Result<Vec<Series>, Error> {
-    let mut found = series::list(db, practice, Some(decided.patient), None, MAX_SERIES).await?;
+    let listed = series::Listed { patient: Some(decided.patient), on_hold_only: false, after: None };
+    let mut found = series::list(db, practice, listed, MAX_SERIES).await?;
     found.retain(|series| {
         let same = (series.protocol, series.area) == (decided.protocol, decided.area);
         same && series.must_be_active().is_ok()

@@ -151,7 +151,8 @@ impl App {
         let zone = look.boards.first().map(|board| board.zone);
         let zone = zone.unwrap_or_else(|| unreachable!("one clinic was asked for"));
         let missing = look.patient.as_ref().map(|patient| patient.fitness.missing(Some(count))).unwrap_or_default();
-        let (gap, fewest, series_id) = (protocol.content.gap, counts.minimum, series.map(|series| series.id));
+        let gap = series.as_ref().map_or(protocol.content.gap, |series| series.gap.days());
+        let (fewest, series_id) = (counts.minimum, series.map(|series| series.id));
         let ProposeSeries { clinic, wishes, plans: wanted, .. } = ask;
         let plans =
             self.planners.think(practice, move || plan(&look, area, gap, sessions, &wishes, (wanted, fewest))).await?;

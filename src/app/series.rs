@@ -8,6 +8,7 @@ use crate::domain::access::Caller;
 use crate::domain::history::ChangeKind;
 use crate::domain::ids::{PracticeId, SeriesId};
 use crate::domain::series::Series;
+use crate::store::series::Listed;
 use crate::store::{PgConnection, appointment, catalog, patient, series};
 
 impl App {
@@ -82,14 +83,15 @@ impl App {
         scoped: Scoped<ListSeries>,
     ) -> Result<Page<Series, SeriesId>, Error> {
         let practice = Self::tenant(caller, scoped.practice)?;
-        let ListSeries { patient, page } = scoped.query;
+        let ListSeries { patient, on_hold_only, page } = scoped.query;
         let mut db = self.read().await?;
         if let Some(id) = patient
             && !patient::exists(&mut db, practice, id).await?
         {
             return Err(Error::not_found("patient_id"));
         }
-        let found = series::list(&mut db, practice, patient, page.after, fetch(page.size)).await?;
+        let listed = Listed { patient, on_hold_only, after: page.after };
+        let found = series::list(&mut db, practice, listed, fetch(page.size)).await?;
         Ok(Page::new(found, page.size, |last| last.id))
     }
 

@@ -14,7 +14,7 @@ use crate::domain::ids::{AppointmentId, ClinicId, PatientId, PracticeId, SeriesI
 use crate::domain::interval::Instant;
 use crate::domain::planning::{NoPlan, Plan, PlanKind, PlannedSession};
 use crate::domain::refusal::{Refusal, Rule, Violation};
-use crate::domain::series::{Series, SeriesState};
+use crate::domain::series::{Series, SeriesGap, SeriesState};
 use crate::store::{PgConnection, appointment, series};
 
 /// How often a best plan is made, when what it needs is taken before it is booked.
@@ -243,6 +243,8 @@ fn new_series(id: SeriesId, setting: &Setting) -> Series {
         protocol: setting.protocol.id,
         protocol_version: setting.protocol.version,
         area: setting.area,
+        gap: SeriesGap { protocol: setting.protocol.content.gap, overridden: None },
+        hold: None,
         session_count: 0,
         state: SeriesState::Active,
         sessions: Vec::new(),
@@ -367,7 +369,8 @@ fn decide(
     asked: &[AskedSession],
 ) -> Result<Vec<PlannedVisit>, Refusal> {
     let series = SessionsOf {
-        gap: setting.protocol.content.gap,
+        gap: setting.series.as_ref().map_or(setting.protocol.content.gap, |series| series.gap.days()),
+        gap_override: setting.series.as_ref().and_then(|series| series.gap.override_id()),
         treatment: &setting.treatment,
         area: setting.area,
         booked: setting.series.as_ref().map(Series::booked).unwrap_or_default(),

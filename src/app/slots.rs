@@ -223,7 +223,7 @@ impl<'a> Search<'a> {
             patient.forget(&gone);
             patient
         });
-        let gap = look.course.protocol.as_ref().map(|protocol| protocol.content.gap);
+        let gap = target.session.as_ref().map(|(series, _)| series.gap.days());
         let treatment = combined.map_or(&look.course.treatment, |combined| &combined.treatment);
         let spacing_days = match (gap, combined) {
             (Some(gap), Some(combined)) => Some(combined.session_spacing(gap)),
@@ -237,11 +237,7 @@ impl<'a> Search<'a> {
             patient,
             area: target.area,
             spacing_days,
-            neighbours: target
-                .session
-                .as_ref()
-                .zip(gap)
-                .map(|((series, number), gap)| series.neighbours(*number, i64::from(gap.maximum))),
+            neighbours: target.session.as_ref().map(|(series, number)| series.neighbours(*number)),
             moving,
         }
     }

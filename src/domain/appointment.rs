@@ -3,7 +3,7 @@
 use super::booking::PlannedVisit;
 use super::catalog::{BodyArea, ResourceKind};
 use super::combination::AddOn;
-use super::ids::{AppointmentId, ClearanceId, ClinicId, PatientId, ResourceId, SeriesId, TreatmentId};
+use super::ids::{AppointmentId, ClearanceId, ClinicId, OverrideId, PatientId, ResourceId, SeriesId, TreatmentId};
 use super::interval::{Instant, Interval};
 use super::refusal::{Refusal, Rule, Violation};
 use super::text::{Label, Personal, Prose};
@@ -80,6 +80,8 @@ pub struct Appointment {
     pub replaces: Option<AppointmentId>,
     /// The appointment that it was moved to.
     pub replaced_by: Option<AppointmentId>,
+    /// The overrides that had effect on it.
+    pub overrides: Vec<OverrideId>,
 }
 
 impl Appointment {
@@ -109,6 +111,7 @@ impl Appointment {
             clearance: plan.clearance,
             replaces: None,
             replaced_by: None,
+            overrides: plan.spacing_override.into_iter().collect(),
         }
     }
 

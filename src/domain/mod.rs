@@ -14,6 +14,7 @@ pub mod catalog;
 pub mod clearance;
 pub mod combination;
 pub mod fitness;
+pub mod overrides;
 pub mod reaction;
 pub mod screening;
 

@@ -4,8 +4,8 @@ use chrono::NaiveDate;
 
 use super::appointment::Appointment;
 use super::booking::{Neighbour, Neighbours};
-use super::catalog::{BodyArea, ProtocolContent, ResourceKind};
-use super::ids::{AppointmentId, PatientId, ProtocolId, ResourceId, SeriesId};
+use super::catalog::{BodyArea, GapDays, ProtocolContent, ResourceKind};
+use super::ids::{AppointmentId, OverrideId, PatientId, ProtocolId, ReactionId, ResourceId, SeriesId};
 use super::interval::Instant;
 use super::refusal::{Other, Refusal, Rule, Violation};
 use super::text::{Personal, Prose};
@@ -58,6 +58,39 @@ impl BookedSession {
     }
 }
 
+/// How far apart the sessions of a series are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SeriesGap {
+    /// What its protocol says.
+    pub protocol: GapDays,
+    /// The override in force that says otherwise, and the fewest days under it.
+    pub overridden: Option<(OverrideId, i32)>,
+}
+
+impl SeriesGap {
+    /// The gaps that count for what is booked from now on. Where the fewest days pass the days aimed at or the most
+    /// days, those move along.
+    pub fn days(&self) -> GapDays {
+        let GapDays { floor, minimum, target, maximum } = self.protocol;
+        let minimum = self.overridden.map_or(minimum, |(_, days)| days);
+        GapDays { floor, minimum, target: target.max(minimum), maximum: maximum.max(minimum) }
+    }
+
+    /// The override in force.
+    pub fn override_id(&self) -> Option<OverrideId> {
+        self.overridden.map(|(id, _)| id)
+    }
+}
+
+/// What holds a series.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeriesHold {
+    /// The patient's reactions that no practitioner has cleared, the earliest first; at least one.
+    pub reactions: Vec<ReactionId>,
+    /// When the first of them was reported.
+    pub since: Instant,
+}
+
 /// A series with its sessions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Series {
@@ -71,6 +104,10 @@ pub struct Series {
     pub protocol_version: i32,
     /// The area treated.
     pub area: BodyArea,
+    /// How far apart its sessions are.
+    pub gap: SeriesGap,
+    /// What holds it; none for a series whose sessions take place, or that is not active.
+    pub hold: Option<SeriesHold>,
     /// Number of sessions.
     pub session_count: i32,
     /// Where it stands.
@@ -102,13 +139,21 @@ impl Series {
         (begun + 1..=count).filter(|number| self.session(*number).is_none()).collect()
     }
 
+    /// Its booked sessions that have not begun, in order of their numbers.
+    pub fn ahead(&self, now: Instant) -> Vec<Appointment> {
+        let mut ahead: Vec<Appointment> =
+            self.sessions.iter().filter(|session| session.visit.start() > now).cloned().collect();
+        ahead.sort_by_key(|session| session.session.map(|session| session.number));
+        ahead
+    }
+
     /// The resources of its booked sessions.
     pub fn known(&self) -> Vec<ResourceId> {
         self.sessions.iter().flat_map(Appointment::occupied).map(|(resource, _)| resource).collect()
     }
 
     /// The nearest booked sessions on both sides of a session.
-    pub fn neighbours(&self, number: i32, maximum_gap: i64) -> Neighbours {
+    pub fn neighbours(&self, number: i32) -> Neighbours {
         let booked = self.booked();
         let near = |session: &BookedSession| Neighbour {
             day: session.day,
@@ -119,7 +164,7 @@ impl Series {
             number,
             previous: booked.iter().rfind(|session| session.number < number).map(near),
             next: booked.iter().find(|session| session.number > number).map(near),
-            maximum_gap,
+            maximum_gap: i64::from(self.gap.days().maximum),
         }
     }
 
@@ -178,6 +223,7 @@ impl Series {
         let (begun, ahead): (Vec<_>, Vec<_>) =
             self.sessions.into_iter().partition(|session| session.visit.start() <= now);
         self.sessions = begun;
+        self.hold = None;
         self.state = SeriesState::Cancelled { at: now, reason };
         self.changed_revision = revision;
         Ok((self, ahead.into_iter().map(|session| session.id).collect()))

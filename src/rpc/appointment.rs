@@ -234,6 +234,7 @@ pub fn rendered(appointment: &Appointment) -> pb::Appointment {
         combination_override_id: appointment.add_on.map(|add_on| add_on.approval.to_string()).unwrap_or_default(),
         replaced_by_appointment_id: appointment.replaced_by.map(|id| id.to_string()).unwrap_or_default(),
         clearance_id: appointment.clearance.map(|id| id.to_string()).unwrap_or_default(),
+        override_ids: appointment.overrides.iter().map(ToString::to_string).collect(),
     }
 }
 

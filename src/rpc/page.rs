@@ -140,8 +140,6 @@ macro_rules! id_places {
 id_places!(
     ScreeningId,
     ClearanceId,
-    OverrideId,
-    ReactionId,
     PracticeId,
     ClinicId,
     ClosureId,
@@ -152,6 +150,8 @@ id_places!(
     PatientId,
     SeriesId,
     AppointmentId,
+    OverrideId,
+    ReactionId,
     TokenId
 );
 

@@ -5,7 +5,7 @@ use tonic::{Request, Response, Status};
 use super::page::{Place, Query};
 use super::parse::{Fields, Head, scoped};
 use super::pb::patient_service_server::PatientService;
-use super::{Services, clearance, open, pb, render, screening, series};
+use super::{Services, clearance, open, overrides, pb, reaction, render, screening, series};
 use crate::app::commands::{ListPatients, Update, UpdatePatient};
 use crate::app::{Command, Error, Scoped};
 use crate::domain::ids::PatientId;
@@ -92,10 +92,11 @@ impl PatientService for Services {
         request: Request<pb::RevokeClearanceRequest>,
     ) -> Result<Response<pb::RevokeClearanceResponse>, Status> {
         let (caller, message) = open(request)?;
+        let now = self.app.now();
         let (revoked, at_risk) = self.app.revoke_clearance(&caller, &clearance::parse_revoke(message)?).await?;
         Ok(Response::new(pb::RevokeClearanceResponse {
             clearance: Some(clearance::rendered(&revoked)),
-            series_at_risk: at_risk.iter().map(series::rendered).collect(),
+            series_at_risk: at_risk.iter().map(|series| series::rendered(series, now)).collect(),
         }))
     }
 
@@ -108,6 +109,64 @@ impl PatientService for Services {
         let found = self.app.list_clearances(&caller, scoped).await?;
         let (clearances, next_page_token) = query.render(found, clearance::rendered);
         Ok(Response::new(pb::ListClearancesResponse { clearances, next_page_token }))
+    }
+
+    async fn grant_override(
+        &self,
+        request: Request<pb::GrantOverrideRequest>,
+    ) -> Result<Response<pb::GrantOverrideResponse>, Status> {
+        let (caller, message) = open(request)?;
+        let granted = self.app.grant_override(&caller, &overrides::parse_grant(message)?).await?;
+        Ok(Response::new(pb::GrantOverrideResponse { r#override: Some(overrides::rendered(&granted)) }))
+    }
+
+    async fn revoke_override(
+        &self,
+        request: Request<pb::RevokeOverrideRequest>,
+    ) -> Result<Response<pb::RevokeOverrideResponse>, Status> {
+        let (caller, message) = open(request)?;
+        let revoked = self.app.revoke_override(&caller, &overrides::parse_revoke(message)?).await?;
+        Ok(Response::new(pb::RevokeOverrideResponse { r#override: Some(overrides::rendered(&revoked)) }))
+    }
+
+    async fn list_overrides(
+        &self,
+        request: Request<pb::ListOverridesRequest>,
+    ) -> Result<Response<pb::ListOverridesResponse>, Status> {
+        let (caller, message) = open(request)?;
+        let (query, scoped) = overrides::parse_list(message)?;
+        let page = self.app.list_overrides(&caller, scoped).await?;
+        let (overrides, next_page_token) = query.render(page, overrides::rendered);
+        Ok(Response::new(pb::ListOverridesResponse { overrides, next_page_token }))
+    }
+
+    async fn report_reaction(
+        &self,
+        request: Request<pb::ReportReactionRequest>,
+    ) -> Result<Response<pb::ReportReactionResponse>, Status> {
+        let (caller, message) = open(request)?;
+        let reported = self.app.report_reaction(&caller, &reaction::parse_report(message)?).await?;
+        Ok(Response::new(reaction::rendered_report(&reported)))
+    }
+
+    async fn clear_reaction(
+        &self,
+        request: Request<pb::ClearReactionRequest>,
+    ) -> Result<Response<pb::ClearReactionResponse>, Status> {
+        let (caller, message) = open(request)?;
+        let cleared = self.app.clear_reaction(&caller, &reaction::parse_clear(message)?).await?;
+        Ok(Response::new(reaction::rendered_clearing(&cleared, self.app.now())))
+    }
+
+    async fn list_reactions(
+        &self,
+        request: Request<pb::ListReactionsRequest>,
+    ) -> Result<Response<pb::ListReactionsResponse>, Status> {
+        let (caller, message) = open(request)?;
+        let (query, scoped) = reaction::parse_list(message)?;
+        let page = self.app.list_reactions(&caller, scoped).await?;
+        let (reactions, next_page_token) = query.render(page, reaction::rendered);
+        Ok(Response::new(pb::ListReactionsResponse { reactions, next_page_token }))
     }
 }
 

@@ -1,6 +1,6 @@
 //! From domain types to messages: what several services share.
 
-use crate::domain::catalog::{Activity, BodyArea, Evidence, Grade, ResourceKind};
+use crate::domain::catalog::{Activity, BodyArea, Evidence, Grade, ResourceKind, Span};
 use crate::domain::hours::Stretch;
 use crate::domain::interval::Instant;
 
@@ -86,6 +86,15 @@ pub const fn body_area(area: Option<BodyArea>) -> pb::BodyArea {
         Some(BodyArea::Thighs) => pb::BodyArea::Thighs,
         Some(BodyArea::Calves) => pb::BodyArea::Calves,
     }
+}
+
+/// A length of time.
+pub const fn span(span: Span) -> pb::Span {
+    let amount = match span {
+        Span::Hours(hours) => pb::span::Amount::Hours(hours),
+        Span::Days(days) => pb::span::Amount::Days(days),
+    };
+    pb::Span { amount: Some(amount) }
 }
 
 /// Where a number comes from.

@@ -15,6 +15,7 @@ use crate::app::{Command, Error, Moved, Scoped};
 use crate::domain::appointment::Appointment;
 use crate::domain::catalog::MAX_SESSIONS;
 use crate::domain::ids::{ClinicId, ResourceId, SeriesId};
+use crate::domain::interval::Instant;
 use crate::domain::planning::MAX_PLANS;
 use crate::domain::series::{Series, SeriesState};
 use crate::domain::text::Personal;
@@ -42,7 +43,7 @@ impl SeriesService for Services {
         let (caller, message) = open(request)?;
         let Moved { series, moves } = self.app.reschedule_session(&caller, &parse_reschedule(message)?).await?;
         let moves = moves.iter().map(|(old, new)| rendered_move(old, new)).collect();
-        Ok(Response::new(pb::RescheduleSessionResponse { series: Some(rendered(&series)), moves }))
+        Ok(Response::new(pb::RescheduleSessionResponse { series: Some(rendered(&series, self.app.now())), moves }))
     }
 
     async fn extend_series(
@@ -51,7 +52,7 @@ impl SeriesService for Services {
     ) -> Result<Response<pb::ExtendSeriesResponse>, Status> {
         let (caller, message) = open(request)?;
         let series = self.app.extend_series(&caller, &parse_extend(message)?).await?;
-        Ok(Response::new(pb::ExtendSeriesResponse { series: Some(rendered(&series)) }))
+        Ok(Response::new(pb::ExtendSeriesResponse { series: Some(rendered(&series, self.app.now())) }))
     }
 
     async fn shorten_series(
@@ -60,7 +61,7 @@ impl SeriesService for Services {
     ) -> Result<Response<pb::ShortenSeriesResponse>, Status> {
         let (caller, message) = open(request)?;
         let series = self.app.shorten_series(&caller, &parse_shorten(message)?).await?;
-        Ok(Response::new(pb::ShortenSeriesResponse { series: Some(rendered(&series)) }))
+        Ok(Response::new(pb::ShortenSeriesResponse { series: Some(rendered(&series, self.app.now())) }))
     }
 
     async fn book_series(
@@ -69,7 +70,7 @@ impl SeriesService for Services {
     ) -> Result<Response<pb::BookSeriesResponse>, Status> {
         let (caller, message) = open(request)?;
         let series = self.app.book_series(&caller, &parse_book(message)?).await?;
-        Ok(Response::new(pb::BookSeriesResponse { series: Some(rendered(&series)) }))
+        Ok(Response::new(pb::BookSeriesResponse { series: Some(rendered(&series, self.app.now())) }))
     }
 
     async fn get_series(
@@ -78,7 +79,7 @@ impl SeriesService for Services {
     ) -> Result<Response<pb::GetSeriesResponse>, Status> {
         let (caller, message) = open(request)?;
         let series = self.app.get_series(&caller, parse_get(message)?).await?;
-        Ok(Response::new(pb::GetSeriesResponse { series: Some(rendered(&series)) }))
+        Ok(Response::new(pb::GetSeriesResponse { series: Some(rendered(&series, self.app.now())) }))
     }
 
     async fn list_series(
@@ -87,7 +88,9 @@ impl SeriesService for Services {
     ) -> Result<Response<pb::ListSeriesResponse>, Status> {
         let (caller, message) = open(request)?;
         let (query, scoped) = parse_list(message)?;
-        let (series, next_page_token) = query.render(self.app.list_series(&caller, scoped).await?, rendered);
+        let now = self.app.now();
+        let (series, next_page_token) =
+            query.render(self.app.list_series(&caller, scoped).await?, |series| rendered(series, now));
         Ok(Response::new(pb::ListSeriesResponse { series, next_page_token }))
     }
 
@@ -97,7 +100,7 @@ impl SeriesService for Services {
     ) -> Result<Response<pb::CancelSeriesResponse>, Status> {
         let (caller, message) = open(request)?;
         let series = self.app.cancel_series(&caller, &parse_cancel(message)?).await?;
-        Ok(Response::new(pb::CancelSeriesResponse { series: Some(rendered(&series)) }))
+        Ok(Response::new(pb::CancelSeriesResponse { series: Some(rendered(&series, self.app.now())) }))
     }
 }
 
@@ -333,12 +336,12 @@ fn parse_get(message: pb::GetSeriesRequest) -> Result<Scoped<SeriesId>, Error> {
 }
 
 fn parse_list(message: pb::ListSeriesRequest) -> Result<(Query, Scoped<ListSeries>), Error> {
-    let pb::ListSeriesRequest { practice_id, patient_id, page_size, page_token } = message;
-    let query = Query::new("ListSeries", &[&practice_id, &patient_id]);
+    let pb::ListSeriesRequest { practice_id, patient_id, page_size, page_token, on_hold_only } = message;
+    let query = Query::new("ListSeries", &[&practice_id, &patient_id, if on_hold_only { "on hold" } else { "" }]);
     let mut fields = Fields::default();
     let patient = fields.optional_id("patient_id", &patient_id);
     let page = fields.page_sized(&query, page_size, &page_token, DEFAULT_PAGE, MAX_PAGE)?;
-    let scoped = scoped(fields, &practice_id, || Some(ListSeries { patient: patient?, page: page? }))?;
+    let scoped = scoped(fields, &practice_id, || Some(ListSeries { patient: patient?, on_hold_only, page: page? }))?;
     Ok((query, scoped))
 }
 
@@ -352,7 +355,8 @@ fn parse_cancel(message: pb::CancelSeriesRequest) -> Result<Command<Cancel<Serie
     head.command(fields, || Some(Cancel { id: id?, etag: etag?, reason: Personal::new(reason?) }))
 }
 
-pub fn rendered(series: &Series) -> pb::Series {
+/// A series, at a time.
+pub fn rendered(series: &Series, now: Instant) -> pb::Series {
     let (state, cancelled_at, cancel_reason) = match &series.state {
         SeriesState::Active => (pb::SeriesState::Active, None, String::new()),
         SeriesState::Cancelled { at, reason } => {
@@ -367,6 +371,7 @@ pub fn rendered(series: &Series) -> pb::Series {
             appointment: series.session(number).map(rendered_appointment),
             // Bounded by the protocol's longest gap.
             gap_days: i32::try_from(gap).unwrap_or(i32::MAX),
+            at_risk: series.hold.is_some() && series.session(number).is_some_and(|booked| booked.visit.start() > now),
         }
     });
     pb::Series {
@@ -381,10 +386,17 @@ pub fn rendered(series: &Series) -> pb::Series {
         cancelled_at,
         cancel_reason,
         etag: render::etag(series.changed_revision),
+        gap_override_id: series.gap.override_id().map(|id| id.to_string()).unwrap_or_default(),
+        gap_minimum_days: series.gap.days().minimum,
+        on_hold: series.hold.as_ref().map(|hold| pb::SeriesHold {
+            reaction_ids: hold.reactions.iter().map(ToString::to_string).collect(),
+            since: Some(render::timestamp(hold.since)),
+        }),
     }
 }
 
-fn rendered_move(old: &Appointment, new: &Appointment) -> pb::SessionMove {
+/// A session that moved.
+pub fn rendered_move(old: &Appointment, new: &Appointment) -> pb::SessionMove {
     let (before, now) = (old.visit.start(), new.visit.start());
     let days = (new.zone.day(now) - old.zone.day(before)).num_days();
     pb::SessionMove {
@@ -397,5 +409,6 @@ fn rendered_move(old: &Appointment, new: &Appointment) -> pb::SessionMove {
         days_moved: i32::try_from(days).unwrap_or_default(),
         old_appointment_id: old.id.to_string(),
         new_appointment_id: new.id.to_string(),
+        series_id: new.session.map(|session| session.series.to_string()).unwrap_or_default(),
     }
 }

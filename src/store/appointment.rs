@@ -9,7 +9,7 @@ use super::error::expect_rows;
 use super::{StoreError, catalog, read};
 use crate::domain::appointment::{Appointment, AppointmentState, SessionOf};
 use crate::domain::booking::{PlannedVisit, booked_phases};
-use crate::domain::catalog::BodyArea;
+use crate::domain::catalog::{BodyArea, SpacingScope};
 use crate::domain::combination::{AddOn, combined};
 use crate::domain::ids::{
     AppointmentId, ClearanceId, ClinicId, OverrideId, PatientId, PracticeId, ResourceId, SeriesId, TreatmentId,
@@ -49,9 +49,9 @@ pub async fn insert(
              FROM unnest($14::uuid[], $15::uuid[], $16::smallint[], $17::timestamptz[], $18::timestamptz[])
                   AS o (id, resource, need, a, b)),
          spaced AS (
-             INSERT INTO spacing_windows (practice_id, patient_id, live, appointment_id, scope, days)
-             SELECT $1, $2, true, id, scope, daterange(a, b)
-             FROM unnest($19::uuid[], $20::text[], $21::date[], $22::date[]) AS s (id, scope, a, b))
+             INSERT INTO spacing_windows (practice_id, patient_id, live, appointment_id, scope, days, override_id)
+             SELECT $1, $2, true, id, scope, daterange(a, b), by
+             FROM unnest($19::uuid[], $20::text[], $21::date[], $22::date[], $33::uuid[]) AS s (id, scope, a, b, by))
          INSERT INTO activity_windows (practice_id, patient_id, live, appointment_id, activity, role, during)
          SELECT $1, $2, true, id, activity, role, tstzrange(a, b)
          FROM unnest($23::uuid[], $24::text[], $25::text[], $26::timestamptz[], $27::timestamptz[])
@@ -87,7 +87,8 @@ pub async fn insert(
         &rows.clearances as &[Option<Uuid>],
         &rows.added as &[Option<Uuid>],
         &rows.added_versions as &[Option<i32>],
-        &rows.approvals as &[Option<Uuid>]
+        &rows.approvals as &[Option<Uuid>],
+        &rows.spaced_overrides as &[Option<Uuid>]
     );
     // The statement reports the rows of its last part; the others have no way to write fewer than they are given.
     expect_rows("insert activity windows", rows.windows_of.len(), &done.execute(db).await?)
@@ -114,6 +115,7 @@ struct Columns {
     spaced_scopes: Vec<String>,
     spaced_days: Vec<chrono::NaiveDate>,
     spaced_untils: Vec<chrono::NaiveDate>,
+    spaced_overrides: Vec<Option<Uuid>>,
     windows_of: Vec<Uuid>,
     window_activities: Vec<String>,
     window_roles: Vec<String>,
@@ -156,6 +158,8 @@ impl Columns {
             self.spaced_scopes.push(spaced.scope.as_str().to_owned());
             self.spaced_days.push(spaced.day);
             self.spaced_untils.push(spaced.until);
+            let on_area = spaced.scope != SpacingScope::AnyArea;
+            self.spaced_overrides.push(plan.spacing_override.filter(|_| on_area).map(|id| id.0));
         }
         for window in &plan.windows {
             self.windows_of.push(id);
@@ -355,7 +359,17 @@ async fn by_ids(db: &mut PgConnection, practice: PracticeId, ids: &[Uuid]) -> Re
                    WHERE r.practice_id = a.practice_id AND r.replaces = a.appointment_id) AS replaced_by,
                   ARRAY(SELECT resource_id FROM occupancies o
                         WHERE o.practice_id = a.practice_id AND o.appointment_id = a.appointment_id
-                        GROUP BY need, resource_id ORDER BY need) AS "serving!"
+                        GROUP BY need, resource_id ORDER BY need) AS "serving!",
+                  ARRAY(SELECT s.override_id FROM spacing_windows s
+                        WHERE s.practice_id = a.practice_id AND s.appointment_id = a.appointment_id
+                          AND s.override_id IS NOT NULL
+                        UNION
+                        SELECT w.override_id FROM activity_windows w
+                        WHERE w.practice_id = a.practice_id AND w.appointment_id = a.appointment_id
+                          AND w.override_id IS NOT NULL
+                        UNION
+                        SELECT a.combination_override_id WHERE a.combination_override_id IS NOT NULL
+                        ORDER BY 1) AS "overrides!"
            FROM appointments a JOIN clinics c ON c.practice_id = a.practice_id AND c.clinic_id = a.clinic_id
            WHERE a.practice_id = $1 AND a.appointment_id = ANY($2)
            ORDER BY lower(a.visit), a.appointment_id"#,
@@ -413,6 +427,7 @@ async fn by_ids(db: &mut PgConnection, practice: PracticeId, ids: &[Uuid]) -> Re
             clearance: row.clearance_id.map(ClearanceId),
             replaces: row.replaces.map(AppointmentId),
             replaced_by: row.replaced_by.map(AppointmentId),
+            overrides: row.overrides.into_iter().map(OverrideId).collect(),
         })
     });
     read.collect()

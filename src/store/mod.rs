@@ -18,6 +18,7 @@ pub mod history;
 pub mod overrides;
 pub mod patient;
 pub mod practice;
+pub mod reaction;
 pub mod resource;
 pub mod screening;
 pub mod series;

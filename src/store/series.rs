@@ -5,64 +5,118 @@ use uuid::Uuid;
 
 use super::error::expect_rows;
 use super::{StoreError, appointment, read};
-use crate::domain::catalog::BodyArea;
-use crate::domain::ids::{PatientId, PracticeId, ProtocolId, SeriesId};
+use crate::domain::catalog::{BodyArea, GapDays};
+use crate::domain::ids::{OverrideId, PatientId, PracticeId, ProtocolId, ReactionId, SeriesId};
 use crate::domain::interval::Instant;
-use crate::domain::series::{Series, SeriesState};
+use crate::domain::series::{Series, SeriesGap, SeriesHold, SeriesState};
 use crate::domain::text::Personal;
 
 /// A series with its sessions.
 pub async fn get(db: &mut PgConnection, practice: PracticeId, id: SeriesId) -> Result<Option<Series>, StoreError> {
-    let row = sqlx::query_as!(
-        Row,
-        "SELECT series_id, patient_id, protocol_id, protocol_version, body_area, session_count, state, cancelled_at,
-                cancel_reason, changed_revision
-         FROM series WHERE practice_id = $1 AND series_id = $2",
-        practice.0,
-        id.0
-    );
-    let rows = row.fetch_all(&mut *db).await?;
-    Ok(with_sessions(db, practice, rows).await?.pop())
+    Ok(by_ids(db, practice, &[id.0]).await?.pop())
 }
 
-/// Series of a practice, or of one patient, in order of their ids, after one of them.
+/// Which series a list holds.
+#[derive(Debug, Clone, Copy)]
+pub struct Listed {
+    /// Only of this patient.
+    pub patient: Option<PatientId>,
+    /// Only those on hold.
+    pub on_hold_only: bool,
+    /// Only those after this one.
+    pub after: Option<SeriesId>,
+}
+
+/// Series of a practice, or of one patient, in order of their ids.
 pub async fn list(
     db: &mut PgConnection,
     practice: PracticeId,
-    patient: Option<PatientId>,
-    after: Option<SeriesId>,
+    listed: Listed,
     limit: i64,
 ) -> Result<Vec<Series>, StoreError> {
+    let Listed { patient, on_hold_only, after } = listed;
     let after = after.map_or(Uuid::nil(), |id| id.0);
-    let rows = match patient {
+    let ids = match patient {
         Some(patient) => {
-            sqlx::query_as!(
-                Row,
-                "SELECT series_id, patient_id, protocol_id, protocol_version, body_area, session_count, state,
-                        cancelled_at, cancel_reason, changed_revision
-                 FROM series WHERE practice_id = $1 AND patient_id = $2 AND series_id > $3 ORDER BY series_id LIMIT $4",
+            sqlx::query_scalar!(
+                "SELECT series_id FROM series
+                 WHERE practice_id = $1 AND patient_id = $2 AND series_id > $3
+                   AND (NOT $5 OR state = 'active' AND EXISTS (
+                        SELECT FROM reactions r
+                        WHERE r.practice_id = series.practice_id AND r.patient_id = series.patient_id
+                          AND r.reaction_grade <> 'normal' AND r.cleared_at IS NULL))
+                 ORDER BY series_id LIMIT $4",
                 practice.0,
                 patient.0,
                 after,
-                limit
+                limit,
+                on_hold_only
             )
             .fetch_all(&mut *db)
             .await?
         }
         None => {
-            sqlx::query_as!(
-                Row,
-                "SELECT series_id, patient_id, protocol_id, protocol_version, body_area, session_count, state,
-                        cancelled_at, cancel_reason, changed_revision
-                 FROM series WHERE practice_id = $1 AND series_id > $2 ORDER BY series_id LIMIT $3",
+            sqlx::query_scalar!(
+                "SELECT series_id FROM series
+                 WHERE practice_id = $1 AND series_id > $2
+                   AND (NOT $4 OR state = 'active' AND EXISTS (
+                        SELECT FROM reactions r
+                        WHERE r.practice_id = series.practice_id AND r.patient_id = series.patient_id
+                          AND r.reaction_grade <> 'normal' AND r.cleared_at IS NULL))
+                 ORDER BY series_id LIMIT $3",
                 practice.0,
                 after,
-                limit
+                limit,
+                on_hold_only
             )
             .fetch_all(&mut *db)
             .await?
         }
     };
+    by_ids(db, practice, &ids).await
+}
+
+/// The active series of a patient with their sessions.
+pub async fn active(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    patient: PatientId,
+) -> Result<Vec<Series>, StoreError> {
+    let ids = sqlx::query_scalar!(
+        "SELECT series_id FROM series WHERE practice_id = $1 AND patient_id = $2 AND state = 'active'",
+        practice.0,
+        patient.0
+    );
+    let ids = ids.fetch_all(&mut *db).await?;
+    by_ids(db, practice, &ids).await
+}
+
+/// Series by id, in order of their ids.
+async fn by_ids(db: &mut PgConnection, practice: PracticeId, ids: &[Uuid]) -> Result<Vec<Series>, StoreError> {
+    let rows = sqlx::query_as!(
+        Row,
+        r#"SELECT s.series_id, s.patient_id, s.protocol_id, s.protocol_version, s.body_area, s.session_count, s.state,
+                  s.cancelled_at, s.cancel_reason, s.changed_revision, p.gap_floor_days, p.gap_minimum_days,
+                  p.gap_target_days, p.gap_maximum_days, o.override_id AS "override_id?",
+                  o.gap_days AS "override_gap_days?",
+                  ARRAY(SELECT r.reaction_id FROM reactions r
+                        WHERE s.state = 'active' AND r.practice_id = s.practice_id AND r.patient_id = s.patient_id
+                          AND r.reaction_grade <> 'normal' AND r.cleared_at IS NULL
+                        ORDER BY r.reported_revision) AS "holding!",
+                  (SELECT min(r.reported_at) FROM reactions r
+                   WHERE s.state = 'active' AND r.practice_id = s.practice_id AND r.patient_id = s.patient_id
+                     AND r.reaction_grade <> 'normal' AND r.cleared_at IS NULL) AS held_since
+           FROM series s
+           JOIN protocols p ON p.practice_id = s.practice_id AND p.protocol_id = s.protocol_id
+                AND p.version = s.protocol_version
+           LEFT JOIN overrides o ON o.practice_id = s.practice_id AND o.series_id = s.series_id
+                AND o.revoked_revision IS NULL
+           WHERE s.practice_id = $1 AND s.series_id = ANY($2)
+           ORDER BY s.series_id"#,
+        practice.0,
+        ids
+    );
+    let rows = rows.fetch_all(&mut *db).await?;
     with_sessions(db, practice, rows).await
 }
 
@@ -141,6 +195,23 @@ pub async fn touch(db: &mut PgConnection, practice: PracticeId, id: SeriesId, re
     expect_rows("touch series", 1, &done.execute(db).await?)
 }
 
+/// Marks the active series of a patient as changed, because a reaction holds or no longer holds them.
+pub async fn touch_active(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    patient: PatientId,
+    revision: i64,
+) -> Result<(), StoreError> {
+    let done = sqlx::query!(
+        "UPDATE series SET changed_revision = $3 WHERE practice_id = $1 AND patient_id = $2 AND state = 'active'",
+        practice.0,
+        patient.0,
+        revision
+    );
+    done.execute(db).await?;
+    Ok(())
+}
+
 async fn with_sessions(db: &mut PgConnection, practice: PracticeId, rows: Vec<Row>) -> Result<Vec<Series>, StoreError> {
     if rows.is_empty() {
         return Ok(Vec::new());
@@ -168,6 +239,14 @@ struct Row {
     cancelled_at: Option<Instant>,
     cancel_reason: Option<String>,
     changed_revision: i64,
+    gap_floor_days: i32,
+    gap_minimum_days: i32,
+    gap_target_days: i32,
+    gap_maximum_days: i32,
+    override_id: Option<Uuid>,
+    override_gap_days: Option<i32>,
+    holding: Vec<Uuid>,
+    held_since: Option<Instant>,
 }
 
 impl Row {
@@ -179,12 +258,20 @@ impl Row {
             }
             _ => return Err(StoreError::Corrupt("state of a series")),
         };
+        let gap = GapDays::new(self.gap_floor_days, self.gap_minimum_days, self.gap_target_days, self.gap_maximum_days);
+        let overridden = self.override_id.zip(self.override_gap_days);
+        let reactions = self.holding.into_iter().map(ReactionId).collect();
         Ok(Series {
             id: SeriesId(self.series_id),
             patient: PatientId(self.patient_id),
             protocol: ProtocolId(self.protocol_id),
             protocol_version: self.protocol_version,
             area: read::named(BodyArea::from_name(&self.body_area))?,
+            gap: SeriesGap {
+                protocol: gap.ok_or(StoreError::Corrupt("gap"))?,
+                overridden: overridden.map(|(id, days)| (OverrideId(id), days)),
+            },
+            hold: self.held_since.map(|since| SeriesHold { reactions, since }),
             session_count: self.session_count,
             state,
             sessions: Vec::new(),

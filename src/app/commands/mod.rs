@@ -1,6 +1,7 @@
 //! What callers ask for, parsed.
 
 mod clinical;
+mod overrides;
 mod series;
 
 use chrono::NaiveDate;
@@ -18,6 +19,7 @@ use crate::domain::text::{Label, Personal, Prose};
 use crate::domain::zone::Zone;
 
 pub use clinical::*;
+pub use overrides::*;
 pub use series::*;
 
 /// How many entries, and after which.

@@ -165,6 +165,8 @@ pub struct RescheduleAppointment {
 pub struct ListSeries {
     /// Only of this patient.
     pub patient: Option<PatientId>,
+    /// Only those on hold.
+    pub on_hold_only: bool,
     /// Which page.
     pub page: PageOf<SeriesId>,
 }

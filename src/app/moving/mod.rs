@@ -2,11 +2,15 @@
 //!
 //! - `session`: a session of a series, and the later ones that have to follow
 //! - `visit`: one that stands alone
+//! - `later`: sessions that may not take place before some day
 
+mod later;
 mod session;
 mod visit;
 
+pub(super) use later::{Restart, Shift, decide_shift};
 pub use session::Moved;
+pub(super) use session::pairs;
 
 use super::write::Write;
 use super::{App, Error};

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use chrono::NaiveDate;
+
 use super::{ids, replace};
 use crate::app::boards::{CourseId, Look, Sought};
 use crate::app::commands::{Destination, RescheduleSession};
@@ -13,8 +15,10 @@ use crate::app::write::Begun;
 use crate::app::{App, Command, Error, catalog, combination};
 use crate::domain::access::Caller;
 use crate::domain::appointment::Appointment;
-use crate::domain::booking::{AskedSession, Facts, PlannedVisit, SessionRequest, SessionsOf, Timing, plan_sessions};
-use crate::domain::catalog::{BodyArea, GRID_MINUTES, Protocol, Treatment};
+use crate::domain::booking::{
+    AskedSession, Facts, PatientFacts, PlannedVisit, SessionRequest, SessionsOf, Timing, plan_sessions,
+};
+use crate::domain::catalog::{BodyArea, GRID_MINUTES, GapDays, Protocol, Treatment};
 use crate::domain::combination::{AddOn, Combined};
 use crate::domain::finding::{Board, Starts, Wanted, find};
 use crate::domain::history::ChangeKind;
@@ -107,13 +111,7 @@ impl App {
                 clinics.push((appointment.clinic, "series_id".to_owned()));
             }
         }
-        let mut add_ons: Vec<(TreatmentId, Option<i32>)> = std::iter::once(&moved)
-            .chain(&later)
-            .filter_map(|session| session.add_on)
-            .map(|add_on| (add_on.treatment, Some(add_on.version)))
-            .collect();
-        add_ons.sort_unstable();
-        add_ons.dedup();
+        let add_ons = add_ons(std::iter::once(&moved).chain(&later));
         let sought = Sought {
             clinics: &clinics,
             course: CourseId::Protocol(series.protocol, Some(series.protocol_version)),
@@ -124,8 +122,8 @@ impl App {
             series: Some(series.id),
         };
         let look = self.look(practice, &sought).await?;
-        let to = ask.to.clone();
-        self.planners.think(practice, move || follow(look, series.area, &to, &moved, &later)).await
+        let (to, of) = (ask.to.clone(), (series.area, series.gap.days()));
+        self.planners.think(practice, move || after_move(&look, of, &to, &moved, &later)).await
     }
 
     async fn try_reschedule_session(
@@ -235,6 +233,49 @@ fn in_order(series: &Series, from: i32) -> Vec<Appointment> {
     (from..=series.session_count).filter_map(|number| series.session(number)).cloned().collect()
 }
 
+/// The treatments that are added to visits, each once.
+pub(super) fn add_ons<'a>(visits: impl Iterator<Item = &'a Appointment>) -> Vec<(TreatmentId, Option<i32>)> {
+    let added = visits.filter_map(|visit| visit.add_on).map(|add_on| (add_on.treatment, Some(add_on.version)));
+    let mut added: Vec<_> = added.collect();
+    added.sort_unstable();
+    added.dedup();
+    added
+}
+
+/// Where the later sessions go when one is moved.
+fn after_move(
+    look: &Look,
+    (area, gap): (BodyArea, GapDays),
+    to: &Destination,
+    moved: &Appointment,
+    later: &[Appointment],
+) -> Option<Vec<Following>> {
+    let clinic = to.clinic.unwrap_or(moved.clinic);
+    let zone = look.boards.iter().find(|board| board.clinic == clinic)?.zone;
+    let session = BookedSession::of(moved)?;
+    let practitioner = to.practitioner.or(session.practitioner);
+    let before = BookedSession { start: to.start, day: zone.day(to.start), zone, practitioner, ..session };
+    let mut patient = look.patient.clone()?;
+    patient.forget(&[moved.id]);
+    let before = Some((before, moved.add_on.map(AddOn::added)));
+    let question = LaterSessions { area, gap, before, gone: Some(moved), from: None, later };
+    question.following(look, patient)
+}
+
+/// Later sessions that keep their gaps from one before them.
+pub(super) struct LaterSessions<'a> {
+    pub area: BodyArea,
+    pub gap: GapDays,
+    /// The session before them, with the treatment that is added to it; none if they are the first.
+    pub before: Option<(BookedSession, Option<(TreatmentId, i32)>)>,
+    /// An appointment that is taken as gone, besides the sessions themselves.
+    pub gone: Option<&'a Appointment>,
+    /// The first day on which they may be; none if any will do.
+    pub from: Option<NaiveDate>,
+    /// The sessions, as they are booked.
+    pub later: &'a [Appointment],
+}
+
 /// Sessions of one kind: plain, or with the same treatment added.
 struct Kind<'a> {
     added: Option<(TreatmentId, i32)>,
@@ -242,82 +283,73 @@ struct Kind<'a> {
     spacing_days: i64,
 }
 
-/// Where the later sessions go.
-fn follow(
-    look: Look,
-    area: BodyArea,
-    to: &Destination,
-    moved: &Appointment,
-    later: &[Appointment],
-) -> Option<Vec<Following>> {
-    let gap = look.course.protocol.as_ref()?.content.gap;
-    let plain = &look.course.treatment;
-    let combined = look.add_ons.iter().map(|course| {
-        let add_on = &course.treatment;
-        ((add_on.id, add_on.version), Combined::new(plain, add_on))
-    });
-    let combined: Vec<((TreatmentId, i32), Combined)> = combined.collect();
-    let kinds = combined.iter().map(|(added, combined)| Kind {
-        added: Some(*added),
-        timing: Timing::new(&combined.treatment),
-        spacing_days: combined.session_spacing(gap),
-    });
-    let plain = Kind { added: None, timing: Timing::new(plain), spacing_days: i64::from(gap.minimum) };
-    let kinds: Vec<Kind<'_>> = std::iter::once(plain).chain(kinds).collect();
-    let kind_of = |session: &Appointment| {
-        let added = session.add_on.map(AddOn::added);
-        kinds.iter().position(|kind| kind.added == added)
-    };
-    let gone: Vec<AppointmentId> = std::iter::once(moved).chain(later).map(|appointment| appointment.id).collect();
-    let mut patient = look.patient?;
-    patient.forget(&gone);
-    // Sessions may be put off while they are on hold; that none is brought nearer is decided session by session.
-    patient.fitness.concerns.retain(|concern| concern.rule != Rule::SeriesOnHold);
-    // The starts at each clinic for each kind of session that is booked there.
-    let mut searches: Vec<(ClinicId, usize)> = Vec::new();
-    for session in later {
-        let search = (session.clinic, kind_of(session)?);
-        if !searches.contains(&search) {
-            searches.push(search);
-        }
-    }
-    let found = searches.into_iter().map(|(clinic, kind)| {
-        let Kind { timing, spacing_days, .. } = &kinds[kind];
-        let board = look.boards.iter().find(|board| board.clinic == clinic)?;
-        let mut board = board.cut(&(0..board.window.ticks()), &timing.needs);
-        for (resource, during) in std::iter::once(moved).chain(later).flat_map(Appointment::occupied) {
-            board.mark(resource, during, false);
-        }
-        let wanted = Wanted {
-            timing,
-            patient: Some(&patient),
-            area: Some(area),
-            spacing_days: Some(*spacing_days),
-            neighbours: None,
-            moved_from: None,
-            earliest: look.now,
-            latest: look.horizon_end,
-            grid_minutes: GRID_MINUTES,
+impl LaterSessions<'_> {
+    /// Those that move, and where to; nothing if they cannot all be placed.
+    pub(super) fn following(&self, look: &Look, mut patient: PatientFacts) -> Option<Vec<Following>> {
+        let Self { area, gap, before, gone, from, later } = self;
+        let plain = &look.course.treatment;
+        let combined = look.add_ons.iter().map(|course| {
+            let add_on = &course.treatment;
+            ((add_on.id, add_on.version), Combined::new(plain, add_on))
+        });
+        let combined: Vec<((TreatmentId, i32), Combined)> = combined.collect();
+        let kinds = combined.iter().map(|(added, combined)| Kind {
+            added: Some(*added),
+            timing: Timing::new(&combined.treatment),
+            spacing_days: combined.session_spacing(*gap),
+        });
+        let plain = Kind { added: None, timing: Timing::new(plain), spacing_days: i64::from(gap.minimum) };
+        let kinds: Vec<Kind<'_>> = std::iter::once(plain).chain(kinds).collect();
+        let kind_of = |added| kinds.iter().position(|kind| kind.added == added);
+        let moving = |session, added| {
+            let Kind { timing, spacing_days, .. } = kinds.get(kind_of(added)?)?;
+            Some(Moving { session, timing, spacing_days: *spacing_days })
         };
-        let starts = find(&board, &wanted);
-        Some(((clinic, kind), board, starts))
-    });
-    let found: Vec<((ClinicId, usize), Board, Starts)> = found.collect::<Option<_>>()?;
-    let clinic = to.clinic.unwrap_or(moved.clinic);
-    let zone = look.boards.iter().find(|board| board.clinic == clinic)?.zone;
-    let session = BookedSession::of(moved)?;
-    let practitioner = to.practitioner.or(session.practitioner);
-    let session = BookedSession { start: to.start, day: zone.day(to.start), zone, practitioner, ..session };
-    let Kind { timing, spacing_days, .. } = &kinds[kind_of(moved)?];
-    let moved = Moving { session, timing, spacing_days: *spacing_days };
-    let later = later.iter().map(|appointment| {
-        let kind = kind_of(appointment)?;
-        let (_, board, starts) = found.iter().find(|(search, ..)| *search == (appointment.clinic, kind))?;
-        let Kind { timing, spacing_days, .. } = &kinds[kind];
-        let session = BookedSession::of(appointment)?;
-        Some(Later { moving: Moving { session, timing, spacing_days: *spacing_days }, board, starts })
-    });
-    MoveQuestion { gap, moved, later: later.collect::<Option<_>>()? }.following()
+        patient.forget(&ids(later));
+        // Sessions may be put off while they are on hold; that none is brought nearer is decided session by session.
+        patient.fitness.concerns.retain(|concern| concern.rule != Rule::SeriesOnHold);
+        // The starts at each clinic for each kind of session that is booked there.
+        let mut searches: Vec<(ClinicId, usize)> = Vec::new();
+        for session in *later {
+            let search = (session.clinic, kind_of(session.add_on.map(AddOn::added))?);
+            if !searches.contains(&search) {
+                searches.push(search);
+            }
+        }
+        let found = searches.into_iter().map(|(clinic, kind)| {
+            let Kind { timing, spacing_days, .. } = &kinds[kind];
+            let board = look.boards.iter().find(|board| board.clinic == clinic)?;
+            let mut board = board.cut(&(0..board.window.ticks()), &timing.needs);
+            for (resource, during) in gone.iter().copied().chain(*later).flat_map(Appointment::occupied) {
+                board.mark(resource, during, false);
+            }
+            let wanted = Wanted {
+                timing,
+                patient: Some(&patient),
+                area: Some(*area),
+                spacing_days: Some(*spacing_days),
+                neighbours: None,
+                moved_from: None,
+                earliest: look.now,
+                latest: look.horizon_end,
+                grid_minutes: GRID_MINUTES,
+            };
+            let starts = find(&board, &wanted);
+            Some(((clinic, kind), board, starts))
+        });
+        let found: Vec<((ClinicId, usize), Board, Starts)> = found.collect::<Option<_>>()?;
+        let before = match before {
+            Some((session, added)) => Some(moving(*session, *added)?),
+            None => None,
+        };
+        let later = later.iter().map(|appointment| {
+            let added = appointment.add_on.map(AddOn::added);
+            let search = (appointment.clinic, kind_of(added)?);
+            let (_, board, starts) = found.iter().find(|(known, ..)| *known == search)?;
+            Some(Later { moving: moving(BookedSession::of(appointment)?, added)?, board, starts })
+        });
+        MoveQuestion { gap: *gap, before, from: *from, later: later.collect::<Option<_>>()? }.following()
+    }
 }
 
 async fn setting(
@@ -394,19 +426,20 @@ async fn load(
 }
 
 fn decide(facts: Facts, setting: &Setting, asked: &[AskedSession]) -> Result<Vec<PlannedVisit>, Refusal> {
-    let Setting { series, moving, protocol, treatment, .. } = setting;
+    let Setting { series, moving, treatment, .. } = setting;
     let gone = ids(moving);
     let mut booked = series.booked();
     booked.retain(|session| !gone.contains(&session.id));
     // Who and what the session had comes first, then what the patient knows from the others.
     let own = moving.first().into_iter().flat_map(Appointment::occupied).map(|(resource, _)| resource);
     let known = own.chain(series.known()).collect();
-    let series = SessionsOf { gap: protocol.content.gap, treatment, area: series.area, booked, known };
+    let (gap, gap_override) = (series.gap.days(), series.gap.override_id());
+    let series = SessionsOf { gap, gap_override, treatment, area: series.area, booked, known };
     plan_sessions(facts, &series, asked)
 }
 
 /// Appointments that replace others, each after the one that it replaces; in order of their sessions.
-async fn pairs(
+pub(in crate::app) async fn pairs(
     db: &mut PgConnection,
     practice: PracticeId,
     booked: Vec<Appointment>,

@@ -113,6 +113,7 @@ fn visit(old: &Appointment, to: &Destination, treatment: &Treatment) -> VisitReq
         named: to.named.clone(),
         area: old.area,
         spacing_days: treatment.content.spacing_days.map(i64::from),
+        spacing_override: None,
         neighbours: None,
         preferred: old.occupied().map(|(resource, _)| resource).collect(),
         moved_from: Some(old.visit.start()),

@@ -18,7 +18,7 @@ pub use timing::{ActivityWindow, Occupied, PlannedVisit, Spaced, Timing, WindowR
 
 use super::catalog::{BodyArea, GRID_MINUTES, GapDays, Treatment};
 use super::combination::Combined;
-use super::ids::{ClinicId, ResourceId};
+use super::ids::{ClinicId, OverrideId, ResourceId};
 use super::interval::Instant;
 use super::refusal::{Other, Refusal, Violation};
 use super::series::BookedSession;
@@ -39,6 +39,8 @@ pub struct VisitRequest {
     pub area: Option<BodyArea>,
     /// Calendar days after it in which the area may not be needled again.
     pub spacing_days: Option<i64>,
+    /// The override that says how many; none where the protocol or treatment does.
+    pub spacing_override: Option<OverrideId>,
     /// Its neighbours, if it is a session of a series.
     pub neighbours: Option<Neighbours>,
     /// Resources to take rather than others, the first before the second: those that the patient knows.
@@ -120,8 +122,10 @@ impl AskedSession {
 /// The series whose sessions are asked for.
 #[derive(Debug, Clone)]
 pub struct SessionsOf<'a> {
-    /// The gaps of its protocol.
+    /// Its gaps.
     pub gap: GapDays,
+    /// The override that says so; none where the protocol does.
+    pub gap_override: Option<OverrideId>,
     /// The treatment of each session, what is added to it aside.
     pub treatment: &'a Treatment,
     /// The area treated.
@@ -156,6 +160,7 @@ pub fn plan_sessions(
             named: session.named.clone(),
             area: Some(series.area),
             spacing_days: Some(asked.spacing_days(series.gap)),
+            spacing_override: series.gap_override,
             neighbours: Some(Neighbours {
                 number: *number,
                 previous: near(beside.iter().filter(|(other, ..)| other < number).max_by_key(|(other, ..)| *other)),

@@ -291,6 +291,7 @@ prop_compose! {
             named: named.into_iter().map(|place| ResourceId(Uuid::from_u128(100 + place as u128))).collect(),
             area,
             spacing_days: Some(gap),
+            spacing_override: None,
             neighbours: neighbours.map(|(previous, next, maximum_gap)| Neighbours {
                 number: 2,
                 previous: previous.map(near(-1)),

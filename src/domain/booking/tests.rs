@@ -156,6 +156,7 @@ proptest! {
             spacing_days: Some(i64::from(minimum)),
             neighbours: None,
             preferred: Vec::new(),
+            spacing_override: None,
             moved_from: None,
         };
         let mut feasible = true;
@@ -179,6 +180,7 @@ proptest! {
             area: BodyArea::Face,
             booked: Vec::new(),
             known: Vec::new(),
+            gap_override: None,
         };
         let asked: Vec<AskedSession> = sessions
             .iter()
@@ -259,6 +261,7 @@ fn a_named_resource_that_fits_beside_another_is_not_called_unqualified() {
         spacing_days: None,
         neighbours: None,
         preferred: Vec::new(),
+        spacing_override: None,
         moved_from: None,
     };
     assert!(plan_visit(&facts, &treatment, &request(at(12))).is_ok());

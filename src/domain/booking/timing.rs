@@ -5,7 +5,7 @@ use chrono::{Days, NaiveDate, TimeDelta};
 use super::VisitRequest;
 use crate::domain::appointment::BookedPhase;
 use crate::domain::catalog::{Activity, BodyArea, Need, Restriction, SpacingScope, Treatment};
-use crate::domain::ids::{ClearanceId, ClinicId, ResourceId, TreatmentId};
+use crate::domain::ids::{ClearanceId, ClinicId, OverrideId, ResourceId, TreatmentId};
 use crate::domain::interval::{Instant, Interval};
 use crate::domain::named_enum;
 use crate::domain::zone::Zone;
@@ -74,6 +74,8 @@ pub struct PlannedVisit {
     pub occupied: Vec<Occupied>,
     /// The days in which it keeps other needlings away.
     pub spacing: Vec<Spaced>,
+    /// The override that says how long on its area; none where the protocol or treatment does.
+    pub spacing_override: Option<OverrideId>,
     /// What it forbids and what it is.
     pub windows: Vec<ActivityWindow>,
     /// The clearance under which it takes place.
@@ -253,6 +255,7 @@ impl<'a> Timing<'a> {
             phases: booked_phases(self.treatment, start, serving),
             occupied: occupied.collect(),
             spacing: self.spacing(zone, request),
+            spacing_override: request.spacing_override,
             windows: self.windows(zone, start),
             clearance,
         }

@@ -1,6 +1,8 @@
 //! What becomes of the later sessions of a series when one is moved: they stay where they are if they may; else as few
 //! as possible move, and those as little as possible.
 
+use chrono::NaiveDate;
+
 use super::optimum::{Candidate, Link, Stage, cheapest};
 use super::reach::{Reach, stride};
 use super::search::number;
@@ -52,13 +54,15 @@ pub struct Later<'a> {
     pub starts: &'a Starts,
 }
 
-/// A session that is moved.
+/// Later sessions that have to keep their gaps from one before them.
 #[derive(Debug, Clone)]
 pub struct MoveQuestion<'a> {
-    /// The gaps of the protocol.
+    /// The gaps of the series.
     pub gap: GapDays,
-    /// The session, where it is moved to.
-    pub moved: Moving<'a>,
+    /// The session before the later ones, where it is or is moved to; none if they are the first.
+    pub before: Option<Moving<'a>>,
+    /// The first day on which a later session may be; none if any day will do.
+    pub from: Option<NaiveDate>,
     /// The later sessions that are booked, in order.
     pub later: Vec<Later<'a>>,
 }
@@ -69,17 +73,18 @@ impl MoveQuestion<'_> {
     /// What a session forbids is looked at between neighbours. Where sessions differ by what is added to them, one that
     /// is further away could forbid more; whoever books decides about all of them again.
     pub fn following(&self) -> Option<Vec<Following>> {
-        let mut practitioners: Vec<Option<ResourceId>> = vec![self.moved.session.practitioner];
+        let mut practitioners: Vec<Option<ResourceId>> =
+            self.before.iter().map(|moving| moving.session.practitioner).collect();
         for Later { moving, starts, .. } in &self.later {
             practitioners.push(moving.session.practitioner);
             practitioners.extend(starts.by_whom().map(|(id, _)| id));
         }
         let who = |practitioner| practitioners.iter().position(|known| *known == practitioner).unwrap_or_default();
         let sessions: Vec<&Moving<'_>> =
-            std::iter::once(&self.moved).chain(self.later.iter().map(|later| &later.moving)).collect();
+            self.before.iter().chain(self.later.iter().map(|later| &later.moving)).collect();
         let reach = |place: usize, zone| {
             let timing = |place: usize| sessions.get(place).map(|session| session.timing);
-            let own = timing(place).unwrap_or(self.moved.timing);
+            let own = timing(place).unwrap_or_else(|| unreachable!("a place is that of a session"));
             let before = place.checked_sub(1).and_then(timing);
             Reach::between(own, before, timing(place + 1), zone)
         };
@@ -90,20 +95,26 @@ impl MoveQuestion<'_> {
         let stay = |place, session: &BookedSession| {
             reach(place, session.zone).candidate(number(session.day), session.start, who(session.practitioner), 0)
         };
-        let first = Link { shortest: 0, prices: Vec::new() };
-        let mut stages = vec![Stage { candidates: vec![stay(0, &self.moved.session)], link: first }];
-        let mut before = &self.moved;
-        for (place, later) in (1..).zip(&self.later) {
+        // The first stage has nothing before it.
+        let first = || Link { shortest: 0, prices: Vec::new() };
+        let mut before = self.before.as_ref();
+        let mut stages: Vec<Stage> =
+            before.iter().map(|moving| Stage { candidates: vec![stay(0, &moving.session)], link: first() }).collect();
+        for (place, later) in (stages.len()..).zip(&self.later) {
             let session = &later.moving.session;
-            let mut candidates = places(later, &reach(place, later.board.zone), one_is_enough, who);
-            candidates.push(stay(place, session));
+            let mut candidates = places(later, &reach(place, later.board.zone), (one_is_enough, self.from), who);
+            if self.from.is_none_or(|from| from <= session.day) {
+                candidates.push(stay(place, session));
+            }
             candidates.sort_by_key(|candidate| candidate.day);
-            stages.push(Stage { candidates, link: self.link(before, session.number) });
-            before = &later.moving;
+            let link = before.map_or_else(first, |before| self.link(before, session.number));
+            stages.push(Stage { candidates, link });
+            before = Some(&later.moving);
         }
         // Each session weighs its own practitioner; that neighbours differ is as it was.
         let chain = cheapest(&stages, Some(0), practitioners.len()).ok()?;
-        let moved = chain.picks.iter().skip(1).zip(&self.later).filter(|(pick, _)| pick.cost > 0);
+        let picks = chain.picks.iter().skip(usize::from(self.before.is_some()));
+        let moved = picks.zip(&self.later).filter(|(pick, _)| pick.cost > 0);
         let following = moved.map(|(pick, later)| Following {
             session: later.moving.session,
             start: instant_of(pick.start),
@@ -128,7 +139,7 @@ impl MoveQuestion<'_> {
 fn places(
     later: &Later<'_>,
     reach: &Reach<'_>,
-    one_is_enough: bool,
+    (one_is_enough, from): (bool, Option<NaiveDate>),
     who: impl Fn(Option<ResourceId>) -> usize,
 ) -> Vec<Candidate> {
     let Later { moving: Moving { session, .. }, board, starts } = later;
@@ -136,7 +147,7 @@ fn places(
     let own_time = window.tick_at(session.start) - window.tick_at(board.zone.midnight(session.day));
     let stride = (!one_is_enough).then(|| stride(starts));
     let mut places = Vec::new();
-    for day in board.days.all() {
+    for day in board.days.all().iter().filter(|day| from.is_none_or(|from| from <= day.date)) {
         let midnight = window.tick_at(board.zone.midnight(day.date));
         let days = number(day.date).abs_diff(number(session.day));
         for (practitioner, starts) in starts.by_whom() {

@@ -171,6 +171,7 @@ impl Case {
             spacing_days: Some(i64::from(self.gap.minimum)),
             neighbours: None,
             preferred: Vec::new(),
+            spacing_override: None,
             moved_from: None,
         }
     }
@@ -347,6 +348,7 @@ fn the_best_plan_costs_what_trying_everything_finds_and_can_be_booked() {
                 area: BodyArea::Face,
                 booked: case.booked.into_iter().collect(),
                 known: Vec::new(),
+                gap_override: None,
             };
             let mut facts = case.facts.clone();
             // What is booked is known of the patient.
@@ -469,7 +471,8 @@ fn as_few_sessions_as_possible_move_and_those_as_little_as_possible() {
             };
             let question = MoveQuestion {
                 gap: case.gap,
-                moved: moving(moved, first),
+                before: Some(moving(moved, first)),
+                from: None,
                 later: later
                     .iter()
                     .map(|(session, kind)| Later {

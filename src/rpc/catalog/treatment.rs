@@ -220,8 +220,8 @@ fn rendered_restriction(restriction: &Restriction) -> pb::Restriction {
     let Restriction { activity, before, after, instruction, evidence } = restriction;
     pb::Restriction {
         activity: render::activity(*activity).into(),
-        before: before.map(rendered_span),
-        after: after.map(rendered_span),
+        before: before.map(render::span),
+        after: after.map(render::span),
         instruction: instruction.as_str().to_owned(),
         evidence: Some(render::evidence(evidence)),
     }
@@ -230,12 +230,4 @@ fn rendered_restriction(restriction: &Restriction) -> pb::Restriction {
 fn rendered_combination(combination: &Combination) -> pb::Combination {
     let Combination { add_on, evidence } = combination;
     pb::Combination { add_on_treatment_id: add_on.to_string(), evidence: Some(render::evidence(evidence)) }
-}
-
-const fn rendered_span(span: Span) -> pb::Span {
-    let amount = match span {
-        Span::Hours(hours) => pb::span::Amount::Hours(hours),
-        Span::Days(days) => pb::span::Amount::Days(days),
-    };
-    pb::Span { amount: Some(amount) }
 }

@@ -1,12 +1,44 @@
 -- P3, sessions keep their gap. Re-derives the day of every booked needling from the start of its visit and the time
--- zone of its clinic, and the gaps that follow it: on its area from the protocol version of its series, or, outside a
--- series, from the treatment version; across areas from the treatment version. What is added to a visit makes them
--- longer where its own are.
-WITH needlings AS MATERIALIZED (
+-- zone of its clinic, and the gaps that follow it: on its area from the protocol version of its series, or from an
+-- override that the stored window names and that may say so, or, outside a series, from the treatment version; across
+-- areas from the treatment version. What is added to a visit makes them longer where its own are.
+WITH overridden AS MATERIALIZED (
+    SELECT w.practice_id, w.appointment_id, w.scope, o.gap_days
+    FROM spacing_windows AS w
+    JOIN overrides AS o ON o.practice_id = w.practice_id AND o.override_id = w.override_id
+    JOIN appointments AS a ON a.practice_id = w.practice_id AND a.appointment_id = w.appointment_id
+    JOIN series AS s ON s.practice_id = a.practice_id AND s.series_id = a.series_id
+    JOIN protocols AS p ON p.practice_id = s.practice_id AND p.protocol_id = s.protocol_id
+        AND p.version = s.protocol_version
+    WHERE o.kind = 'gap' AND o.series_id = a.series_id AND o.patient_id = a.patient_id AND w.scope = a.body_area
+        AND o.gap_days >= p.gap_floor_days
+        -- One that was revoked counts for what had begun by then.
+        AND (o.revoked_at IS NULL OR lower(a.visit) <= o.revoked_at)
+),
+baseless AS (
+    SELECT w.practice_id, w.appointment_id
+    FROM spacing_windows AS w
+    JOIN appointments AS a ON a.practice_id = w.practice_id AND a.appointment_id = w.appointment_id
+    LEFT JOIN overridden AS o ON o.practice_id = w.practice_id AND o.appointment_id = w.appointment_id
+        AND o.scope = w.scope
+    WHERE a.state <> 'cancelled' AND w.override_id IS NOT NULL AND o.appointment_id IS NULL
+),
+-- What begins after a gap was granted that is in force follows it.
+unfollowing AS (
+    SELECT a.practice_id, a.appointment_id
+    FROM overrides AS o
+    JOIN appointments AS a ON a.practice_id = o.practice_id AND a.series_id = o.series_id
+    LEFT JOIN spacing_windows AS w ON w.practice_id = a.practice_id AND w.appointment_id = a.appointment_id
+        AND w.scope = a.body_area
+    WHERE o.kind = 'gap' AND o.revoked_at IS NULL AND a.state <> 'cancelled' AND lower(a.visit) > o.granted_at
+        AND w.override_id IS DISTINCT FROM o.override_id
+),
+needlings AS MATERIALIZED (
     SELECT a.practice_id, a.patient_id, a.appointment_id, a.body_area, lower(a.visit) AS start,
         (lower(a.visit) AT TIME ZONE clinics.time_zone)::date AS day,
         greatest(
-            CASE WHEN a.series_id IS NULL THEN treatments.spacing_days ELSE protocols.gap_minimum_days END,
+            CASE WHEN a.series_id IS NULL THEN treatments.spacing_days
+                ELSE coalesce(overridden.gap_days, protocols.gap_minimum_days) END,
             added.spacing_days
         ) AS gap,
         greatest(treatments.across_areas_days, added.across_areas_days) AS gap_across_areas
@@ -19,6 +51,7 @@ WITH needlings AS MATERIALIZED (
     LEFT JOIN series ON series.practice_id = a.practice_id AND series.series_id = a.series_id
     LEFT JOIN protocols ON protocols.practice_id = series.practice_id AND protocols.protocol_id = series.protocol_id
         AND protocols.version = series.protocol_version
+    LEFT JOIN overridden ON overridden.practice_id = a.practice_id AND overridden.appointment_id = a.appointment_id
     WHERE a.state <> 'cancelled'
         AND (a.series_id IS NOT NULL OR treatments.spacing_days IS NOT NULL OR added.spacing_days IS NOT NULL)
 ),
@@ -91,3 +124,13 @@ SELECT 'spacing windows live as long as their appointment',
     (SELECT count(*) FROM spacing_windows),
     (SELECT count(*) FROM astray),
     ARRAY(SELECT format('practice %s appointment %s', practice_id, appointment_id) FROM astray ORDER BY 1 LIMIT $1)
+UNION ALL
+SELECT 'a spacing window that names an override rests on it',
+    (SELECT count(*) FROM spacing_windows WHERE override_id IS NOT NULL),
+    (SELECT count(*) FROM baseless),
+    ARRAY(SELECT format('practice %s appointment %s', practice_id, appointment_id) FROM baseless ORDER BY 1 LIMIT $1)
+UNION ALL
+SELECT 'sessions ahead follow the gap override that is in force',
+    (SELECT count(*) FROM overrides WHERE kind = 'gap'),
+    (SELECT count(*) FROM unfollowing),
+    ARRAY(SELECT format('practice %s appointment %s', practice_id, appointment_id) FROM unfollowing ORDER BY 1 LIMIT $1)

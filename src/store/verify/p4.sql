@@ -80,16 +80,41 @@ performed AS MATERIALIZED (
     JOIN courses USING (practice_id, treatment_id, version, added_id, added_version)
     JOIN proper USING (course)
 ),
+-- Windows that name an override which may shorten them. One that was revoked counts for what had begun by then.
+shortened AS MATERIALIZED (
+    SELECT w.practice_id, w.appointment_id, w.activity, o.after_amount, o.after_unit
+    FROM activity_windows AS w
+    JOIN overrides AS o ON o.practice_id = w.practice_id AND o.override_id = w.override_id
+    JOIN appointments AS a ON a.practice_id = w.practice_id AND a.appointment_id = w.appointment_id
+    WHERE w.role = 'restricts' AND o.kind = 'aftercare' AND o.appointment_id = w.appointment_id
+        AND o.activity = w.activity AND o.patient_id = a.patient_id
+        AND (o.revoked_at IS NULL OR lower(a.visit) <= o.revoked_at)
+),
+baseless AS (
+    SELECT w.practice_id, w.appointment_id, w.activity
+    FROM activity_windows AS w
+    JOIN appointments AS a ON a.practice_id = w.practice_id AND a.appointment_id = w.appointment_id
+    LEFT JOIN shortened AS s ON s.practice_id = w.practice_id AND s.appointment_id = w.appointment_id
+        AND s.activity = w.activity AND w.role = 'restricts'
+    WHERE a.state <> 'cancelled' AND w.override_id IS NOT NULL AND s.appointment_id IS NULL
+),
+-- What each booked visit restricts: as its treatments say, or an override.
+rules AS MATERIALIZED (
+    SELECT performed.practice_id, performed.appointment_id, patient_id, time_zone, begins, ends, activity, before_amount,
+        before_unit, coalesce(s.after_amount, r.after_amount) AS after_amount,
+        coalesce(s.after_unit, r.after_unit) AS after_unit
+    FROM performed
+    JOIN restrictions AS r USING (course)
+    LEFT JOIN shortened AS s USING (practice_id, appointment_id, activity)
+),
 -- What has to be moved by calendar days, each once: many restrictions of one visit say the same.
 moves AS (
     SELECT time_zone, begins AS at, -before_amount AS days
-    FROM performed
-    JOIN restrictions USING (course)
+    FROM rules
     WHERE before_unit = 'days' AND before_amount <> 0
     UNION
     SELECT time_zone, ends, after_amount
-    FROM performed
-    JOIN restrictions USING (course)
+    FROM rules
     WHERE after_unit = 'days' AND after_amount <> 0
 ),
 -- A wall-clock time becomes the first instant at which the clock shows it or more. PostgreSQL takes the second of the
@@ -134,11 +159,10 @@ restricted AS (
             WHEN after_unit = 'hours' THEN ends + make_interval(hours => after_amount)
             ELSE later.arrives
         END AS until
-    FROM performed
-    JOIN restrictions USING (course)
-    LEFT JOIN moved AS earlier ON earlier.time_zone = performed.time_zone AND earlier.at = begins
+    FROM rules
+    LEFT JOIN moved AS earlier ON earlier.time_zone = rules.time_zone AND earlier.at = begins
         AND earlier.days = -before_amount AND before_unit = 'days'
-    LEFT JOIN moved AS later ON later.time_zone = performed.time_zone AND later.at = ends
+    LEFT JOIN moved AS later ON later.time_zone = rules.time_zone AND later.at = ends
         AND later.days = after_amount AND after_unit = 'days'
 ),
 derived AS MATERIALIZED (
@@ -225,4 +249,12 @@ SELECT 'activity windows live as long as their appointment',
     ARRAY(
         SELECT format('practice %s appointment %s %s', practice_id, appointment_id, activity)
         FROM astray ORDER BY 1 LIMIT $1
+    )
+UNION ALL
+SELECT 'an activity window that names an override rests on it',
+    (SELECT count(*) FROM activity_windows WHERE override_id IS NOT NULL),
+    (SELECT count(*) FROM baseless),
+    ARRAY(
+        SELECT format('practice %s appointment %s %s', practice_id, appointment_id, activity)
+        FROM baseless ORDER BY 1 LIMIT $1
     )

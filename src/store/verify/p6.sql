@@ -90,28 +90,32 @@ requested_twice AS (
     SELECT practice_id, request_id FROM changes GROUP BY practice_id, request_id HAVING count(*) > 1
 ),
 bookings AS MATERIALIZED (
-    SELECT practice_id, revision, kind, subject_id, patient_id, appointment_ids
+    SELECT practice_id, revision, kind, subject_id, patient_id, appointment_ids,
+        kind LIKE '%.rescheduled' OR kind = 'reaction.cleared' AS moves
     FROM changes
-    WHERE kind IN ('series.booked', 'series.continued', 'series.rescheduled', 'appointment.booked', 'appointment.rescheduled')
+    WHERE kind IN ('series.booked', 'series.continued', 'series.rescheduled', 'appointment.booked', 'appointment.rescheduled',
+        'reaction.cleared')
 ),
 named AS MATERIALIZED (
-    SELECT practice_id, revision, kind, subject_id, patient_id, unnest(appointment_ids) AS appointment_id FROM bookings
+    SELECT practice_id, revision, kind, moves, subject_id, patient_id, unnest(appointment_ids) AS appointment_id
+    FROM bookings
 ),
--- What a move cancels, it also books anew.
+-- What a move cancels, it also books anew. Clearing a reaction also names sessions whose gap it changes.
 unmoved AS (
     SELECT n.practice_id, n.revision, n.appointment_id
     FROM named AS n
     JOIN appointments AS a ON a.practice_id = n.practice_id AND a.appointment_id = n.appointment_id
     LEFT JOIN appointments AS b ON b.practice_id = n.practice_id AND b.replaces = n.appointment_id
         AND b.booked_revision = n.revision
-    WHERE n.kind LIKE '%.rescheduled' AND a.booked_revision <> n.revision AND b.appointment_id IS NULL
+    WHERE n.moves AND a.booked_revision <> n.revision AND b.appointment_id IS NULL
+        AND (n.kind <> 'reaction.cleared' OR (a.state = 'cancelled' AND a.changed_revision = n.revision))
 ),
 -- And what it books replaces something.
 unreplacing AS (
     SELECT n.practice_id, n.revision, n.appointment_id
     FROM named AS n
     JOIN appointments AS a ON a.practice_id = n.practice_id AND a.appointment_id = n.appointment_id
-    WHERE a.booked_revision = n.revision AND (n.kind LIKE '%.rescheduled') <> (a.replaces IS NOT NULL)
+    WHERE a.booked_revision = n.revision AND n.moves <> (a.replaces IS NOT NULL)
 ),
 unbooked_series AS (
     SELECT s.practice_id, s.series_id
@@ -125,7 +129,10 @@ unbooked_appointments AS (
     FROM appointments AS a
     LEFT JOIN named AS n ON n.practice_id = a.practice_id AND n.revision = a.booked_revision
         AND n.appointment_id = a.appointment_id AND n.patient_id = a.patient_id
-        AND n.subject_id = CASE WHEN n.kind LIKE 'series.%' THEN a.series_id ELSE a.appointment_id END
+        AND (
+            n.kind = 'reaction.cleared'
+            OR n.subject_id = CASE WHEN n.kind LIKE 'series.%' THEN a.series_id ELSE a.appointment_id END
+        )
     WHERE n.revision IS NULL
 ),
 unkept AS (
@@ -135,7 +142,8 @@ unkept AS (
         AND (
             a.booked_revision = n.revision
             -- A move also names what it cancels.
-            OR (n.kind LIKE '%.rescheduled' AND a.changed_revision = n.revision AND a.state = 'cancelled')
+            OR (n.moves AND a.changed_revision = n.revision AND a.state = 'cancelled')
+            OR n.kind = 'reaction.cleared'
         )
     WHERE a.appointment_id IS NULL
 ),
@@ -145,7 +153,7 @@ void AS (
     FROM bookings AS b
     LEFT JOIN series AS s ON s.practice_id = b.practice_id AND s.series_id = b.subject_id
         AND (s.booked_revision = b.revision OR b.kind <> 'series.booked')
-    WHERE cardinality(b.appointment_ids) = 0 OR (b.kind LIKE 'series.%' AND s.series_id IS NULL)
+    WHERE (cardinality(b.appointment_ids) = 0 AND b.kind <> 'reaction.cleared') OR (b.kind LIKE 'series.%' AND s.series_id IS NULL)
 )
 SELECT 'a series is booked whole' AS "what!",
     (SELECT count(*) FROM series) AS "rows_checked!",

@@ -311,7 +311,7 @@ impl Bench {
             spacing_days: 0,
             phases: vec![phase("peel", 45, (true, true), &[CARE, NEEDS[0]])],
             exposures: vec![pb::Activity::ChemicalPeel.into()],
-            restrictions: Vec::new(),
+            ..Default::default()
         };
         let treatment = desk.treatment(content).await?;
         let place = self.place(desk, clinic, treatment, resources).await;
@@ -521,8 +521,8 @@ impl Bench {
             name: "Bench".into(),
             spacing_days: 28,
             phases: vec![phase("needling", 60, (true, true), &[CARE, SUITE])],
-            exposures: Vec::new(),
             restrictions: restrictions(),
+            ..Default::default()
         };
         let protocol = place.desk.protocol(&place.desk.treatment(content).await?, 4).await?;
         let patient = place.desk.patient().await?;

@@ -18,7 +18,7 @@ use stipple::domain::finding::{Board, Starts, Times, TimesOfDay, Wanted, find};
 use stipple::domain::hours::{Stretch, Week};
 use stipple::domain::ids::{AppointmentId, ClinicId, ResourceId, TreatmentId};
 use stipple::domain::interval::{Instant, Interval};
-use stipple::domain::planning::{Later, MoveQuestion, SeriesQuestion, SessionPlace, Wishes};
+use stipple::domain::planning::{Later, MoveQuestion, Moving, SeriesQuestion, SessionPlace, Wishes};
 use stipple::domain::refusal::Other;
 use stipple::domain::series::BookedSession;
 use stipple::domain::text::{Label, Prose};
@@ -148,9 +148,12 @@ fn treatment(phases: &[(i32, bool, bool, &[usize])]) -> Treatment {
     let content = TreatmentContent {
         name: Label::new("Bench").expect("a label"),
         spacing_days: Some(28),
+        spacing_evidence: None,
+        across_areas: None,
         phases: phases.iter().map(phase).collect(),
         exposures: Vec::new(),
         restrictions: [Activity::SunExposure, Activity::Heat, Activity::Swimming].map(restriction).to_vec(),
+        combinations: Vec::new(),
     };
     let id = TreatmentId(Uuid::from_u128(3));
     Treatment { id, version: 1, published_at: now(), published_revision: 1, content }
@@ -184,6 +187,7 @@ fn wanted<'a>(timing: &'a Timing<'a>, patient: &'a PatientFacts, days: u64) -> W
         earliest: now(),
         latest: end(days),
         grid_minutes: 15,
+        moved_from: None,
     }
 }
 
@@ -257,8 +261,9 @@ fn moving(criterion: &mut Criterion) {
     let booked: Vec<BookedSession> = booked.collect();
     let start = zone().plus_days(booked[1].start, 21);
     let moved = BookedSession { start, day: zone().day(start), ..booked[1] };
-    let later = booked[2..].iter().map(|session| Later { session: *session, board: &board, starts: &starts });
-    let question = MoveQuestion { timing: &timing, gap: GAP, moved, later: later.collect() };
+    let moving = |session| Moving { session, timing: &timing, spacing_days: i64::from(GAP.minimum) };
+    let later = booked[2..].iter().map(|session| Later { moving: moving(*session), board: &board, starts: &starts });
+    let question = MoveQuestion { gap: GAP, moved: moving(moved), later: later.collect() };
     assert!(question.following().is_some_and(|following| !following.is_empty()), "later sessions move");
     criterion.bench_function("what follows when one of 6 sessions moves", |bencher| {
         bencher.iter(|| black_box(&question).following());

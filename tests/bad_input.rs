@@ -94,6 +94,7 @@ fn refuses(rpc: &Rpc, leaf: &Leaf) -> (Vec<Value>, String) {
             "minimum_days" | "target_days" | "maximum_days" => {
                 return (numbers(&[-1, 731, i32::MAX, i32::MIN]), parent(""));
             }
+            "days" if leaf.name.ends_with("across_areas.days") => numbers(&[0, -1, 366, i32::MAX, i32::MIN]),
             "valid_days" => numbers(&[0, -1, 1096, i32::MAX, i32::MIN]),
             "cooling_off_hours" | "patch_test_hours" => numbers(&[-1, 1001, i32::MAX, i32::MIN]),
             "screening_days" => numbers(&[-1, 366, i32::MAX, i32::MIN]),
@@ -123,6 +124,7 @@ fn refuses(rpc: &Rpc, leaf: &Leaf) -> (Vec<Value>, String) {
             ) || (method == "ProposeSeries" && name == "series_id")
                 || (method.starts_with("Reschedule") && matches!(name, "clinic_id" | "practitioner_id"))
                 || (method == "FindSlots" && matches!(name, "patient_id" | "moving_appointment_id"))
+                || (matches!(method, "FindSlots" | "BookAppointment") && name == "add_on_treatment_id")
                 || method == "ListSeries"
                 || (method.starts_with("Publish") && leaf.name == name);
             if !optional {

@@ -35,6 +35,7 @@ fn kept(mut content: pb::TreatmentContent) -> pb::TreatmentContent {
     }
     content.exposures.sort_unstable();
     content.restrictions.sort_by_key(|restriction| restriction.activity);
+    content.combinations.sort_by(|a, b| a.add_on_treatment_id.cmp(&b.add_on_treatment_id));
     content
 }
 

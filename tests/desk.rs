@@ -161,7 +161,7 @@ pub fn simple(name: &str, minutes: i32, exposures: Vec<pb::Activity>) -> pb::Tre
             needs: vec![room],
         }],
         exposures: exposures.into_iter().map(Into::into).collect(),
-        restrictions: vec![],
+        ..Default::default()
     }
 }
 

@@ -3,12 +3,16 @@
 #![expect(clippy::pedantic, reason = "tests are written to be read, not to be called")]
 
 mod access;
+mod across_areas;
 mod aftercare;
 mod bad_input;
 mod catalog;
 mod changes;
+mod clearances;
+mod combinations;
 mod crud;
 mod desk;
+mod fitness;
 mod fuzz;
 mod harness;
 mod house;
@@ -23,6 +27,7 @@ mod rebooking;
 mod repeats;
 mod running;
 mod schema;
+mod screenings;
 mod series;
 mod slots;
 mod tenancy;

@@ -279,7 +279,7 @@ async fn verify_finds_nothing_in_a_practice_that_keeps_its_promises() {
     let mut db = planted().await;
     let report = verify(&mut db).await.unwrap();
     assert!(report.is_clean(), "{report}");
-    for promise in ["P1", "P2", "P3", "P4", "P6", "P7"] {
+    for promise in ["P1", "P2", "P3", "P4", "P5", "P6", "P7"] {
         let mut of_promise = report.checks.iter().filter(|check| check.promise == promise);
         assert!(of_promise.any(|check| check.rows_checked > 0), "{promise}\n{report}");
     }
@@ -417,6 +417,64 @@ async fn verify_finds_sessions_one_day_too_close() {
     // 27 days after the last session, at the same time of day in Berlin.
     book(&mut db, NEW_VISIT, PATIENT, NEEDLING, "2027-04-19T08:00:00Z").await;
     assert_finds(&mut db, "P3", "sessions on one area keep the gap that follows the earlier one").await;
+}
+
+/// Lets needling keep other areas away for a week, in the catalogue and in all windows.
+async fn space_across_areas(db: &mut PgConnection) {
+    run(
+        db,
+        "UPDATE treatments SET across_areas_days = 7, across_areas_source = '', across_areas_grade = 'own',
+             across_areas_rationale = '' WHERE spacing_days IS NOT NULL;
+        INSERT INTO spacing_windows
+        SELECT practice_id, appointment_id, patient_id, 'any_area', daterange(lower(days), lower(days) + 7), live
+        FROM spacing_windows",
+    )
+    .await;
+}
+
+const ACROSS_AREAS: &str = "sessions on different areas keep the gap across areas";
+
+#[tokio::test]
+async fn verify_finds_sessions_on_different_areas_one_day_too_close() {
+    let mut db = planted().await;
+    // 6 days after the last session, on another area.
+    book(&mut db, NEW_VISIT, OTHER_PATIENT, NEEDLING, "2027-03-29T08:00:00Z").await;
+    let visit = format!("WHERE appointment_id = '{NEW_VISIT}'");
+    run(&mut db, &format!("UPDATE appointments SET body_area = 'back' {visit}")).await;
+    run(&mut db, &format!("UPDATE spacing_windows SET scope = 'back' {visit}")).await;
+    space_across_areas(&mut db).await;
+    let report = verify(&mut db).await.unwrap();
+    assert!(report.is_clean(), "{report}");
+    run(&mut db, "ALTER TABLE spacing_windows DROP CONSTRAINT sessions_keep_their_gap").await;
+    run(&mut db, "ALTER TABLE spacing_windows DROP CONSTRAINT spacing_window_lives_with_its_appointment").await;
+    run(&mut db, "ALTER TABLE activity_windows DROP CONSTRAINT activity_window_lives_with_its_appointment").await;
+    run(&mut db, "ALTER TABLE activity_windows DROP CONSTRAINT aftercare_windows_are_kept").await;
+    for table in ["appointments", "spacing_windows", "activity_windows"] {
+        run(&mut db, &format!("UPDATE {table} SET patient_id = '{PATIENT}' {visit}")).await;
+    }
+    run(&mut db, &format!("UPDATE changes SET patient_id = '{PATIENT}' WHERE subject_id = '{NEW_VISIT}'")).await;
+    assert_finds(&mut db, "P3", ACROSS_AREAS).await;
+}
+
+#[tokio::test]
+async fn verify_finds_a_gap_across_areas_that_has_no_window() {
+    let mut db = planted().await;
+    space_across_areas(&mut db).await;
+    run(&mut db, "DELETE FROM spacing_windows WHERE scope = 'any_area'").await;
+    assert_finds(&mut db, "P3", "each session has its spacing window").await;
+}
+
+#[tokio::test]
+async fn verify_finds_a_window_across_areas_that_no_gap_asks_for() {
+    let mut db = planted().await;
+    space_across_areas(&mut db).await;
+    run(
+        &mut db,
+        "UPDATE treatments SET across_areas_days = NULL, across_areas_source = NULL, across_areas_grade = NULL,
+             across_areas_rationale = NULL",
+    )
+    .await;
+    assert_finds(&mut db, "P3", "each spacing window follows from a session").await;
 }
 
 #[tokio::test]

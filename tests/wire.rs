@@ -181,6 +181,7 @@ impl Ids {
             ("resource_ids", world.rooms[0].clone()),
             ("treatment_id", world.needling.clone()),
             ("consultation_treatment_id", world.sauna.clone()),
+            ("add_on_treatment_id", world.sauna.clone()),
             ("protocol_id", world.protocol.clone()),
             ("patient_id", world.patients[0].clone()),
             ("series_id", series.series_id.clone()),

@@ -231,8 +231,8 @@ pub fn needling() -> pb::TreatmentContent {
             phase("talk", 5, (true, false), &[NEEDS[0], NEEDS[1]]),
             phase("turnover", 15, (false, false), &[NEEDS[0], NEEDS[3]]),
         ],
-        exposures: Vec::new(),
         restrictions: restrictions(),
+        ..Default::default()
     }
 }
 

@@ -1,14 +1,17 @@
 //! Single visits, and the day sheet.
 
+use super::combination::{Added, added};
 use super::commands::{BookAppointment, Cancel, ListAppointments, SheetOf, WhichVisit};
 use super::facts::{self, Asked, Question};
+use super::fitness::FitFor;
 use super::page::{Page, fetch};
 use super::write::Begun;
 use super::{App, Command, Error, Scoped};
 use crate::domain::access::Caller;
 use crate::domain::appointment::{Appointment, SessionOf};
-use crate::domain::booking::{Facts, Neighbours, VisitRequest, plan_visit};
-use crate::domain::catalog::{BodyArea, Treatment};
+use crate::domain::booking::{Facts, Neighbours, PlannedVisit, VisitRequest, plan_visit};
+use crate::domain::catalog::{BodyArea, GapDays, Protocol, Treatment};
+use crate::domain::combination::AddOn;
 use crate::domain::history::ChangeKind;
 use crate::domain::ids::{AppointmentId, PatientId, PracticeId, TreatmentId};
 use crate::domain::interval::Instant;
@@ -20,10 +23,15 @@ use crate::store::{PgConnection, appointment, catalog, clinic, patient, resource
 /// A visit to book, with all that its request only refers to.
 struct Visit {
     patient: PatientId,
+    /// What it is, with what is added to it.
     treatment: Treatment,
+    add_on: Option<AddOn>,
+    /// What is against adding it.
+    misfit: Refusal,
     area: Option<BodyArea>,
     spacing_days: Option<i64>,
     session: Option<SessionOf>,
+    protocol: Option<Protocol>,
     neighbours: Option<Neighbours>,
 }
 
@@ -54,12 +62,12 @@ impl App {
         };
         let (now, revision) = (write.now, write.revision);
         let ask = &command.body;
-        let visit = visit(write.db(), practice, &ask.which).await?;
+        let visit = visit(write.db(), practice, ask).await?;
         let facts = facts_of(write.db(), practice, ask, &visit, now, false).await?;
-        let plan = plan_visit(&facts, &visit.treatment, &asked(ask, &visit)).map_err(Error::Refused)?;
+        let plan = decide(&facts, ask, &visit).map_err(Error::Refused)?;
 
         let id = AppointmentId(self.ids.new_id(now));
-        let booked = Appointment::book(id, visit.patient, visit.session, &plan, revision);
+        let booked = Appointment::book(id, visit.patient, visit.session, visit.add_on, &plan, revision);
         write.record(ChangeKind::AppointmentBooked, id, Some(visit.patient), vec![id]).await?;
         let booked = [(booked, plan)];
         appointment::insert(write.db(), practice, &booked, now).await?;
@@ -83,12 +91,12 @@ impl App {
         let known = async {
             let practice = Self::tenant(caller, command.practice)?;
             let mut db = self.read().await?;
-            let visit = visit(&mut db, practice, &ask.which).await?;
+            let visit = visit(&mut db, practice, &ask).await?;
             let facts = facts_of(&mut db, practice, &ask, &visit, self.clock.now(), true).await?;
             Ok::<_, Error>((practice, facts, visit))
         };
         let Ok((practice, facts, visit)) = known.await else { return refusal };
-        let think = move || plan_visit(&facts, &visit.treatment, &asked(&ask, &visit)).err();
+        let think = move || decide(&facts, &ask, &visit).err();
         self.advice.think(practice, think).await.ok().flatten().unwrap_or(refusal)
     }
 
@@ -170,12 +178,30 @@ pub(super) async fn found(
 }
 
 /// What a request refers to.
-async fn visit(db: &mut PgConnection, practice: PracticeId, which: &WhichVisit) -> Result<Visit, Error> {
+async fn visit(db: &mut PgConnection, practice: PracticeId, ask: &BookAppointment) -> Result<Visit, Error> {
+    let (visit, gap) = base(db, practice, &ask.which).await?;
+    let Some(id) = ask.add_on else { return Ok(visit) };
+    let Added { combined, add_on, refusal } = added(db, practice, visit.patient, &visit.treatment, id).await?;
+    let spacing_days = match gap {
+        Some(gap) => Some(combined.session_spacing(gap)),
+        None => combined.treatment.content.spacing_days.map(i64::from),
+    };
+    Ok(Visit { treatment: combined.treatment, add_on, misfit: refusal, spacing_days, ..visit })
+}
+
+/// The visit without what is added to it, and the gaps of its series, if it is a session of one.
+async fn base(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    which: &WhichVisit,
+) -> Result<(Visit, Option<GapDays>), Error> {
+    let (add_on, misfit) = (None, Vec::new());
     match *which {
         WhichVisit::Treatment { patient, treatment, area } => {
             let treatment = the_treatment(db, practice, treatment, None).await?;
             let spacing_days = treatment.content.spacing_days.map(i64::from);
-            Ok(Visit { patient, treatment, area, spacing_days, session: None, neighbours: None })
+            let (session, protocol, neighbours) = (None, None, None);
+            Ok((Visit { patient, treatment, add_on, misfit, area, spacing_days, session, protocol, neighbours }, None))
         }
         WhichVisit::Session { series: id, number } => {
             let series = series::get(db, practice, id).await?.ok_or_else(|| Error::not_found("session.series_id"))?;
@@ -185,14 +211,19 @@ async fn visit(db: &mut PgConnection, practice: PracticeId, which: &WhichVisit) 
             let protocol = protocol.ok_or_else(|| Error::not_found("session.series_id"))?;
             let version = Some(protocol.treatment_version);
             let treatment = the_treatment(db, practice, protocol.content.treatment, version).await?;
-            Ok(Visit {
+            let gap = protocol.content.gap;
+            let visit = Visit {
                 patient: series.patient,
                 treatment,
+                add_on,
+                misfit,
                 area: Some(series.area),
-                spacing_days: Some(i64::from(protocol.content.gap.minimum)),
+                spacing_days: Some(i64::from(gap.minimum)),
                 session: Some(SessionOf { series: id, number }),
-                neighbours: Some(series.neighbours(number, i64::from(protocol.content.gap.maximum))),
-            })
+                neighbours: Some(series.neighbours(number, i64::from(gap.maximum))),
+                protocol: Some(protocol),
+            };
+            Ok((visit, Some(gap)))
         }
     }
 }
@@ -235,13 +266,27 @@ async fn facts_of(
     let (path, named) = (String::new(), ask.named.as_slice());
     let asked = Asked { path, clinic: ask.clinic, start: ask.start, named, practitioner: None };
     let Visit { patient, treatment, area, .. } = visit;
-    let question = Question { patient: *patient, treatment, area: *area, visits: vec![asked], look_for_earliest };
+    let fit_for = match &visit.protocol {
+        Some(protocol) => FitFor::Sessions(protocol, visit.session.map(|session| session.series)),
+        None => FitFor::Treatment(treatment),
+    };
+    let (patient, area, treatments, visits) = (*patient, *area, vec![treatment], vec![asked]);
+    let question = Question { patient, treatments, area, visits, fit_for, look_for_earliest };
     facts::load(db, practice, &question, now).await.map_err(|error| match (error, &ask.which) {
         (Error::NotFound(field), WhichVisit::Treatment { .. }) if field == "patient_id" => {
             Error::not_found("treatment.patient_id")
         }
         (error, WhichVisit::Treatment { .. } | WhichVisit::Session { .. }) => error,
     })
+}
+
+/// The plan, or all that is against it: what is against adding a treatment, and what is against the visit with it.
+fn decide(facts: &Facts, ask: &BookAppointment, visit: &Visit) -> Result<PlannedVisit, Refusal> {
+    let planned = plan_visit(facts, &visit.treatment, &asked(ask, visit));
+    if visit.misfit.is_empty() {
+        return planned;
+    }
+    Err(visit.misfit.iter().cloned().chain(planned.err().into_iter().flatten()).collect())
 }
 
 /// The visit as the decision knows it.
@@ -254,5 +299,6 @@ fn asked(ask: &BookAppointment, visit: &Visit) -> VisitRequest {
         spacing_days: visit.spacing_days,
         neighbours: visit.neighbours,
         preferred: Vec::new(),
+        moved_from: None,
     }
 }

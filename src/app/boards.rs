@@ -11,12 +11,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use chrono::TimeDelta;
 
 use super::facts::patient_question;
+use super::fitness::{FitFor, fitness};
 use super::lanes::Lanes;
 use super::{App, Error};
 use crate::domain::booking::PatientFacts;
 use crate::domain::catalog::{BodyArea, MAX_VISIT_MINUTES, Protocol, Treatment};
 use crate::domain::finding::Board;
-use crate::domain::ids::{ClinicId, PatientId, PracticeId, ProtocolId, TreatmentId};
+use crate::domain::ids::{ClinicId, PatientId, PracticeId, ProtocolId, SeriesId, TreatmentId};
 use crate::domain::interval::{Instant, Interval};
 use crate::store::{PgConnection, booking, catalog, history, practice};
 
@@ -79,10 +80,14 @@ pub(super) struct Sought<'a> {
     pub course: CourseId,
     /// The field that names it.
     pub course_field: &'static str,
+    /// What is added to visits: treatments in versions, none for the highest.
+    pub add_ons: &'a [(TreatmentId, Option<i32>)],
     /// For whom, and the field that names them.
     pub patient: Option<(PatientId, &'static str)>,
     /// The area to treat.
     pub area: Option<BodyArea>,
+    /// The series, if there is one already.
+    pub series: Option<SeriesId>,
 }
 
 /// All that an answer rests on, as of one revision.
@@ -96,8 +101,19 @@ pub(super) struct Look {
     pub boards: Vec<Arc<Board>>,
     /// What is to be booked.
     pub course: Arc<Course>,
+    /// What is added to visits, in the order asked for.
+    pub add_ons: Vec<Arc<Course>>,
     /// The patient.
     pub patient: Option<PatientFacts>,
+}
+
+impl Sought<'_> {
+    /// All that has to be known of the catalogue, by the field that names each: the course, then what is added.
+    fn courses(&self) -> Vec<(CourseId, &'static str)> {
+        let added =
+            self.add_ons.iter().map(|(id, version)| (CourseId::Treatment(*id, *version), "add_on_treatment_id"));
+        std::iter::once((self.course, self.course_field)).chain(added).collect()
+    }
 }
 
 impl Default for Boards {
@@ -141,13 +157,17 @@ impl Known {
         self.boards.values().map(|board| board.bytes()).sum()
     }
 
-    /// The boards and the course, if all are known as far as a visit within the horizon could look.
-    fn find(&self, sought: &Sought<'_>, now: Instant, horizon_end: Instant) -> Option<(Vec<Arc<Board>>, Arc<Course>)> {
+    /// The course and what is added to it, if all are known.
+    fn courses(&self, sought: &Sought<'_>) -> Option<Vec<Arc<Course>>> {
+        sought.courses().iter().map(|(id, _)| self.courses.get(id).map(Arc::clone)).collect()
+    }
+
+    /// The boards, if all are known as far as a visit within the horizon could look.
+    fn find(&self, sought: &Sought<'_>, now: Instant, horizon_end: Instant) -> Option<Vec<Arc<Board>>> {
         let until = end_of_last_visit(horizon_end);
         let known =
             |(id, _): &(ClinicId, String)| self.boards.get(id).filter(|board| board.knows(now, until)).map(Arc::clone);
-        let boards = sought.clinics.iter().map(known).collect::<Option<_>>()?;
-        Some((boards, Arc::clone(self.courses.get(&sought.course)?)))
+        sought.clinics.iter().map(known).collect()
     }
 }
 
@@ -169,11 +189,14 @@ impl App {
         let horizon_end = standing.horizon_end(now);
         let known = self.boards.get(practice_id).map(|known| Known::clone(&known));
         let mut known = up_to_date(&mut db, practice_id, known, standing.revision).await?;
-        if known.courses.len() >= MAX_COURSES && !known.courses.contains_key(&sought.course) {
+        let wanted = sought.courses();
+        if known.courses.len() >= MAX_COURSES && wanted.iter().any(|(id, _)| !known.courses.contains_key(id)) {
             known.courses.clear();
         }
-        if let Entry::Vacant(place) = known.courses.entry(sought.course) {
-            place.insert(Arc::new(course(&mut db, practice_id, sought).await?));
+        for (id, field) in wanted {
+            if let Entry::Vacant(place) = known.courses.entry(id) {
+                place.insert(Arc::new(course(&mut db, practice_id, id, field).await?));
+            }
         }
         let until = end_of_last_visit(horizon_end);
         for (id, field) in sought.clinics {
@@ -185,19 +208,21 @@ impl App {
             }
         }
         let known = Arc::new(known);
-        let Some((boards, course)) = known.find(sought, now, horizon_end) else {
+        let (Some(boards), Some(courses)) = (known.find(sought, now, horizon_end), known.courses(sought)) else {
             unreachable!("what was missing has just been made")
         };
         let patient = match sought.patient {
             Some((id, field)) => {
-                let question = ahead(id, &course.treatment, sought.area, now, horizon_end);
+                let question = ahead(id, &courses, sought.area, now, horizon_end);
                 let found = booking::patient(&mut db, practice_id, &question).await?;
-                Some(found.ok_or_else(|| Error::not_found(field))?.1)
+                let patient = found.ok_or_else(|| Error::not_found(field))?.1;
+                Some(judged(&mut db, practice_id, sought, &courses, (id, patient)).await?)
             }
             None => None,
         };
         self.boards.keep(practice_id, known);
-        Ok(Look { now, horizon_end, boards, course, patient })
+        let Some((course, add_ons)) = split(courses) else { unreachable!("a course was asked for") };
+        Ok(Look { now, horizon_end, boards, course, add_ons, patient })
     }
 
     /// The same from memory, if the practice is still at the revision that is known: one statement.
@@ -208,15 +233,17 @@ impl App {
         now: Instant,
     ) -> Result<Option<Look>, Error> {
         let Some(known) = self.boards.get(practice_id) else { return Ok(None) };
-        let Some(course) = known.courses.get(&sought.course) else { return Ok(None) };
+        let Some(courses) = known.courses(sought) else { return Ok(None) };
         let mut db = self.pool.acquire().await.map_err(crate::store::StoreError::from)?;
         let (standing, patient) = match sought.patient {
             Some((id, _)) => {
                 // The horizon is not known yet; a practice's longest one is.
                 let latest = known.boards.values().filter_map(|board| board.window.span()).map(Interval::end).max();
-                let question = ahead(id, &course.treatment, sought.area, now, latest.unwrap_or(now));
+                let question = ahead(id, &courses, sought.area, now, latest.unwrap_or(now));
                 match booking::patient(&mut db, practice_id, &question).await? {
-                    Some((standing, patient)) => (standing, Some(patient)),
+                    Some((standing, patient)) => {
+                        (standing, Some(judged(&mut db, practice_id, sought, &courses, (id, patient)).await?))
+                    }
                     None => return Ok(None),
                 }
             }
@@ -230,8 +257,15 @@ impl App {
             return Ok(None);
         }
         let found = known.find(sought, now, horizon_end);
-        Ok(found.map(|(boards, course)| Look { now, horizon_end, boards, course, patient }))
+        let parts = found.zip(split(courses));
+        Ok(parts.map(|(boards, (course, add_ons))| Look { now, horizon_end, boards, course, add_ons, patient }))
     }
+}
+
+/// The course, and what is added to it.
+fn split(mut courses: Vec<Arc<Course>>) -> Option<(Arc<Course>, Vec<Arc<Course>>)> {
+    let add_ons = courses.split_off(courses.len().min(1));
+    Some((courses.pop()?, add_ons))
 }
 
 /// When a visit ends at the latest that begins by an instant.
@@ -242,13 +276,32 @@ fn end_of_last_visit(begins_by: Instant) -> Instant {
 /// What matters of a patient for visits from now on.
 fn ahead(
     patient: PatientId,
-    treatment: &Treatment,
+    courses: &[Arc<Course>],
     area: Option<BodyArea>,
     now: Instant,
     until: Instant,
 ) -> booking::PatientQuestion {
     let span = Interval::new(now, end_of_last_visit(until.max(now)));
-    patient_question(patient, treatment, area, span.into_iter().collect())
+    let treatments: Vec<&Treatment> = courses.iter().map(|course| &course.treatment).collect();
+    patient_question(patient, &treatments, area, span.into_iter().collect())
+}
+
+/// The patient, with how fit they are for what is sought.
+async fn judged(
+    db: &mut PgConnection,
+    practice_id: PracticeId,
+    sought: &Sought<'_>,
+    courses: &[Arc<Course>],
+    (id, mut patient): (PatientId, PatientFacts),
+) -> Result<PatientFacts, Error> {
+    // What is added to a visit asks for nothing of its own.
+    let Some(course) = courses.first() else { return Ok(patient) };
+    let fit_for = match &course.protocol {
+        Some(protocol) => FitFor::Sessions(protocol, sought.series),
+        None => FitFor::Treatment(&course.treatment),
+    };
+    patient.fitness = fitness(db, practice_id, id, sought.area, fit_for).await?;
+    Ok(patient)
 }
 
 /// What was known, led to another revision; nothing if that would be more work than to begin anew.
@@ -289,9 +342,14 @@ async fn up_to_date(
     Ok(known)
 }
 
-async fn course(db: &mut PgConnection, practice_id: PracticeId, sought: &Sought<'_>) -> Result<Course, Error> {
-    let missing = || Error::not_found(sought.course_field);
-    match sought.course {
+async fn course(
+    db: &mut PgConnection,
+    practice_id: PracticeId,
+    id: CourseId,
+    field: &'static str,
+) -> Result<Course, Error> {
+    let missing = || Error::not_found(field);
+    match id {
         CourseId::Treatment(id, version) => {
             let treatment = catalog::treatment(db, practice_id, id, version).await?.ok_or_else(missing)?;
             Ok(Course { protocol: None, treatment })

@@ -5,7 +5,7 @@ use super::page::{Page, fetch};
 use super::write::Begun;
 use super::{App, Command, Error, Scoped};
 use crate::domain::access::Caller;
-use crate::domain::catalog::{Protocol, Treatment};
+use crate::domain::catalog::{AcrossAreas, Combination, Protocol, Treatment};
 use crate::domain::history::ChangeKind;
 use crate::domain::ids::{PracticeId, ProtocolId, TreatmentId};
 use crate::store::history::Earlier;
@@ -45,6 +45,7 @@ impl App {
                 (id, before.version + 1)
             }
         };
+        may_be_combined(write.db(), practice, id, &command.body.content.combinations).await?;
         let published = Treatment {
             id,
             version,
@@ -128,6 +129,13 @@ impl App {
         if treatment.content.spacing_days.is_none() {
             return Err(Error::field("content.treatment_id", "must be a treatment that needles"));
         }
+        // Sessions of one series then never collide by the gap across areas, whoever decides about their gaps.
+        if let Some(AcrossAreas { days, .. }) = treatment.content.across_areas
+            && days > content.gap.floor
+        {
+            let remedy = format!("must be at least {days}, the treatment's across_areas.days");
+            return Err(Error::field("content.gap_floor_days", remedy));
+        }
         let consultation_version = match &content.clearance {
             None => None,
             Some(rules) => {
@@ -192,6 +200,30 @@ async fn found_treatment(
     VersionOf { id, version }: VersionOf<TreatmentId>,
 ) -> Result<Treatment, Error> {
     catalog::treatment(db, practice, id, version).await?.ok_or_else(|| Error::not_found("treatment_id"))
+}
+
+/// Whether each treatment that may be added is another one, and exists.
+async fn may_be_combined(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    id: TreatmentId,
+    combinations: &[Combination],
+) -> Result<(), Error> {
+    if combinations.is_empty() {
+        return Ok(());
+    }
+    let add_ons: Vec<TreatmentId> = combinations.iter().map(|combination| combination.add_on).collect();
+    let known = catalog::existing(db, practice, &add_ons).await?;
+    for (place, add_on) in add_ons.iter().enumerate() {
+        let field = format!("content.combinations[{place}].add_on_treatment_id");
+        if *add_on == id {
+            return Err(Error::field(field, "must be another treatment"));
+        }
+        if !known.contains(add_on) {
+            return Err(Error::not_found(field));
+        }
+    }
+    Ok(())
 }
 
 async fn found_protocol(

@@ -3,9 +3,10 @@
 use chrono::{Days, TimeDelta};
 
 use super::Error;
+use super::fitness::{FitFor, fitness};
 use crate::domain::booking::{EARLIEST_SEARCH_DAYS, Facts};
 use crate::domain::calendar::Calendar;
-use crate::domain::catalog::{Activity, BodyArea, MAX_GAP_DAYS, MAX_SPAN, ResourceKind, Treatment};
+use crate::domain::catalog::{Activity, BodyArea, MAX_GAP_DAYS, MAX_SPAN, Need, ResourceKind, Treatment};
 use crate::domain::ids::{ClinicId, PatientId, PracticeId, ResourceId};
 use crate::domain::interval::{Instant, Interval};
 use crate::store::{PgConnection, booking};
@@ -25,17 +26,19 @@ pub(super) struct Asked<'a> {
     pub practitioner: Option<ResourceId>,
 }
 
-/// The visits of one request: all of one patient, for one treatment, on one area.
+/// The visits of one request: all of one patient, on one area.
 #[derive(Debug, Clone)]
 pub(super) struct Question<'a> {
     /// The patient.
     pub patient: PatientId,
-    /// The treatment.
-    pub treatment: &'a Treatment,
+    /// What they are: one treatment, or several where something is added to some of them.
+    pub treatments: Vec<&'a Treatment>,
     /// The area.
     pub area: Option<BodyArea>,
     /// The visits.
     pub visits: Vec<Asked<'a>>,
+    /// For what the patient has to be fit.
+    pub fit_for: FitFor<'a>,
     /// Whether a refusal should say when it would do.
     pub look_for_earliest: bool,
 }
@@ -53,11 +56,12 @@ pub(super) async fn load(
     clinic_ids.dedup();
     let named: Vec<ResourceId> = question.visits.iter().flat_map(|visit| visit.named).copied().collect();
 
-    let asked = patient_question(question.patient, question.treatment, question.area, spans.clone());
+    let asked = patient_question(question.patient, &question.treatments, question.area, spans.clone());
     let patient = booking::patient(db, practice_id, &asked).await?;
-    let (standing, patient) = patient.ok_or_else(|| Error::not_found("patient_id"))?;
+    let (standing, mut patient) = patient.ok_or_else(|| Error::not_found("patient_id"))?;
+    patient.fitness = fitness(db, practice_id, question.patient, question.area, question.fit_for).await?;
     let clinics = booking::clinics(db, practice_id, &clinic_ids, &spans).await?;
-    let needs = question.treatment.content.needs();
+    let needs: Vec<&Need> = question.treatments.iter().flat_map(|treatment| treatment.content.needs()).collect();
     let resources = booking::resources(db, practice_id, &clinic_ids, Some(&needs), &named, &spans).await?;
 
     for visit in &question.visits {
@@ -97,10 +101,10 @@ fn spans(question: &Question<'_>) -> Vec<Interval> {
     Calendar::union(around.collect()).intervals().to_vec()
 }
 
-/// What matters of a patient for visits of a treatment in these stretches of time.
+/// What matters of a patient for visits of treatments in these stretches of time.
 pub(super) fn patient_question(
     patient: PatientId,
-    treatment: &Treatment,
+    treatments: &[&Treatment],
     area: Option<BodyArea>,
     spans: Vec<Interval>,
 ) -> booking::PatientQuestion {
@@ -109,9 +113,12 @@ pub(super) fn patient_question(
     // No window reaches further than the longest restriction, and no gap is longer than the longest one.
     let reach = TimeDelta::days(i64::from(MAX_SPAN) + 1);
     let gap = Days::new(u64::from(MAX_GAP_DAYS.unsigned_abs()));
-    let content = &treatment.content;
-    let activities: Vec<Activity> =
-        content.exposures.iter().copied().chain(content.restrictions.iter().map(|r| r.activity)).collect();
+    let contents = || treatments.iter().map(|treatment| &treatment.content);
+    let restricted = contents().flat_map(|content| content.restrictions.iter().map(|r| r.activity));
+    let mut activities: Vec<Activity> =
+        contents().flat_map(|content| content.exposures.iter().copied()).chain(restricted).collect();
+    activities.sort_unstable();
+    activities.dedup();
     booking::PatientQuestion {
         patient,
         spans,

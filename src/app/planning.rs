@@ -2,22 +2,29 @@
 
 use std::sync::Arc;
 
-use chrono::{NaiveDate, TimeDelta};
+use chrono::{Days, NaiveDate, TimeDelta};
 
 use super::boards::{Course, CourseId, Look, Sought};
-use super::commands::{DEFAULT_FIRST_DAYS, ProposeSeries, SeriesOf, SeriesWishes};
+use super::commands::{
+    DEFAULT_FIRST_DAYS, DEFAULT_GRID_MINUTES, FindSlots, PageOf, ProposeSeries, SeriesOf, SeriesWishes, SlotsOf,
+    StartRules,
+};
 use super::series::found;
+use super::slots::FoundSlots;
 use super::{App, Error, Scoped};
 use crate::domain::access::Caller;
-use crate::domain::booking::{Timing, body_area_misfit};
+use crate::domain::booking::{PatientFacts, Timing, body_area_misfit};
 use crate::domain::catalog::{BodyArea, GapDays, ResourceKind};
-use crate::domain::finding::{Wanted, find};
+use crate::domain::clearance::ClearanceRules;
+use crate::domain::finding::{Slot, Times, Wanted, find};
+use crate::domain::fitness::FitnessFacts;
 use crate::domain::ids::{ClinicId, PatientId, PracticeId, SeriesId};
 use crate::domain::interval::Instant;
 use crate::domain::planning::{self, NoPlan, Plan, SeriesQuestion, SessionPlace};
 use crate::domain::refusal::{Other, Rule, Violation};
 use crate::domain::series::Series;
 use crate::domain::zone::Zone;
+use crate::store::fitness::{self, For};
 
 /// Plans for a series, or why there are none.
 #[derive(Debug)]
@@ -36,13 +43,67 @@ pub struct Proposal {
     pub series: Option<SeriesId>,
     /// The plans, cheapest first.
     pub plans: Result<Vec<Plan>, NoPlan>,
+    /// What has to be settled before any of them can be booked.
+    pub missing: Vec<Violation>,
+    /// What is known of the patient's fitness, where the protocol asks.
+    pub facts: Option<FitnessFacts>,
+    /// If a clearance is missing, slots for the consultation.
+    pub consultations: Vec<Slot>,
 }
+
+/// Slots for a consultation that are offered at most.
+const MAX_CONSULTATIONS: i32 = 10;
+/// Days in which a consultation is looked for.
+const CONSULTATION_DAYS: u64 = 30;
 
 impl App {
     /// Plans a series.
     pub async fn propose_series(&self, caller: &Caller, scoped: Scoped<ProposeSeries>) -> Result<Proposal, Error> {
         let practice = Self::tenant(caller, scoped.practice)?;
-        self.propose(practice, scoped.query).await
+        let mut proposal = self.propose(practice, scoped.query).await?;
+        let Some(protocol) = &proposal.course.protocol else { return Ok(proposal) };
+        let Some(rules) = &protocol.content.clearance else { return Ok(proposal) };
+        let of = For {
+            patient: proposal.patient,
+            protocol: protocol.id,
+            area: Some(proposal.area),
+            series: proposal.series,
+        };
+        let facts = fitness::facts(&mut *self.read().await?, practice, of, true).await?;
+        let mut consultations = Vec::new();
+        if proposal.missing.iter().any(|missing| missing.rule == Rule::ClearanceMissing) {
+            consultations = self.consultations(practice, &proposal, rules).await?;
+        }
+        (proposal.facts, proposal.consultations) = (facts, consultations);
+        Ok(proposal)
+    }
+
+    /// The first slots for a consultation of the patient.
+    async fn consultations(
+        &self,
+        practice: PracticeId,
+        proposal: &Proposal,
+        rules: &ClearanceRules,
+    ) -> Result<Vec<Slot>, Error> {
+        let first = proposal.zone.day(self.clock.now());
+        let (patient, treatment) = (Some(proposal.patient), rules.consultation);
+        let ask = FindSlots {
+            of: SlotsOf::Treatment { patient, treatment, area: None },
+            clinics: vec![proposal.clinic],
+            practitioners: Vec::new(),
+            first,
+            last: first.checked_add_days(Days::new(CONSULTATION_DAYS)).unwrap_or(first),
+            times: Times::default(),
+            starts: StartRules { grid_minutes: DEFAULT_GRID_MINUTES, notice_minutes: 0 },
+            moving: None,
+            add_on: None,
+            by_day: false,
+            page: PageOf { size: MAX_CONSULTATIONS, after: None },
+        };
+        match self.slots(practice, ask).await?.page {
+            FoundSlots::Slots(page) => Ok(page.items.into_iter().map(|(slot, _)| slot).collect()),
+            FoundSlots::Days(_) => Ok(Vec::new()),
+        }
     }
 
     pub(super) async fn propose(&self, practice: PracticeId, ask: ProposeSeries) -> Result<Proposal, Error> {
@@ -59,7 +120,15 @@ impl App {
             }
         };
         let clinics = [(ask.clinic, "clinic_id".to_owned())];
-        let sought = Sought { clinics: &clinics, course, course_field, patient: Some(patient), area: Some(area) };
+        let sought = Sought {
+            clinics: &clinics,
+            course,
+            course_field,
+            add_ons: &[],
+            patient: Some(patient),
+            area: Some(area),
+            series: series.as_ref().map(|series| series.id),
+        };
         let look = self.look(practice, &sought).await?;
         let course = Arc::clone(&look.course);
         if let Some(violation) = body_area_misfit(&course.treatment, Some(area)) {
@@ -81,11 +150,23 @@ impl App {
         }
         let zone = look.boards.first().map(|board| board.zone);
         let zone = zone.unwrap_or_else(|| unreachable!("one clinic was asked for"));
+        let missing = look.patient.as_ref().map(|patient| patient.fitness.missing(Some(count))).unwrap_or_default();
         let (gap, fewest, series_id) = (protocol.content.gap, counts.minimum, series.map(|series| series.id));
         let ProposeSeries { clinic, wishes, plans: wanted, .. } = ask;
         let plans =
             self.planners.think(practice, move || plan(&look, area, gap, sessions, &wishes, (wanted, fewest))).await?;
-        Ok(Proposal { patient: patient.0, area, course, clinic, zone, series: series_id, plans })
+        Ok(Proposal {
+            patient: patient.0,
+            area,
+            course,
+            clinic,
+            zone,
+            series: series_id,
+            plans,
+            missing,
+            facts: None,
+            consultations: Vec::new(),
+        })
     }
 }
 
@@ -123,12 +204,16 @@ fn plan(
     let timing = Timing::new(&look.course.treatment);
     let board = look.boards.first().unwrap_or_else(|| unreachable!("one clinic was asked for"));
     let board = board.cut(&(0..board.window.ticks()), &timing.needs);
+    // As if what is missing were settled: the answer says what that is.
+    let patient =
+        look.patient.clone().map(|patient| PatientFacts { fitness: patient.fitness.once_settled(), ..patient });
     let visit = Wanted {
         timing: &timing,
-        patient: look.patient.as_ref(),
+        patient: patient.as_ref(),
         area: Some(area),
         spacing_days: Some(i64::from(gap.minimum)),
         neighbours: None,
+        moved_from: None,
         earliest: look.now + TimeDelta::minutes(i64::from(ask.starts.notice_minutes)),
         latest: look.horizon_end,
         grid_minutes: ask.starts.grid_minutes,

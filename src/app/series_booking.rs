@@ -2,6 +2,7 @@
 
 use super::commands::{BookSeries, ExtendSeries, ProposeSeries, SeriesOf, WhichSessions};
 use super::facts::{self, Asked, Question};
+use super::fitness::FitFor;
 use super::write::{Begun, Write};
 use super::{App, Command, Error};
 use crate::domain::access::Caller;
@@ -168,7 +169,7 @@ impl App {
             .map(|(asked, plan)| {
                 let session = Some(SessionOf { series: after.id, number: asked.number });
                 let id = AppointmentId(self.ids.new_id(now));
-                (Appointment::book(id, after.patient, session, &plan, revision), plan)
+                (Appointment::book(id, after.patient, session, None, &plan, revision), plan)
             })
             .collect();
         after.sessions.extend(booked.iter().map(|(appointment, _)| appointment.clone()));
@@ -213,7 +214,7 @@ fn planned(plan: &Plan, clinic: ClinicId, protocol_version: i32) -> Asks {
     let open = plan.sessions.iter().enumerate().filter(|(_, session)| session.booked.is_none());
     let sessions = open.map(|(place, session)| {
         let request = request_of(session, clinic);
-        AskedSession { place, number: session.number, request }
+        AskedSession { place, number: session.number, request, combined: None }
     });
     let booked = plan.sessions.iter().map(|session| (session.number, session.booked));
     Asks::Planned { protocol_version, booked: booked.collect(), sessions: sessions.collect() }
@@ -221,7 +222,8 @@ fn planned(plan: &Plan, clinic: ClinicId, protocol_version: i32) -> Asks {
 
 fn request_of(session: &PlannedSession, clinic: ClinicId) -> SessionRequest {
     let practitioner = session.practitioner;
-    SessionRequest { clinic, start: session.start, named: practitioner.into_iter().collect(), practitioner }
+    let named = practitioner.into_iter().collect();
+    SessionRequest { clinic, start: session.start, named, practitioner, moved_from: None }
 }
 
 /// There is no plan, and why.
@@ -282,8 +284,12 @@ fn asked(booking: &Booking, setting: &Setting, now: Instant) -> Result<Vec<Asked
                 return Err(Error::field("sessions", remedy));
             }
             let asked = sessions.iter().zip(open).enumerate();
-            let asked =
-                asked.map(|(place, (request, number))| AskedSession { place, number, request: request.clone() });
+            let asked = asked.map(|(place, (request, number))| AskedSession {
+                place,
+                number,
+                request: request.clone(),
+                combined: None,
+            });
             asked.collect::<Vec<_>>()
         }
         Asks::Planned { protocol_version, booked, sessions } => {
@@ -337,7 +343,9 @@ async fn load(
     });
     let Setting { patient, treatment, area, .. } = setting;
     let visits = visits.collect();
-    let question = Question { patient: *patient, treatment, area: Some(*area), visits, look_for_earliest };
+    let fit_for = FitFor::Sessions(&setting.protocol, setting.series.as_ref().map(|series| series.id));
+    let (patient, area, treatments) = (*patient, Some(*area), vec![treatment]);
+    let question = Question { patient, treatments, area, visits, fit_for, look_for_earliest };
     facts::load(db, practice, &question, now).await
 }
 

@@ -6,20 +6,32 @@ use chrono::{Days, TimeDelta};
 
 use super::appointment::the_session_is_open;
 use super::boards::{CourseId, Look, Sought};
+use super::combination::misfit;
 use super::commands::{FindSlots, SlotsOf};
 use super::page::Page;
 use super::{App, Error, Scoped};
 use crate::domain::access::Caller;
 use crate::domain::appointment::{Appointment, SessionOf};
 use crate::domain::booking::{Neighbours, PatientFacts, Timing, body_area_misfit};
-use crate::domain::catalog::{BodyArea, GRID_MINUTES, MAX_VISIT_MINUTES, ResourceKind};
+use crate::domain::catalog::{BodyArea, GRID_MINUTES, MAX_VISIT_MINUTES, ResourceKind, Treatment};
+use crate::domain::combination::{Combined, combination_misfit};
 use crate::domain::finding::{Board, Slot, SlotDay, SlotPlace, Starts, Wanted, find, slot_days, slots};
 use crate::domain::ids::{AppointmentId, ClinicId, PatientId, PracticeId, ResourceId, TreatmentId};
+use crate::domain::refusal::{Refusal, Violation};
 use crate::domain::series::Series;
-use crate::store::{PgConnection, appointment, resource, series};
+use crate::store::{PgConnection, appointment, overrides, resource, series};
 
 /// Size of a search that is done where the request is served: passing it on would take as long.
 const SMALL_SEARCH: usize = 1_000_000;
+
+/// What was found.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// One page of slots or days.
+    pub page: FoundSlots,
+    /// What stands in the way of the visit at any time.
+    pub missing: Vec<Violation>,
+}
 
 /// One page of an answer.
 #[derive(Debug, Clone)]
@@ -37,6 +49,8 @@ struct Target {
     patient: Option<(PatientId, &'static str)>,
     area: Option<BodyArea>,
     session: Option<(Series, i32)>,
+    /// What is added: a treatment in a version, none for the highest.
+    add_on: Option<(TreatmentId, Option<i32>)>,
 }
 
 /// A search, the same on every board.
@@ -53,9 +67,11 @@ struct Search<'a> {
 
 impl App {
     /// The starts at which a visit may be booked.
-    pub async fn find_slots(&self, caller: &Caller, scoped: Scoped<FindSlots>) -> Result<FoundSlots, Error> {
-        let practice = Self::tenant(caller, scoped.practice)?;
-        let ask = scoped.query;
+    pub async fn find_slots(&self, caller: &Caller, scoped: Scoped<FindSlots>) -> Result<Found, Error> {
+        self.slots(Self::tenant(caller, scoped.practice)?, scoped.query).await
+    }
+
+    pub(super) async fn slots(&self, practice: PracticeId, ask: FindSlots) -> Result<Found, Error> {
         let (target, moving) = self.target(practice, &ask).await?;
         let clinics: Vec<(ClinicId, String)> =
             ask.clinics.iter().enumerate().map(|(place, id)| (*id, format!("clinic_ids[{place}]"))).collect();
@@ -63,47 +79,76 @@ impl App {
             clinics: &clinics,
             course: target.course,
             course_field: target.course_field,
+            add_ons: target.add_on.as_slice(),
             patient: target.patient,
             area: target.area,
+            series: target.session.as_ref().map(|(series, _)| series.id),
         };
         let look = self.look(practice, &sought).await?;
         for (place, id) in ask.practitioners.iter().enumerate() {
             self.is_practitioner(practice, &look, *id, &format!("practitioner_ids[{place}]")).await?;
         }
-        if let Some(violation) = body_area_misfit(&look.course.treatment, target.area) {
-            return Err(Error::Refused(vec![violation]));
+        let base = &look.course.treatment;
+        let add_on = look.add_ons.first().map(|course| &course.treatment);
+        let combined = add_on.map(|add_on| Combined::new(base, add_on));
+        let treatment = combined.as_ref().map_or(base, |combined| &combined.treatment);
+        let mut refusal: Refusal = body_area_misfit(treatment, target.area).into_iter().collect();
+        // What is moved keeps what was added to it.
+        if let (Some(add_on), None) = (add_on, &moving) {
+            refusal.extend(match target.patient {
+                Some((patient, _)) => {
+                    let mut db = self.read().await?;
+                    let approval = overrides::combination(&mut db, practice, patient, base.id, add_on.id).await?;
+                    misfit(base, add_on, approval)
+                }
+                None => combination_misfit(base, add_on),
+            });
         }
-        let is_small = size(&look, &ask) <= SMALL_SEARCH;
-        let search = move || Search::new(&look, &ask, &target, moving.as_ref()).page();
-        if is_small { Ok(search()) } else { self.searches.think(practice, search).await }
+        if !refusal.is_empty() {
+            return Err(Error::Refused(refusal));
+        }
+        let number = target.session.as_ref().map(|(_, number)| *number);
+        let missing = look.patient.as_ref().map(|patient| patient.fitness.missing(number)).unwrap_or_default();
+        let is_small = size(&look, treatment, &ask) <= SMALL_SEARCH;
+        let search = move || Search::new(&look, &ask, &target, combined.as_ref(), moving.as_ref()).page();
+        let page = if is_small { search() } else { self.searches.think(practice, search).await? };
+        Ok(Found { page, missing })
     }
 
     async fn target(&self, practice: PracticeId, ask: &FindSlots) -> Result<(Target, Option<Appointment>), Error> {
         if let (SlotsOf::Treatment { patient, treatment, area }, None) = (ask.of, ask.moving) {
-            return Ok((alone(patient, treatment, area), None));
+            let add_on = ask.add_on.map(|id| (id, None));
+            return Ok((Target { add_on, ..alone(patient, treatment, area) }, None));
         }
         let mut db = self.read().await?;
         let moving = match ask.moving {
             Some(id) => Some(moving(&mut db, practice, id).await?),
             None => None,
         };
-        let is_it = match (&moving, ask.of) {
-            (None, _) => true,
-            (Some(moving), SlotsOf::Treatment { patient, treatment, area }) => {
-                (Some(moving.patient), moving.treatment, moving.area, moving.session)
-                    == (patient, treatment, area, None)
-            }
-            (Some(moving), SlotsOf::Session { series, number }) => moving.session == Some(SessionOf { series, number }),
-        };
+        // A visit is moved in the versions that it was booked in.
+        let add_on = moving.as_ref().and_then(|moving| moving.add_on);
+        let same_add_on = moving.is_none() || add_on.map(|add_on| add_on.treatment) == ask.add_on;
+        let add_on = ask.add_on.map(|id| (id, add_on.map(|add_on| add_on.version)));
+        let is_it = same_add_on
+            && match (&moving, ask.of) {
+                (None, _) => true,
+                (Some(moving), SlotsOf::Treatment { patient, treatment, area }) => {
+                    (Some(moving.patient), moving.treatment, moving.area, moving.session)
+                        == (patient, treatment, area, None)
+                }
+                (Some(moving), SlotsOf::Session { series, number }) => {
+                    moving.session == Some(SessionOf { series, number })
+                }
+            };
         if !is_it {
-            let remedy = "must be the visit that is named: the same patient, treatment and area, or the same session";
+            let remedy = "must be the visit that is named: the same patient, treatment and area, or the same session, and \
+                          the same added treatment";
             return Err(Error::field("moving_appointment_id", remedy));
         }
         let target = match ask.of {
             SlotsOf::Treatment { patient, treatment, area } => {
-                // A visit is moved in the version that it was booked in.
                 let version = moving.as_ref().map(|moving| moving.treatment_version);
-                Target { course: CourseId::Treatment(treatment, version), ..alone(patient, treatment, area) }
+                Target { course: CourseId::Treatment(treatment, version), add_on, ..alone(patient, treatment, area) }
             }
             SlotsOf::Session { series: id, number } => {
                 let series =
@@ -115,6 +160,7 @@ impl App {
                     patient: Some((series.patient, "session.series_id")),
                     area: Some(series.area),
                     session: Some((series, number)),
+                    add_on,
                 }
             }
         };
@@ -140,10 +186,10 @@ impl App {
 }
 
 /// About how many words of bitsets a search works through: ticks of days and resources, for each set of needs.
-fn size(look: &Look, ask: &FindSlots) -> usize {
+fn size(look: &Look, treatment: &Treatment, ask: &FindSlots) -> usize {
     let days = usize::try_from((ask.last - ask.first).num_days()).unwrap_or_default() + 1;
     let resources: usize = look.boards.iter().map(|board| board.resources.len()).sum();
-    let needs = look.course.treatment.content.needs().len();
+    let needs = treatment.content.needs().len();
     (days * 5 * resources) << needs
 }
 
@@ -154,6 +200,7 @@ fn alone(patient: Option<PatientId>, treatment: TreatmentId, area: Option<BodyAr
         patient: patient.map(|patient| (patient, "treatment.patient_id")),
         area,
         session: None,
+        add_on: None,
     }
 }
 
@@ -164,21 +211,32 @@ async fn moving(db: &mut PgConnection, practice: PracticeId, id: AppointmentId) 
 }
 
 impl<'a> Search<'a> {
-    fn new(look: &'a Look, ask: &'a FindSlots, target: &'a Target, moving: Option<&'a Appointment>) -> Self {
+    fn new(
+        look: &'a Look,
+        ask: &'a FindSlots,
+        target: &'a Target,
+        combined: Option<&'a Combined>,
+        moving: Option<&'a Appointment>,
+    ) -> Self {
         let gone: Vec<AppointmentId> = moving.iter().map(|appointment| appointment.id).collect();
         let patient = look.patient.clone().map(|mut patient| {
             patient.forget(&gone);
             patient
         });
         let gap = look.course.protocol.as_ref().map(|protocol| protocol.content.gap);
-        let treatment = &look.course.treatment;
+        let treatment = combined.map_or(&look.course.treatment, |combined| &combined.treatment);
+        let spacing_days = match (gap, combined) {
+            (Some(gap), Some(combined)) => Some(combined.session_spacing(gap)),
+            (Some(gap), None) => Some(i64::from(gap.minimum)),
+            (None, _) => treatment.content.spacing_days.map(i64::from),
+        };
         Self {
             look,
             ask,
             timing: Timing::new(treatment),
             patient,
             area: target.area,
-            spacing_days: gap.map(|gap| gap.minimum).or(treatment.content.spacing_days).map(i64::from),
+            spacing_days,
             neighbours: target
                 .session
                 .as_ref()
@@ -226,6 +284,7 @@ impl<'a> Search<'a> {
             area: self.area,
             spacing_days: self.spacing_days,
             neighbours: self.neighbours,
+            moved_from: self.moving.map(|moving| moving.visit.start()),
             earliest: (look.now + notice).max(board.zone.midnight(ask.first)),
             latest: look.horizon_end.min(board.zone.midnight(end) - TimeDelta::microseconds(1)),
             grid_minutes: ask.starts.grid_minutes,

@@ -132,7 +132,7 @@ pub async fn book(
             }
             let (patient, treatment) = (patient(who)?, catalogue.treatment(service)?);
             let which = WhichVisit::Treatment { patient, treatment, area };
-            let body = BookAppointment { which, clinic: clinics.id(site), start, named: Vec::new() };
+            let body = BookAppointment { which, add_on: None, clinic: clinics.id(site), start, named: Vec::new() };
             let command = seeder.command(&format!("visit {number}"), body);
             search.learn(seeder.app.book_appointment(&Caller::COMMAND_LINE, &command).await)?;
         }
@@ -223,8 +223,13 @@ pub fn series_starts(site: Site, course: Course, now: Instant, wish: Wish) -> Re
 /// Sessions at one clinic, with whoever is free.
 pub fn sessions(clinic: ClinicId, starts: &[Instant]) -> WhichSessions {
     let sessions = starts.iter();
-    let sessions =
-        sessions.map(|start| SessionRequest { clinic, start: *start, named: Vec::new(), practitioner: None });
+    let sessions = sessions.map(|start| SessionRequest {
+        clinic,
+        start: *start,
+        named: Vec::new(),
+        practitioner: None,
+        moved_from: None,
+    });
     WhichSessions::Given(sessions.collect())
 }
 

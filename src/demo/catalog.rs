@@ -149,9 +149,12 @@ fn treatment(row: &TreatmentRow) -> Result<TreatmentContent, Error> {
     let content = TreatmentContent {
         name: label(row.name)?,
         spacing_days: (row.spacing_days > 0).then_some(row.spacing_days),
+        spacing_evidence: None,
+        across_areas: None,
         phases: row.phases.iter().map(phase).collect::<Result<_, _>>()?,
         exposures: row.exposures.to_vec(),
         restrictions: restrictions(row.forbids)?,
+        combinations: Vec::new(),
     };
     content.check()?;
     Ok(content)

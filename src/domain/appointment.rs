@@ -2,7 +2,8 @@
 
 use super::booking::PlannedVisit;
 use super::catalog::{BodyArea, ResourceKind};
-use super::ids::{AppointmentId, ClinicId, PatientId, ResourceId, SeriesId, TreatmentId};
+use super::combination::AddOn;
+use super::ids::{AppointmentId, ClearanceId, ClinicId, PatientId, ResourceId, SeriesId, TreatmentId};
 use super::interval::{Instant, Interval};
 use super::refusal::{Refusal, Rule, Violation};
 use super::text::{Label, Personal, Prose};
@@ -59,6 +60,8 @@ pub struct Appointment {
     pub treatment: TreatmentId,
     /// Its version.
     pub treatment_version: i32,
+    /// What is added to it.
+    pub add_on: Option<AddOn>,
     /// The session that it is; none for any other visit.
     pub session: Option<SessionOf>,
     /// The area treated.
@@ -71,6 +74,8 @@ pub struct Appointment {
     pub phases: Vec<BookedPhase>,
     /// Revision that last changed it.
     pub changed_revision: i64,
+    /// The clearance under which it was booked.
+    pub clearance: Option<ClearanceId>,
     /// The appointment that it was moved from.
     pub replaces: Option<AppointmentId>,
     /// The appointment that it was moved to.
@@ -83,6 +88,7 @@ impl Appointment {
         id: AppointmentId,
         patient: PatientId,
         session: Option<SessionOf>,
+        add_on: Option<AddOn>,
         plan: &PlannedVisit,
         revision: i64,
     ) -> Self {
@@ -93,12 +99,14 @@ impl Appointment {
             patient,
             treatment: plan.treatment,
             treatment_version: plan.treatment_version,
+            add_on,
             session,
             area: plan.area,
             state: AppointmentState::Booked,
             visit: plan.visit,
             phases: plan.phases.clone(),
             changed_revision: revision,
+            clearance: plan.clearance,
             replaces: None,
             replaced_by: None,
         }

@@ -27,6 +27,8 @@ pub const MAX_VISIT_MINUTES: i32 = 720;
 pub const MAX_SPAN: i32 = 1000;
 /// Longest gap that a treatment outside a series may ask for, in days.
 pub const MAX_SPACING_DAYS: i32 = 365;
+/// Most treatments that may be added to one.
+pub const MAX_COMBINATIONS: usize = 20;
 /// Most sessions of a series.
 pub const MAX_SESSIONS: i32 = 12;
 /// Longest gap between two sessions, in days.
@@ -119,6 +121,33 @@ named_enum! {
         Thighs = "thighs",
         /// Calves.
         Calves = "calves",
+    }
+}
+
+/// Where a gap between needlings holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SpacingScope {
+    /// On one area.
+    Area(BodyArea),
+    /// On all areas together.
+    AnyArea,
+}
+
+impl SpacingScope {
+    /// The name of all areas together.
+    const ANY_AREA: &str = "any_area";
+
+    /// Its name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Area(area) => area.as_str(),
+            Self::AnyArea => Self::ANY_AREA,
+        }
+    }
+
+    /// The scope of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        if name == Self::ANY_AREA { Some(Self::AnyArea) } else { BodyArea::from_name(name).map(Self::Area) }
     }
 }
 
@@ -229,6 +258,24 @@ pub struct Restriction {
     pub evidence: Evidence,
 }
 
+/// How long after a needling no other area may be needled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AcrossAreas {
+    /// Calendar days.
+    pub days: i32,
+    /// Where the number comes from.
+    pub evidence: Evidence,
+}
+
+/// A treatment that may be added to the same visit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Combination {
+    /// Which, in its highest version.
+    pub add_on: TreatmentId,
+    /// Where it comes from that the two may be combined.
+    pub evidence: Evidence,
+}
+
 /// What a treatment is made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TreatmentContent {
@@ -236,12 +283,18 @@ pub struct TreatmentContent {
     pub name: Label,
     /// Days before the same area may be needled again outside a series; none for a treatment that does not needle.
     pub spacing_days: Option<i32>,
+    /// Where those days come from.
+    pub spacing_evidence: Option<Evidence>,
+    /// How long no other area may be needled either; none if other areas do not matter.
+    pub across_areas: Option<AcrossAreas>,
     /// The stretches of a visit in order; at least one.
     pub phases: Vec<Phase>,
     /// What the treatment is, for the restrictions of others.
     pub exposures: Vec<Activity>,
     /// What it forbids.
     pub restrictions: Vec<Restriction>,
+    /// What may be added to it.
+    pub combinations: Vec<Combination>,
 }
 
 /// Why a treatment's content contradicts itself: the field, and what would do.
@@ -270,6 +323,9 @@ impl TreatmentContent {
         if acts && runs == 0 {
             errors.push(("phases".into(), "one must be exposing, because the treatment needles, exposes or restricts"));
         }
+        if self.phases.len() > MAX_PHASES {
+            errors.push(("phases".into(), "must be at most 12"));
+        }
         if self.phases.iter().map(|phase| phase.minutes).sum::<i32>() > MAX_VISIT_MINUTES {
             errors.push(("phases".into(), "must take at most 720 minutes in all"));
         }
@@ -281,6 +337,19 @@ impl TreatmentContent {
         }
         if repeats(&self.restrictions.iter().map(|r| r.activity).collect::<Vec<_>>()) {
             errors.push(("restrictions".into(), "must name each activity at most once"));
+        }
+        if self.spacing_evidence.is_some() && self.spacing_days.is_none() {
+            errors.push(("spacing_evidence".into(), "must be absent, because the treatment does not needle"));
+        }
+        if let Some(AcrossAreas { days, .. }) = self.across_areas {
+            match self.spacing_days {
+                None => errors.push(("across_areas".into(), "must be absent, because the treatment does not needle")),
+                Some(most) if days > most => errors.push(("across_areas.days".into(), "must be 1 to spacing_days")),
+                Some(_) => {}
+            }
+        }
+        if repeats(&self.combinations.iter().map(|combination| combination.add_on).collect::<Vec<_>>()) {
+            errors.push(("combinations".into(), "must name each treatment at most once"));
         }
         if errors.is_empty() { Ok(()) } else { Err(errors) }
     }

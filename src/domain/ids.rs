@@ -57,6 +57,14 @@ ids! {
     SeriesId,
     /// An appointment.
     AppointmentId,
+    /// A patient's screening.
+    ScreeningId,
+    /// A clearance, or a decline.
+    ClearanceId,
+    /// An override.
+    OverrideId,
+    /// A reaction.
+    ReactionId,
     /// An access token.
     TokenId,
     /// A caller's id for one request.

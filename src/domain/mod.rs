@@ -12,6 +12,8 @@ pub mod hours;
 pub mod assessment;
 pub mod catalog;
 pub mod clearance;
+pub mod combination;
+pub mod fitness;
 pub mod reaction;
 pub mod screening;
 

@@ -3,9 +3,11 @@
 use chrono::{Days, Months, NaiveDate};
 
 use super::catalog::Evidence;
+use super::ids::{PatientId, ProtocolId, ScreeningId};
+use super::interval::Instant;
 use super::named_enum;
 use super::refusal::Rule;
-use super::text::{Code, Prose};
+use super::text::{Code, Personal, Prose};
 
 /// Most screening rules of a protocol.
 pub const MAX_SCREENING_RULES: usize = 50;
@@ -63,7 +65,8 @@ impl Range {
         (lowest <= least && least <= most && most <= highest).then_some(Self { least, most })
     }
 
-    const fn contains(self, value: i32) -> bool {
+    /// Whether it holds a value.
+    pub const fn contains(self, value: i32) -> bool {
         self.least <= value && value <= self.most
     }
 }
@@ -112,4 +115,82 @@ impl Deferral {
         };
         until.unwrap_or(NaiveDate::MAX)
     }
+}
+
+named_enum! {
+    /// How severe stretch marks are.
+    pub enum Severity {
+        /// None.
+        None = "none",
+        /// Mild.
+        Mild = "mild",
+        /// Moderate.
+        Moderate = "moderate",
+        /// Severe.
+        Severe = "severe",
+    }
+}
+
+/// An answer to one question.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The condition asked about.
+    pub condition: Code,
+    /// Whether the patient has it.
+    pub present: bool,
+    /// The day of it, where that is asked.
+    pub date: Option<NaiveDate>,
+}
+
+/// What a patient answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answers {
+    /// To each question.
+    pub given: Vec<Answer>,
+    /// Fitzpatrick skin type, 1 to 6.
+    pub skin_type: Option<i32>,
+    /// How severe stretch marks are.
+    pub stretch_marks: Option<Severity>,
+    /// What the patient takes.
+    pub medication: Prose<2000>,
+    /// What else was said.
+    pub notes: Prose<2000>,
+}
+
+impl Answers {
+    /// What rules ask and these answers do not say, or say in another way: the condition, and what would do.
+    pub fn misfits(&self, rules: &[ScreeningRule]) -> Vec<(Code, &'static str)> {
+        let asked = rules.iter().filter_map(|rule| {
+            let answer = self.given.iter().find(|answer| answer.condition == rule.condition);
+            let remedy = match (rule.asks, answer) {
+                (Asks::Presence | Asks::PresenceAndDate, None) => Some("must be answered"),
+                (Asks::PresenceAndDate, Some(Answer { present: true, date: None, .. })) => Some("must have its date"),
+                (Asks::Presence, Some(Answer { date: Some(_), .. })) => Some("must have no date"),
+                (Asks::SkinType(_) | Asks::Age(_), Some(_)) => Some("must be left out: it is not asked"),
+                (Asks::Presence | Asks::PresenceAndDate, Some(_)) | (Asks::SkinType(_) | Asks::Age(_), None) => None,
+            };
+            remedy.map(|remedy| (rule.condition.clone(), remedy))
+        });
+        let unknown = self.given.iter().filter(|answer| !rules.iter().any(|rule| rule.condition == answer.condition));
+        let unknown =
+            unknown.map(|answer| (answer.condition.clone(), "must be left out: the protocol does not ask it"));
+        asked.chain(unknown).collect()
+    }
+}
+
+/// A patient's answers, as they were recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Screening {
+    /// Its id.
+    pub id: ScreeningId,
+    /// The patient.
+    pub patient: PatientId,
+    /// The protocol whose questions were answered.
+    pub protocol: ProtocolId,
+    /// Its version.
+    pub protocol_version: i32,
+    /// The answers.
+    pub answers: Personal<Answers>,
+    /// When it was recorded.
+    pub recorded_at: Instant,
 }

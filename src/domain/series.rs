@@ -116,6 +116,7 @@ impl Series {
             other: Other::Appointment(session.id),
         };
         Neighbours {
+            number,
             previous: booked.iter().rfind(|session| session.number < number).map(near),
             next: booked.iter().find(|session| session.number > number).map(near),
             maximum_gap,

@@ -89,6 +89,7 @@ fn parse_book(message: pb::BookAppointmentRequest) -> Result<Command<BookAppoint
         clinic_id,
         start_time,
         resource_ids,
+        add_on_treatment_id,
     } = message;
     let mut fields = Fields::default();
     let which = match visit {
@@ -115,7 +116,10 @@ fn parse_book(message: pb::BookAppointmentRequest) -> Result<Command<BookAppoint
     let clinic = fields.id("clinic_id", &clinic_id);
     let start = fields.start("start_time", start_time);
     let named = fields.named_resources("resource_ids", &resource_ids);
-    head.command(fields, || Some(BookAppointment { which: which?, clinic: clinic?, start: start?, named: named? }))
+    let add_on = fields.optional_id("add_on_treatment_id", &add_on_treatment_id);
+    head.command(fields, || {
+        Some(BookAppointment { which: which?, add_on: add_on?, clinic: clinic?, start: start?, named: named? })
+    })
 }
 
 fn parse_reschedule(message: pb::RescheduleAppointmentRequest) -> Result<Command<RescheduleAppointment>, Error> {
@@ -225,7 +229,11 @@ pub fn rendered(appointment: &Appointment) -> pb::Appointment {
         cancel_reason,
         etag: render::etag(appointment.changed_revision),
         replaces_appointment_id: appointment.replaces.map(|id| id.to_string()).unwrap_or_default(),
+        add_on_treatment_id: appointment.add_on.map(|add_on| add_on.treatment.to_string()).unwrap_or_default(),
+        add_on_treatment_version: appointment.add_on.map_or(0, |add_on| add_on.version),
+        combination_override_id: appointment.add_on.map(|add_on| add_on.approval.to_string()).unwrap_or_default(),
         replaced_by_appointment_id: appointment.replaced_by.map(|id| id.to_string()).unwrap_or_default(),
+        clearance_id: appointment.clearance.map(|id| id.to_string()).unwrap_or_default(),
     }
 }
 

@@ -12,11 +12,13 @@ mod access;
 mod aftercare;
 mod appointment;
 mod catalog;
+mod clearance;
 mod history;
 mod patient;
 mod plan;
 mod practice;
 mod resource;
+mod screening;
 mod series;
 mod slots;
 

@@ -138,6 +138,10 @@ macro_rules! id_places {
 }
 
 id_places!(
+    ScreeningId,
+    ClearanceId,
+    OverrideId,
+    ReactionId,
     PracticeId,
     ClinicId,
     ClosureId,

@@ -5,7 +5,7 @@ use tonic::{Request, Response, Status};
 use super::page::{Place, Query};
 use super::parse::{Fields, Head, scoped};
 use super::pb::patient_service_server::PatientService;
-use super::{Services, open, pb, render};
+use super::{Services, clearance, open, pb, render, screening, series};
 use crate::app::commands::{ListPatients, Update, UpdatePatient};
 use crate::app::{Command, Error, Scoped};
 use crate::domain::ids::PatientId;
@@ -55,6 +55,59 @@ impl PatientService for Services {
         let command = parse_update(message)?;
         let patient = self.app.update_patient(&caller, &command).await?;
         Ok(Response::new(pb::UpdatePatientResponse { patient: Some(rendered(&patient)) }))
+    }
+
+    async fn record_screening(
+        &self,
+        request: Request<pb::RecordScreeningRequest>,
+    ) -> Result<Response<pb::RecordScreeningResponse>, Status> {
+        let (caller, message) = open(request)?;
+        let screened = self.app.record_screening(&caller, &screening::parse_record(message)?).await?;
+        let screening = Some(screening::rendered_screened(&screened));
+        Ok(Response::new(pb::RecordScreeningResponse { screening }))
+    }
+
+    async fn list_screenings(
+        &self,
+        request: Request<pb::ListScreeningsRequest>,
+    ) -> Result<Response<pb::ListScreeningsResponse>, Status> {
+        let (caller, message) = open(request)?;
+        let (query, scoped) = screening::parse_list(message)?;
+        let found = self.app.list_screenings(&caller, scoped).await?;
+        let (screenings, next_page_token) = query.render(found, screening::rendered);
+        Ok(Response::new(pb::ListScreeningsResponse { screenings, next_page_token }))
+    }
+
+    async fn record_clearance(
+        &self,
+        request: Request<pb::RecordClearanceRequest>,
+    ) -> Result<Response<pb::RecordClearanceResponse>, Status> {
+        let (caller, message) = open(request)?;
+        let decided = self.app.record_clearance(&caller, &clearance::parse_record(message)?).await?;
+        Ok(Response::new(pb::RecordClearanceResponse { clearance: Some(clearance::rendered(&decided)) }))
+    }
+
+    async fn revoke_clearance(
+        &self,
+        request: Request<pb::RevokeClearanceRequest>,
+    ) -> Result<Response<pb::RevokeClearanceResponse>, Status> {
+        let (caller, message) = open(request)?;
+        let (revoked, at_risk) = self.app.revoke_clearance(&caller, &clearance::parse_revoke(message)?).await?;
+        Ok(Response::new(pb::RevokeClearanceResponse {
+            clearance: Some(clearance::rendered(&revoked)),
+            series_at_risk: at_risk.iter().map(series::rendered).collect(),
+        }))
+    }
+
+    async fn list_clearances(
+        &self,
+        request: Request<pb::ListClearancesRequest>,
+    ) -> Result<Response<pb::ListClearancesResponse>, Status> {
+        let (caller, message) = open(request)?;
+        let (query, scoped) = clearance::parse_list(message)?;
+        let found = self.app.list_clearances(&caller, scoped).await?;
+        let (clearances, next_page_token) = query.render(found, clearance::rendered);
+        Ok(Response::new(pb::ListClearancesResponse { clearances, next_page_token }))
     }
 }
 

@@ -7,7 +7,8 @@ use prost::Message as _;
 use sha2::{Digest as _, Sha256};
 
 use super::parse::Fields;
-use super::slots::{parse_starts, parse_times};
+use super::screening::rendered_finding;
+use super::slots::{parse_starts, parse_times, rendered_slot};
 use super::status::rendered_violation;
 use super::{pb, render};
 use crate::app::Proposal;
@@ -15,8 +16,10 @@ use crate::app::commands::{PlanGiven, SeriesOf, SeriesWishes, SessionRequest};
 use crate::domain::assessment::{DueAssessment, due};
 use crate::domain::booking::{AskedSession, Timing, WindowRole};
 use crate::domain::catalog::MAX_SESSIONS;
+use crate::domain::fitness::findings;
 use crate::domain::ids::{AppointmentId, ClinicId, ResourceId};
 use crate::domain::planning::{CostKind, MAX_AWAY, NoPlan, Plan, PlanKind, Relaxation, RelaxationKind, Wishes};
+use crate::domain::refusal::Rule;
 
 /// What a patient would like.
 pub fn parse_wishes(fields: &mut Fields, message: &pb::SeriesWishes) -> Option<SeriesWishes> {
@@ -144,8 +147,8 @@ fn parse_session(
         return Some((number, appointment, None));
     }
     let named = practitioner.into_iter().collect();
-    let request = SessionRequest { clinic: clinic?, start, named, practitioner };
-    Some((number, None, Some(AskedSession { place, number, request })))
+    let request = SessionRequest { clinic: clinic?, start, named, practitioner, moved_from: None };
+    Some((number, None, Some(AskedSession { place, number, request, combined: None })))
 }
 
 /// What tells a plan that was changed from one that was not. It guards against slips, not against forgery: what is
@@ -157,12 +160,21 @@ fn digest(plan: &pb::SeriesPlan) -> String {
 
 /// What is proposed.
 pub fn rendered(proposal: &Proposal) -> pb::ProposeSeriesResponse {
-    match &proposal.plans {
-        Ok(plans) => pb::ProposeSeriesResponse {
-            plans: plans.iter().map(|plan| rendered_plan(proposal, plan)).collect(),
-            no_plan: None,
-        },
-        Err(why) => pb::ProposeSeriesResponse { plans: Vec::new(), no_plan: Some(rendered_no_plan(why)) },
+    let (plans, no_plan) = match &proposal.plans {
+        Ok(plans) => (plans.iter().map(|plan| rendered_plan(proposal, plan)).collect(), None),
+        Err(why) => (Vec::new(), Some(rendered_no_plan(why))),
+    };
+    let rules = proposal.course.protocol.as_ref().map(|protocol| &protocol.content);
+    let findings = rules.zip(proposal.facts.as_ref()).map(|(rules, facts)| findings(&rules.screening, facts));
+    let consultation = rules.and_then(|rules| rules.clearance.as_ref()).map(|rules| rules.consultation.to_string());
+    let is_missing = proposal.missing.iter().any(|missing| missing.rule == Rule::ClearanceMissing);
+    pb::ProposeSeriesResponse {
+        plans,
+        no_plan,
+        missing: proposal.missing.iter().map(rendered_violation).collect(),
+        findings: findings.unwrap_or_default().iter().map(rendered_finding).collect(),
+        consultation_slots: proposal.consultations.iter().map(rendered_slot).collect(),
+        consultation_treatment_id: consultation.filter(|_| is_missing).unwrap_or_default(),
     }
 }
 

@@ -322,7 +322,7 @@ fn parse_session(
     let own_clinic = fields.optional_id::<ClinicId>(&path("clinic_id"), clinic_id);
     let who = parse_named(fields, &format!("sessions[{place}]."), practitioner_id, resource_ids);
     let (practitioner, named) = who?;
-    Some(SessionRequest { clinic: own_clinic?.or(clinic)?, start: start?, named, practitioner })
+    Some(SessionRequest { clinic: own_clinic?.or(clinic)?, start: start?, named, practitioner, moved_from: None })
 }
 
 fn parse_get(message: pb::GetSeriesRequest) -> Result<Scoped<SeriesId>, Error> {
@@ -352,7 +352,7 @@ fn parse_cancel(message: pb::CancelSeriesRequest) -> Result<Command<Cancel<Serie
     head.command(fields, || Some(Cancel { id: id?, etag: etag?, reason: Personal::new(reason?) }))
 }
 
-fn rendered(series: &Series) -> pb::Series {
+pub fn rendered(series: &Series) -> pb::Series {
     let (state, cancelled_at, cancel_reason) = match &series.state {
         SeriesState::Active => (pb::SeriesState::Active, None, String::new()),
         SeriesState::Cancelled { at, reason } => {

@@ -5,9 +5,10 @@ use chrono::{NaiveDate, TimeDelta};
 use super::page::Query;
 use super::parse::{Fields, scoped};
 use super::pb::find_slots_request as find;
+use super::status::rendered_violation;
 use super::{pb, render};
-use crate::app::commands::{FindSlots, SlotsOf, StartRules};
-use crate::app::slots::FoundSlots;
+use crate::app::commands::{DEFAULT_GRID_MINUTES, FindSlots, SlotsOf, StartRules};
+use crate::app::slots::{Found, FoundSlots};
 use crate::app::{Error, Scoped};
 use crate::domain::catalog::{GRID_MINUTES, MAX_SESSIONS};
 use crate::domain::finding::{MAX_TIMES, Slot, SlotDay, Times, TimesOfDay};
@@ -19,8 +20,6 @@ const MAX_DAYS: i64 = 400;
 const MAX_CLINICS: usize = 10;
 /// Most practitioners that one search names.
 const MAX_PRACTITIONERS: usize = 20;
-/// Minutes that starts are a multiple of, unless the caller says otherwise.
-const DEFAULT_GRID_MINUTES: i32 = 15;
 /// Widest grid of starts, in minutes.
 const MAX_GRID_MINUTES: i32 = 240;
 /// Longest notice, in minutes: 30 days.
@@ -49,6 +48,7 @@ pub fn parse(message: pb::FindSlotsRequest) -> Result<(Query, Scoped<FindSlots>)
         view,
         page_size: _,
         page_token: _,
+        add_on_treatment_id,
     } = message;
     let of = parse_visit(&mut fields, visit);
     if clinic_ids.is_empty() {
@@ -60,6 +60,7 @@ pub fn parse(message: pb::FindSlotsRequest) -> Result<(Query, Scoped<FindSlots>)
     let times = parse_times(&mut fields, "", &weekdays, &hours);
     let starts = parse_starts(&mut fields, "", start_grid_minutes, minimum_notice_minutes);
     let moving = fields.optional_id::<AppointmentId>("moving_appointment_id", &moving_appointment_id);
+    let add_on = fields.optional_id("add_on_treatment_id", &add_on_treatment_id);
     let by_day = match pb::SlotView::try_from(view) {
         Ok(pb::SlotView::Unspecified | pb::SlotView::Slots) => Some(false),
         Ok(pb::SlotView::Days) => Some(true),
@@ -77,6 +78,7 @@ pub fn parse(message: pb::FindSlotsRequest) -> Result<(Query, Scoped<FindSlots>)
             times: times?,
             starts: starts?,
             moving: moving?,
+            add_on: add_on?,
             by_day: by_day?,
             page: page?,
         })
@@ -148,20 +150,22 @@ pub fn parse_starts(fields: &mut Fields, path: &str, grid: i32, notice: i32) -> 
 }
 
 /// The answer.
-pub fn rendered(query: &Query, found: FoundSlots) -> pb::FindSlotsResponse {
-    match found {
+pub fn rendered(query: &Query, found: Found) -> pb::FindSlotsResponse {
+    let missing = found.missing.iter().map(rendered_violation).collect();
+    match found.page {
         FoundSlots::Slots(page) => {
             let (slots, next_page_token) = query.render(page, rendered_slot);
-            pb::FindSlotsResponse { slots, days: Vec::new(), next_page_token }
+            pb::FindSlotsResponse { slots, days: Vec::new(), next_page_token, missing }
         }
         FoundSlots::Days(page) => {
             let (days, next_page_token) = query.render(page, rendered_day);
-            pb::FindSlotsResponse { slots: Vec::new(), days, next_page_token }
+            pb::FindSlotsResponse { slots: Vec::new(), days, next_page_token, missing }
         }
     }
 }
 
-fn rendered_slot(slot: &Slot) -> pb::Slot {
+/// A slot.
+pub fn rendered_slot(slot: &Slot) -> pb::Slot {
     let Slot { clinic, zone, visit, practitioners } = slot;
     pb::Slot {
         start_time: Some(render::timestamp(visit.start())),

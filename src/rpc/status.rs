@@ -264,7 +264,8 @@ pub fn rendered_violation(violation: &Violation) -> pb::RuleViolation {
     }
 }
 
-const fn reason(rule: Rule) -> pb::Reason {
+/// The reason that a broken rule is told by.
+pub const fn reason(rule: Rule) -> pb::Reason {
     match rule {
         Rule::StartInPast => pb::Reason::StartInPast,
         Rule::BeyondHorizon => pb::Reason::BeyondHorizon,

@@ -42,8 +42,15 @@ pub async fn list(
            FROM activity_windows w
            JOIN appointments a ON a.practice_id = w.practice_id AND a.appointment_id = w.appointment_id
            JOIN clinics c ON c.practice_id = a.practice_id AND c.clinic_id = a.clinic_id
-           JOIN treatment_restrictions t ON t.practice_id = a.practice_id AND t.treatment_id = a.treatment_id
-                AND t.version = a.treatment_version AND t.activity = w.activity
+           -- Where something is added to a visit, the words are those of whoever forbids it for longer.
+           CROSS JOIN LATERAL (
+               SELECT t.instruction, t.source, t.grade, t.rationale FROM treatment_restrictions t
+               WHERE t.practice_id = a.practice_id AND t.activity = w.activity
+                 AND (t.treatment_id, t.version) IN ((a.treatment_id, a.treatment_version),
+                                                     (a.add_on_treatment_id, a.add_on_treatment_version))
+               ORDER BY t.after_amount * CASE t.after_unit WHEN 'days' THEN 24 ELSE 1 END DESC,
+                        t.before_amount * CASE t.before_unit WHEN 'days' THEN 24 ELSE 1 END DESC,
+                        t.treatment_id <> a.treatment_id LIMIT 1) t
            WHERE w.practice_id = $1 AND w.patient_id = $2 AND w.live AND w.role = 'restricts'
              AND w.during && tstzrange($3, $4) AND ($5::text IS NULL OR w.activity = $5)
              AND (lower(w.during), w.appointment_id, w.activity) > ($6, $7, $8)

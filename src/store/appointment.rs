@@ -1,5 +1,7 @@
 //! Appointments with all that they take up.
 
+use std::borrow::Cow;
+
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -8,7 +10,10 @@ use super::{StoreError, catalog, read};
 use crate::domain::appointment::{Appointment, AppointmentState, SessionOf};
 use crate::domain::booking::{PlannedVisit, booked_phases};
 use crate::domain::catalog::BodyArea;
-use crate::domain::ids::{AppointmentId, ClinicId, PatientId, PracticeId, ResourceId, SeriesId, TreatmentId};
+use crate::domain::combination::{AddOn, combined};
+use crate::domain::ids::{
+    AppointmentId, ClearanceId, ClinicId, OverrideId, PatientId, PracticeId, ResourceId, SeriesId, TreatmentId,
+};
 use crate::domain::interval::{Instant, Interval};
 use crate::domain::text::Personal;
 
@@ -29,12 +34,15 @@ pub async fn insert(
         "WITH visits AS (
              INSERT INTO appointments (practice_id, patient_id, booked_at, booked_revision, changed_revision, state,
                                        appointment_id, clinic_id, treatment_id, treatment_version, series_id,
-                                       session_number, body_area, visit, replaces)
+                                       session_number, body_area, visit, replaces, clearance_id, add_on_treatment_id,
+                                       add_on_treatment_version, combination_override_id)
              SELECT $1, $2, $3, $4, $4, 'booked', id, clinic, treatment, version, series, number, area, tstzrange(a, b),
-                    replaced
+                    replaced, clearance, added, added_version, approval
              FROM unnest($5::uuid[], $6::uuid[], $7::uuid[], $8::int[], $9::uuid[], $10::int[], $11::text[],
-                         $12::timestamptz[], $13::timestamptz[], $28::uuid[])
-                  AS v (id, clinic, treatment, version, series, number, area, a, b, replaced)),
+                         $12::timestamptz[], $13::timestamptz[], $28::uuid[], $29::uuid[], $30::uuid[], $31::int[],
+                         $32::uuid[])
+                  AS v (id, clinic, treatment, version, series, number, area, a, b, replaced, clearance, added,
+                        added_version, approval)),
          taken AS (
              INSERT INTO occupancies (practice_id, live, appointment_id, resource_id, need, during)
              SELECT $1, true, id, resource, need, tstzrange(a, b)
@@ -75,7 +83,11 @@ pub async fn insert(
         &rows.window_roles,
         &rows.window_starts,
         &rows.window_ends,
-        &rows.replaced as &[Option<Uuid>]
+        &rows.replaced as &[Option<Uuid>],
+        &rows.clearances as &[Option<Uuid>],
+        &rows.added as &[Option<Uuid>],
+        &rows.added_versions as &[Option<i32>],
+        &rows.approvals as &[Option<Uuid>]
     );
     // The statement reports the rows of its last part; the others have no way to write fewer than they are given.
     expect_rows("insert activity windows", rows.windows_of.len(), &done.execute(db).await?)
@@ -108,6 +120,10 @@ struct Columns {
     window_starts: Vec<Instant>,
     window_ends: Vec<Instant>,
     replaced: Vec<Option<Uuid>>,
+    clearances: Vec<Option<Uuid>>,
+    added: Vec<Option<Uuid>>,
+    added_versions: Vec<Option<i32>>,
+    approvals: Vec<Option<Uuid>>,
 }
 
 impl Columns {
@@ -123,6 +139,10 @@ impl Columns {
         self.visit_starts.push(appointment.visit.start());
         self.visit_ends.push(appointment.visit.end());
         self.replaced.push(appointment.replaces.map(|replaced| replaced.0));
+        self.clearances.push(appointment.clearance.map(|clearance| clearance.0));
+        self.added.push(appointment.add_on.map(|add_on| add_on.treatment.0));
+        self.added_versions.push(appointment.add_on.map(|add_on| add_on.version));
+        self.approvals.push(appointment.add_on.map(|add_on| add_on.approval.0));
         for occupied in &plan.occupied {
             self.taken_by.push(id);
             self.taken_resources.push(occupied.resource.0);
@@ -131,11 +151,11 @@ impl Columns {
             self.taken_starts.push(occupied.during.start());
             self.taken_ends.push(occupied.during.end());
         }
-        if let (Some(area), Some((day, until))) = (plan.area, plan.spacing) {
+        for spaced in &plan.spacing {
             self.spaced_by.push(id);
-            self.spaced_scopes.push(area.as_str().to_owned());
-            self.spaced_days.push(day);
-            self.spaced_untils.push(until);
+            self.spaced_scopes.push(spaced.scope.as_str().to_owned());
+            self.spaced_days.push(spaced.day);
+            self.spaced_untils.push(spaced.until);
         }
         for window in &plan.windows {
             self.windows_of.push(id);
@@ -328,8 +348,9 @@ pub async fn list(
 async fn by_ids(db: &mut PgConnection, practice: PracticeId, ids: &[Uuid]) -> Result<Vec<Appointment>, StoreError> {
     let rows = sqlx::query!(
         r#"SELECT a.appointment_id, a.clinic_id, c.time_zone, a.patient_id, a.treatment_id, a.treatment_version,
+                  a.add_on_treatment_id, a.add_on_treatment_version, a.combination_override_id,
                   a.series_id, a.session_number, a.body_area, a.state, lower(a.visit) AS "start!",
-                  upper(a.visit) AS "end!", a.cancelled_at, a.cancel_reason, a.changed_revision, a.replaces,
+                  upper(a.visit) AS "end!", a.cancelled_at, a.cancel_reason, a.changed_revision, a.replaces, a.clearance_id,
                   (SELECT r.appointment_id FROM appointments r
                    WHERE r.practice_id = a.practice_id AND r.replaces = a.appointment_id) AS replaced_by,
                   ARRAY(SELECT resource_id FROM occupancies o
@@ -342,8 +363,10 @@ async fn by_ids(db: &mut PgConnection, practice: PracticeId, ids: &[Uuid]) -> Re
         ids
     );
     let rows = rows.fetch_all(&mut *db).await?;
+    let added = rows.iter().filter_map(|row| row.add_on_treatment_id.zip(row.add_on_treatment_version));
+    let added = added.map(|(id, version)| (TreatmentId(id), version));
     let mut wanted: Vec<(TreatmentId, i32)> =
-        rows.iter().map(|row| (TreatmentId(row.treatment_id), row.treatment_version)).collect();
+        rows.iter().map(|row| (TreatmentId(row.treatment_id), row.treatment_version)).chain(added).collect();
     wanted.sort_unstable();
     wanted.dedup();
     let treatments = catalog::treatments(db, practice, &wanted).await?;
@@ -356,10 +379,21 @@ async fn by_ids(db: &mut PgConnection, practice: PracticeId, ids: &[Uuid]) -> Re
             }
             _ => return Err(StoreError::Corrupt("state of an appointment")),
         };
-        let treatment = treatments
-            .iter()
-            .find(|treatment| treatment.id.0 == row.treatment_id && treatment.version == row.treatment_version)
-            .ok_or(StoreError::Corrupt("treatment of an appointment"))?;
+        let in_version = |id: TreatmentId, version: i32| {
+            let found = treatments.iter().find(|treatment| (treatment.id, treatment.version) == (id, version));
+            found.ok_or(StoreError::Corrupt("treatment of an appointment"))
+        };
+        let treatment = in_version(TreatmentId(row.treatment_id), row.treatment_version)?;
+        let added = row.add_on_treatment_id.zip(row.add_on_treatment_version).zip(row.combination_override_id);
+        let add_on = added.map(|((treatment, version), approval)| AddOn {
+            treatment: TreatmentId(treatment),
+            version,
+            approval: OverrideId(approval),
+        });
+        let whole = match add_on {
+            Some(add_on) => Cow::Owned(combined(treatment, in_version(add_on.treatment, add_on.version)?)),
+            None => Cow::Borrowed(treatment),
+        };
         let serving: Vec<ResourceId> = row.serving.into_iter().map(ResourceId).collect();
         let session = row.series_id.zip(row.session_number);
         Ok(Appointment {
@@ -369,12 +403,14 @@ async fn by_ids(db: &mut PgConnection, practice: PracticeId, ids: &[Uuid]) -> Re
             patient: PatientId(row.patient_id),
             treatment: TreatmentId(row.treatment_id),
             treatment_version: row.treatment_version,
+            add_on,
             session: session.map(|(series, number)| SessionOf { series: SeriesId(series), number }),
             area: row.body_area.map(|area| read::named(BodyArea::from_name(&area))).transpose()?,
             state,
             visit: read::interval(row.start, row.end)?,
-            phases: booked_phases(treatment, row.start, &serving),
+            phases: booked_phases(&whole, row.start, &serving),
             changed_revision: row.changed_revision,
+            clearance: row.clearance_id.map(ClearanceId),
             replaces: row.replaces.map(AppointmentId),
             replaced_by: row.replaced_by.map(AppointmentId),
         })

@@ -11,7 +11,7 @@ use super::{StoreError, read};
 use crate::domain::booking::{
     ActivityWindow, Busy, ClinicFacts, PatientFacts, PatientVisit, ResourceFacts, SpacingWindow, WindowRole,
 };
-use crate::domain::catalog::{Activity, BodyArea, Need, Qualification, ResourceKind};
+use crate::domain::catalog::{Activity, BodyArea, Need, Qualification, ResourceKind, SpacingScope};
 use crate::domain::hours::Week;
 use crate::domain::ids::{AppointmentId, ClinicId, PatientId, PracticeId, ResourceId};
 use crate::domain::interval::Interval;
@@ -192,14 +192,15 @@ pub async fn patient(
     question: &PatientQuestion,
 ) -> Result<Option<(Standing, PatientFacts)>, StoreError> {
     let spans = Spans::new(&question.spans);
-    let (area, first_day, last_day) = match question.spacing {
-        Some((area, first, last)) => (Some(area.as_str()), Some(first), Some(last)),
-        None => (None, None, None),
+    let (scopes, first_day, last_day) = match question.spacing {
+        Some((area, first, last)) => (vec![SpacingScope::Area(area), SpacingScope::AnyArea], Some(first), Some(last)),
+        None => (Vec::new(), None, None),
     };
+    let scopes: Vec<String> = scopes.into_iter().map(|scope| scope.as_str().to_owned()).collect();
     let activities: Vec<String> = question.activities.iter().map(|activity| activity.as_str().to_owned()).collect();
     let row = sqlx::query!(
         r#"SELECT here.revision, here.booking_horizon_days, v.appointments AS "visits!", v.starts AS "visit_starts!", v.ends AS "visit_ends!",
-                  s.appointments AS "spacings!", s.days AS "spacing_days!", s.untils AS "spacing_untils!",
+                  s.appointments AS "spacings!", s.scopes AS "scopes!", s.days AS "spacing_days!", s.untils AS "spacing_untils!",
                   w.appointments AS "windows!", w.activities AS "activities!", w.roles AS "roles!",
                   w.starts AS "window_starts!", w.ends AS "window_ends!"
            FROM patients p
@@ -214,10 +215,11 @@ pub async fn patient(
                      AND visit && tstzrange(span.a, span.b) OFFSET 0) there) v
            CROSS JOIN LATERAL (
                SELECT coalesce(array_agg(appointment_id), '{}') AS appointments,
+                      coalesce(array_agg(scope), '{}') AS scopes,
                       coalesce(array_agg(lower(days)), '{}') AS days, coalesce(array_agg(upper(days)), '{}') AS untils
                FROM spacing_windows
                WHERE practice_id = p.practice_id AND patient_id = p.patient_id AND live
-                 AND scope = $5 AND days && daterange($6, $7, '[]')) s
+                 AND scope = ANY($5) AND days && daterange($6, $7, '[]')) s
            CROSS JOIN LATERAL (
                SELECT coalesce(array_agg(appointment_id), '{}') AS appointments,
                       coalesce(array_agg(activity), '{}') AS activities, coalesce(array_agg(role), '{}') AS roles,
@@ -230,7 +232,7 @@ pub async fn patient(
         question.patient.0,
         &spans.starts,
         &spans.ends,
-        area,
+        &scopes,
         first_day,
         last_day,
         &activities,
@@ -244,10 +246,11 @@ pub async fn patient(
     let visits = visits.map(|(id, during)| PatientVisit { during, other: other(id) }).collect();
 
     let days = row.spacing_days.into_iter().zip(row.spacing_untils);
-    let spacing = question.spacing.map_or_else(Vec::new, |(area, _, _)| {
-        let rows = row.spacings.into_iter().zip(days);
-        rows.map(|(id, (day, until))| SpacingWindow { area, day, until, other: other(id) }).collect()
+    let spacing = row.spacings.into_iter().zip(row.scopes).zip(days).map(|((id, scope), (day, until))| {
+        let scope = read::named(SpacingScope::from_name(&scope))?;
+        Ok(SpacingWindow { scope, day, until, other: other(id) })
     });
+    let spacing = spacing.collect::<Result<_, StoreError>>()?;
 
     let kinds = row.activities.into_iter().zip(row.roles);
     let windows = row.windows.into_iter().zip(kinds).zip(intervals(row.window_starts, row.window_ends)?);
@@ -260,7 +263,8 @@ pub async fn patient(
         Ok((window, other(id)))
     });
     let standing = Standing { revision: row.revision, booking_horizon_days: row.booking_horizon_days };
-    let facts = PatientFacts { visits, spacing, windows: windows.collect::<Result<_, StoreError>>()? };
+    let windows = windows.collect::<Result<_, StoreError>>()?;
+    let facts = PatientFacts { visits, spacing, windows, ..PatientFacts::default() };
     Ok(Some((standing, facts)))
 }
 

@@ -11,11 +11,15 @@ pub mod aftercare;
 pub mod appointment;
 pub mod booking;
 pub mod catalog;
+pub mod clearance;
 pub mod clinic;
+pub mod fitness;
 pub mod history;
+pub mod overrides;
 pub mod patient;
 pub mod practice;
 pub mod resource;
+pub mod screening;
 pub mod series;
 pub mod verify;
 

@@ -1,6 +1,5 @@
 //! The promises, derived once more from the tables. Nothing here leans on a constraint, an index or a generated column
-//! being right: what they hold is what is checked. P5 has no check, because there are
-//! no screenings, clearances and holds yet.
+//! being right: what they hold is what is checked.
 
 use std::fmt;
 
@@ -76,6 +75,8 @@ pub async fn verify(db: &mut PgConnection) -> Result<Report, StoreError> {
     checks.extend(rows.into_iter().map(|row| row.read("P3")));
     let rows = sqlx::query_file_as!(Row, "src/store/verify/p4.sql", MAX_EXAMPLES).fetch_all(&mut *db).await?;
     checks.extend(rows.into_iter().map(|row| row.read("P4")));
+    let rows = sqlx::query_file_as!(Row, "src/store/verify/p5.sql", MAX_EXAMPLES).fetch_all(&mut *db).await?;
+    checks.extend(rows.into_iter().map(|row| row.read("P5")));
     let rows = sqlx::query_file_as!(Row, "src/store/verify/p6.sql", MAX_EXAMPLES).fetch_all(&mut *db).await?;
     checks.extend(rows.into_iter().map(|row| row.read("P6")));
     let rows = sqlx::query_file_as!(Row, "src/store/verify/p7.sql", MAX_EXAMPLES).fetch_all(&mut *db).await?;

@@ -314,6 +314,7 @@ pub fn needling() -> pb::TreatmentContent {
                 evidence: evidence(),
             },
         ],
+        ..Default::default()
     }
 }
 
@@ -330,6 +331,6 @@ pub fn sauna() -> pb::TreatmentContent {
             needs: vec![pb::Need { kind: pb::ResourceKind::Room.into(), qualification: "treatment_room".into() }],
         }],
         exposures: vec![pb::Activity::Heat.into()],
-        restrictions: vec![],
+        ..Default::default()
     }
 }

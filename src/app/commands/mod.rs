@@ -1,5 +1,6 @@
 //! What callers ask for, parsed.
 
+mod clinical;
 mod series;
 
 use chrono::NaiveDate;
@@ -16,6 +17,7 @@ use crate::domain::patient::{PatientPlace, PatientRecord};
 use crate::domain::text::{Label, Personal, Prose};
 use crate::domain::zone::Zone;
 
+pub use clinical::*;
 pub use series::*;
 
 /// How many entries, and after which.
@@ -213,6 +215,8 @@ pub enum WhichVisit {
 pub struct BookAppointment {
     /// What it is.
     pub which: WhichVisit,
+    /// What is added to it.
+    pub add_on: Option<TreatmentId>,
     /// Where.
     pub clinic: ClinicId,
     /// When it begins.
@@ -242,6 +246,9 @@ pub enum SlotsOf {
     },
 }
 
+/// Starts are a multiple of so many minutes, unless the caller says otherwise.
+pub const DEFAULT_GRID_MINUTES: i32 = 15;
+
 /// When visits may begin, whatever the day.
 #[derive(Debug, Clone, Copy)]
 pub struct StartRules {
@@ -256,6 +263,8 @@ pub struct StartRules {
 pub struct FindSlots {
     /// What.
     pub of: SlotsOf,
+    /// What is to be added to it.
+    pub add_on: Option<TreatmentId>,
     /// Where.
     pub clinics: Vec<ClinicId>,
     /// Only with one of these; empty for anybody.

@@ -28,7 +28,7 @@ impl App {
     ) -> Vec<(Appointment, PlannedVisit)> {
         let booked = moving.iter().zip(plans).map(|(old, plan)| {
             let id = AppointmentId(self.ids.new_id(now));
-            let new = Appointment::book(id, old.patient, old.session, &plan, revision);
+            let new = Appointment::book(id, old.patient, old.session, old.add_on, &plan, revision);
             (Appointment { replaces: Some(old.id), ..new }, plan)
         });
         booked.collect()

@@ -1,22 +1,26 @@
 //! Moving a session of a series, and the later ones that have to follow.
 
+use std::sync::Arc;
+
 use super::{ids, replace};
 use crate::app::boards::{CourseId, Look, Sought};
 use crate::app::commands::{Destination, RescheduleSession};
 use crate::app::facts::{self, Asked, Question};
+use crate::app::fitness::FitFor;
 use crate::app::series::found;
 use crate::app::series_booking::MAX_PLANNINGS;
 use crate::app::write::Begun;
-use crate::app::{App, Command, Error, catalog};
+use crate::app::{App, Command, Error, catalog, combination};
 use crate::domain::access::Caller;
 use crate::domain::appointment::Appointment;
 use crate::domain::booking::{AskedSession, Facts, PlannedVisit, SessionRequest, SessionsOf, Timing, plan_sessions};
 use crate::domain::catalog::{BodyArea, GRID_MINUTES, Protocol, Treatment};
+use crate::domain::combination::{AddOn, Combined};
 use crate::domain::finding::{Board, Starts, Wanted, find};
 use crate::domain::history::ChangeKind;
-use crate::domain::ids::{AppointmentId, ClinicId, PracticeId, SeriesId};
+use crate::domain::ids::{AppointmentId, ClinicId, PracticeId, SeriesId, TreatmentId};
 use crate::domain::interval::Instant;
-use crate::domain::planning::{Following, Later, MoveQuestion};
+use crate::domain::planning::{Following, Later, MoveQuestion, Moving};
 use crate::domain::refusal::{Other, Refusal, Rule, Violation};
 use crate::domain::series::{BookedSession, Series};
 use crate::store::history::Earlier;
@@ -36,6 +40,8 @@ struct Setting {
     series: Series,
     /// The session and those that follow, as they are booked.
     moving: Vec<Appointment>,
+    /// What is added to each of them.
+    combined: Vec<Option<Arc<Combined>>>,
     protocol: Protocol,
     treatment: Treatment,
 }
@@ -101,12 +107,21 @@ impl App {
                 clinics.push((appointment.clinic, "series_id".to_owned()));
             }
         }
+        let mut add_ons: Vec<(TreatmentId, Option<i32>)> = std::iter::once(&moved)
+            .chain(&later)
+            .filter_map(|session| session.add_on)
+            .map(|add_on| (add_on.treatment, Some(add_on.version)))
+            .collect();
+        add_ons.sort_unstable();
+        add_ons.dedup();
         let sought = Sought {
             clinics: &clinics,
             course: CourseId::Protocol(series.protocol, Some(series.protocol_version)),
             course_field: "series_id",
+            add_ons: &add_ons,
             patient: Some((series.patient, "series_id")),
             area: Some(series.area),
+            series: Some(series.id),
         };
         let look = self.look(practice, &sought).await?;
         let to = ask.to.clone();
@@ -220,6 +235,13 @@ fn in_order(series: &Series, from: i32) -> Vec<Appointment> {
     (from..=series.session_count).filter_map(|number| series.session(number)).cloned().collect()
 }
 
+/// Sessions of one kind: plain, or with the same treatment added.
+struct Kind<'a> {
+    added: Option<(TreatmentId, i32)>,
+    timing: Timing<'a>,
+    spacing_days: i64,
+}
+
 /// Where the later sessions go.
 fn follow(
     look: Look,
@@ -229,39 +251,73 @@ fn follow(
     later: &[Appointment],
 ) -> Option<Vec<Following>> {
     let gap = look.course.protocol.as_ref()?.content.gap;
-    let timing = Timing::new(&look.course.treatment);
+    let plain = &look.course.treatment;
+    let combined = look.add_ons.iter().map(|course| {
+        let add_on = &course.treatment;
+        ((add_on.id, add_on.version), Combined::new(plain, add_on))
+    });
+    let combined: Vec<((TreatmentId, i32), Combined)> = combined.collect();
+    let kinds = combined.iter().map(|(added, combined)| Kind {
+        added: Some(*added),
+        timing: Timing::new(&combined.treatment),
+        spacing_days: combined.session_spacing(gap),
+    });
+    let plain = Kind { added: None, timing: Timing::new(plain), spacing_days: i64::from(gap.minimum) };
+    let kinds: Vec<Kind<'_>> = std::iter::once(plain).chain(kinds).collect();
+    let kind_of = |session: &Appointment| {
+        let added = session.add_on.map(AddOn::added);
+        kinds.iter().position(|kind| kind.added == added)
+    };
     let gone: Vec<AppointmentId> = std::iter::once(moved).chain(later).map(|appointment| appointment.id).collect();
     let mut patient = look.patient?;
     patient.forget(&gone);
-    let wanted = Wanted {
-        timing: &timing,
-        patient: Some(&patient),
-        area: Some(area),
-        spacing_days: Some(i64::from(gap.minimum)),
-        neighbours: None,
-        earliest: look.now,
-        latest: look.horizon_end,
-        grid_minutes: GRID_MINUTES,
-    };
-    let boards = look.boards.iter().map(|board| {
+    // Sessions may be put off while they are on hold; that none is brought nearer is decided session by session.
+    patient.fitness.concerns.retain(|concern| concern.rule != Rule::SeriesOnHold);
+    // The starts at each clinic for each kind of session that is booked there.
+    let mut searches: Vec<(ClinicId, usize)> = Vec::new();
+    for session in later {
+        let search = (session.clinic, kind_of(session)?);
+        if !searches.contains(&search) {
+            searches.push(search);
+        }
+    }
+    let found = searches.into_iter().map(|(clinic, kind)| {
+        let Kind { timing, spacing_days, .. } = &kinds[kind];
+        let board = look.boards.iter().find(|board| board.clinic == clinic)?;
         let mut board = board.cut(&(0..board.window.ticks()), &timing.needs);
         for (resource, during) in std::iter::once(moved).chain(later).flat_map(Appointment::occupied) {
             board.mark(resource, during, false);
         }
+        let wanted = Wanted {
+            timing,
+            patient: Some(&patient),
+            area: Some(area),
+            spacing_days: Some(*spacing_days),
+            neighbours: None,
+            moved_from: None,
+            earliest: look.now,
+            latest: look.horizon_end,
+            grid_minutes: GRID_MINUTES,
+        };
         let starts = find(&board, &wanted);
-        (board, starts)
+        Some(((clinic, kind), board, starts))
     });
-    let boards: Vec<(Board, Starts)> = boards.collect();
-    let at = |clinic: ClinicId| boards.iter().find(|(board, _)| board.clinic == clinic);
-    let zone = at(to.clinic.unwrap_or(moved.clinic))?.0.zone;
+    let found: Vec<((ClinicId, usize), Board, Starts)> = found.collect::<Option<_>>()?;
+    let clinic = to.clinic.unwrap_or(moved.clinic);
+    let zone = look.boards.iter().find(|board| board.clinic == clinic)?.zone;
     let session = BookedSession::of(moved)?;
     let practitioner = to.practitioner.or(session.practitioner);
-    let moved = BookedSession { start: to.start, day: zone.day(to.start), zone, practitioner, ..session };
+    let session = BookedSession { start: to.start, day: zone.day(to.start), zone, practitioner, ..session };
+    let Kind { timing, spacing_days, .. } = &kinds[kind_of(moved)?];
+    let moved = Moving { session, timing, spacing_days: *spacing_days };
     let later = later.iter().map(|appointment| {
-        let (board, starts) = at(appointment.clinic)?;
-        Some(Later { session: BookedSession::of(appointment)?, board, starts })
+        let kind = kind_of(appointment)?;
+        let (_, board, starts) = found.iter().find(|(search, ..)| *search == (appointment.clinic, kind))?;
+        let Kind { timing, spacing_days, .. } = &kinds[kind];
+        let session = BookedSession::of(appointment)?;
+        Some(Later { moving: Moving { session, timing, spacing_days: *spacing_days }, board, starts })
     });
-    MoveQuestion { timing: &timing, gap, moved, later: later.collect::<Option<_>>()? }.following()
+    MoveQuestion { gap, moved, later: later.collect::<Option<_>>()? }.following()
 }
 
 async fn setting(
@@ -280,7 +336,11 @@ async fn setting(
     }
     let rules = catalog::rules(db, practice, series.protocol, Some(series.protocol_version)).await?;
     let (protocol, treatment) = rules.ok_or_else(|| Error::not_found("series_id"))?;
-    Ok(Setting { series, moving, protocol, treatment })
+    let mut combined = Vec::with_capacity(moving.len());
+    for session in &moving {
+        combined.push(combination::of_appointment(db, practice, &treatment, session).await?.map(Arc::new));
+    }
+    Ok(Setting { series, moving, combined, protocol, treatment })
 }
 
 /// The session where it is moved to, and those that follow.
@@ -292,13 +352,16 @@ fn asked(setting: &Setting, ask: &RescheduleSession, following: &[Following]) ->
         start,
         named,
         practitioner,
+        moved_from: setting.moving.first().map(|moved| moved.visit.start()),
     };
-    let mut asked = vec![AskedSession { place: 0, number: ask.number, request }];
+    let combined = |place: usize| setting.combined.get(place).cloned().flatten();
+    let mut asked = vec![AskedSession { place: 0, number: ask.number, request, combined: combined(0) }];
     for (place, (following, old)) in (1..).zip(following.iter().zip(setting.moving.iter().skip(1))) {
         let Following { session, start, practitioner } = *following;
         let named = practitioner.into_iter().collect();
-        let request = SessionRequest { clinic: old.clinic, start, named, practitioner };
-        asked.push(AskedSession { place, number: session.number, request });
+        let moved_from = Some(old.visit.start());
+        let request = SessionRequest { clinic: old.clinic, start, named, practitioner, moved_from };
+        asked.push(AskedSession { place, number: session.number, request, combined: combined(place) });
     }
     asked
 }
@@ -318,16 +381,20 @@ async fn load(
         named: &request.named,
         practitioner: request.practitioner,
     });
-    let Setting { series, treatment, moving, .. } = setting;
+    let Setting { series, protocol, treatment, moving, combined } = setting;
     let visits = visits.collect();
-    let question = Question { patient: series.patient, treatment, area: Some(series.area), visits, look_for_earliest };
+    let combined = combined.iter().flatten().map(|combined| &combined.treatment);
+    let treatments = std::iter::once(treatment).chain(combined).collect();
+    let fit_for = FitFor::Sessions(protocol, Some(series.id));
+    let (patient, area) = (series.patient, Some(series.area));
+    let question = Question { patient, treatments, area, visits, fit_for, look_for_earliest };
     let mut facts = facts::load(db, practice, &question, now).await?;
     facts.forget(&ids(moving));
     Ok(facts)
 }
 
 fn decide(facts: Facts, setting: &Setting, asked: &[AskedSession]) -> Result<Vec<PlannedVisit>, Refusal> {
-    let Setting { series, moving, protocol, treatment } = setting;
+    let Setting { series, moving, protocol, treatment, .. } = setting;
     let gone = ids(moving);
     let mut booked = series.booked();
     booked.retain(|session| !gone.contains(&session.id));

@@ -3,8 +3,9 @@
 use super::replace;
 use crate::app::commands::{Destination, RescheduleAppointment};
 use crate::app::facts::{self, Asked, Question};
+use crate::app::fitness::FitFor;
 use crate::app::write::Begun;
-use crate::app::{App, Command, Error, appointment};
+use crate::app::{App, Command, Error, appointment, combination};
 use crate::domain::access::Caller;
 use crate::domain::appointment::Appointment;
 use crate::domain::booking::{Facts, VisitRequest, plan_visit};
@@ -93,10 +94,13 @@ async fn alone(
     }
     let treatment = catalog::treatment(db, practice, old.treatment, Some(old.treatment_version)).await?;
     let treatment = treatment.ok_or_else(|| Error::not_found("appointment_id"))?;
+    let combined = combination::of_appointment(db, practice, &treatment, old).await?;
+    let treatment = combined.map_or(treatment, |combined| combined.treatment);
     let clinic = to.clinic.unwrap_or(old.clinic);
     let visits =
         vec![Asked { path: String::new(), clinic, start: to.start, named: &to.named, practitioner: to.practitioner }];
-    let question = Question { patient: old.patient, treatment: &treatment, area: old.area, visits, look_for_earliest };
+    let (patient, area, treatments, fit_for) = (old.patient, old.area, vec![&treatment], FitFor::Treatment(&treatment));
+    let question = Question { patient, treatments, area, visits, fit_for, look_for_earliest };
     let mut facts = facts::load(db, practice, &question, now).await?;
     facts.forget(&[old.id]);
     Ok((facts, treatment))
@@ -111,5 +115,6 @@ fn visit(old: &Appointment, to: &Destination, treatment: &Treatment) -> VisitReq
         spacing_days: treatment.content.spacing_days.map(i64::from),
         neighbours: None,
         preferred: old.occupied().map(|(resource, _)| resource).collect(),
+        moved_from: Some(old.visit.start()),
     }
 }

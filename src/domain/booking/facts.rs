@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use chrono::NaiveDate;
 
-use super::timing::{ActivityWindow, Occupied, Timing, spacing};
+use super::timing::{ActivityWindow, Occupied, Spaced, Timing};
 use super::{Other, VisitRequest};
 use crate::domain::calendar::Calendar;
-use crate::domain::catalog::{BodyArea, Need, Qualification, ResourceKind};
+use crate::domain::catalog::{Need, Qualification, ResourceKind, SpacingScope};
+use crate::domain::fitness::Fitness;
 use crate::domain::hours::{Stretch, Week};
 use crate::domain::ids::{AppointmentId, ClinicId, ResourceId};
 use crate::domain::interval::{Instant, Interval};
@@ -78,10 +79,12 @@ pub struct Busy {
 pub struct PatientFacts {
     /// When they are elsewhere.
     pub visits: Vec<PatientVisit>,
-    /// The days in which an area may not be needled.
+    /// The days in which an area, or any area, may not be needled.
     pub spacing: Vec<SpacingWindow>,
     /// What their visits forbid and expose them to.
     pub windows: Vec<(ActivityWindow, Other)>,
+    /// Whether they are fit for the visit in question; nothing stands in the way of one that does not ask.
+    pub fitness: Fitness,
 }
 
 /// A visit of the patient.
@@ -96,11 +99,11 @@ pub struct PatientVisit {
 /// Days in which an area may not be needled, from the day of the session that they follow.
 #[derive(Debug, Clone, Copy)]
 pub struct SpacingWindow {
-    /// The area.
-    pub area: BodyArea,
+    /// Which area, or all of them.
+    pub scope: SpacingScope,
     /// The session's day.
     pub day: NaiveDate,
-    /// The first day on which the area may be needled again.
+    /// The first day on which it may be needled again.
     pub until: NaiveDate,
     /// The session.
     pub other: Other,
@@ -179,9 +182,8 @@ impl PatientFacts {
     /// Adds what a visit means for the patient.
     pub(super) fn add(&mut self, timing: &Timing<'_>, zone: Zone, request: &VisitRequest, other: Other) {
         self.visits.push(PatientVisit { during: timing.visit(request.start), other });
-        if let (Some(area), Some((day, until))) = (request.area, spacing(zone, request)) {
-            self.spacing.push(SpacingWindow { area, day, until, other });
-        }
+        let spaced = timing.spacing(zone, request).into_iter();
+        self.spacing.extend(spaced.map(|Spaced { scope, day, until }| SpacingWindow { scope, day, until, other }));
         self.windows.extend(timing.windows(zone, request.start).into_iter().map(|window| (window, other)));
     }
 }

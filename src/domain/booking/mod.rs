@@ -8,13 +8,16 @@ mod rules;
 mod serving;
 mod timing;
 
+use std::sync::Arc;
+
 use chrono::{NaiveDate, TimeDelta};
 
 pub use facts::{Busy, ClinicFacts, Facts, PatientFacts, PatientVisit, ResourceFacts, SpacingWindow};
 pub use rules::body_area_misfit;
-pub use timing::{ActivityWindow, Occupied, PlannedVisit, Timing, WindowRole, booked_phases};
+pub use timing::{ActivityWindow, Occupied, PlannedVisit, Spaced, Timing, WindowRole, booked_phases};
 
 use super::catalog::{BodyArea, GRID_MINUTES, GapDays, Treatment};
+use super::combination::Combined;
 use super::ids::{ClinicId, ResourceId};
 use super::interval::Instant;
 use super::refusal::{Other, Refusal, Violation};
@@ -40,6 +43,8 @@ pub struct VisitRequest {
     pub neighbours: Option<Neighbours>,
     /// Resources to take rather than others, the first before the second: those that the patient knows.
     pub preferred: Vec<ResourceId>,
+    /// When the visit that it replaces begins: a hold does not keep a visit from being put off.
+    pub moved_from: Option<Instant>,
 }
 
 /// A booked session beside another in its series.
@@ -53,9 +58,11 @@ pub struct Neighbour {
     pub other: Other,
 }
 
-/// The nearest booked sessions of the same series on both sides.
+/// The place of a session in its series, with the nearest booked sessions on both sides.
 #[derive(Debug, Clone, Copy)]
 pub struct Neighbours {
+    /// Which session, from 1.
+    pub number: i32,
     /// The one before.
     pub previous: Option<Neighbour>,
     /// The one after.
@@ -81,6 +88,8 @@ pub struct SessionRequest {
     pub named: Vec<ResourceId>,
     /// The practitioner who must treat.
     pub practitioner: Option<ResourceId>,
+    /// When the session that it replaces begins, if it is moved.
+    pub moved_from: Option<Instant>,
 }
 
 /// A session asked for, as one of a series.
@@ -92,6 +101,20 @@ pub struct AskedSession {
     pub number: i32,
     /// What is asked.
     pub request: SessionRequest,
+    /// The session's visit, if something is added to it.
+    pub combined: Option<Arc<Combined>>,
+}
+
+impl AskedSession {
+    /// What the visit is, where sessions are of this treatment.
+    fn treatment<'a>(&'a self, plain: &'a Treatment) -> &'a Treatment {
+        self.combined.as_ref().map_or(plain, |combined| &combined.treatment)
+    }
+
+    /// Calendar days after it in which the area may not be needled again.
+    fn spacing_days(&self, gap: GapDays) -> i64 {
+        self.combined.as_ref().map_or(i64::from(gap.minimum), |combined| combined.session_spacing(gap))
+    }
 }
 
 /// The series whose sessions are asked for.
@@ -99,7 +122,7 @@ pub struct AskedSession {
 pub struct SessionsOf<'a> {
     /// The gaps of its protocol.
     pub gap: GapDays,
-    /// The treatment of each session.
+    /// The treatment of each session, what is added to it aside.
     pub treatment: &'a Treatment,
     /// The area treated.
     pub area: BodyArea,
@@ -115,13 +138,15 @@ pub fn plan_sessions(
     series: &SessionsOf<'_>,
     sessions: &[AskedSession],
 ) -> Result<Vec<PlannedVisit>, Refusal> {
-    let timing = Timing::new(series.treatment);
     let mut refusal = Vec::new();
     let mut plans: Vec<PlannedVisit> = Vec::with_capacity(sessions.len());
     let booked = series.booked.iter().map(|booked| (booked.number, booked.day, Other::Appointment(booked.id)));
     let mut beside: Vec<(i32, NaiveDate, Other)> = booked.collect();
     let mut known = series.known.clone();
-    for AskedSession { place, number, request: session } in sessions {
+    for asked in sessions {
+        let AskedSession { place, number, request: session, .. } = asked;
+        let treatment = asked.treatment(series.treatment);
+        let timing = Timing::new(treatment);
         let near = |found: Option<&(i32, NaiveDate, Other)>| {
             found.map(|(other, day, who)| Neighbour { day: *day, distance: (number - other).abs(), other: *who })
         };
@@ -130,16 +155,18 @@ pub fn plan_sessions(
             start: session.start,
             named: session.named.clone(),
             area: Some(series.area),
-            spacing_days: Some(i64::from(series.gap.minimum)),
+            spacing_days: Some(asked.spacing_days(series.gap)),
             neighbours: Some(Neighbours {
+                number: *number,
                 previous: near(beside.iter().filter(|(other, ..)| other < number).max_by_key(|(other, ..)| *other)),
                 next: near(beside.iter().filter(|(other, ..)| other > number).min_by_key(|(other, ..)| *other)),
                 maximum_gap: i64::from(series.gap.maximum),
             }),
             preferred: known.clone(),
+            moved_from: session.moved_from,
         };
         let other = Other::Session(*place);
-        match rules::decide(&facts, series.treatment, &timing, &request) {
+        match rules::decide(&facts, treatment, &timing, &request) {
             Ok(plan) => {
                 facts.occupy(&plan.occupied, other);
                 known.extend(plan.occupied.iter().map(|occupied| occupied.resource));

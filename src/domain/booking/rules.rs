@@ -4,10 +4,11 @@
 use chrono::{NaiveDate, TimeDelta};
 
 use super::facts::{ClinicFacts, Facts};
-use super::timing::{ActivityWindow, PlannedVisit, Timing, WindowRole, spacing};
+use super::timing::{ActivityWindow, PlannedVisit, Spaced, Timing, WindowRole};
 use super::{EARLIEST_SEARCH_DAYS, Neighbour, VisitRequest, on_grid};
 use crate::domain::calendar::Calendar;
-use crate::domain::catalog::{BodyArea, GRID_MINUTES, Treatment};
+use crate::domain::catalog::{BodyArea, GRID_MINUTES, SpacingScope, Treatment};
+use crate::domain::fitness::When;
 use crate::domain::ids::ResourceId;
 use crate::domain::interval::{Instant, Interval};
 use crate::domain::refusal::{Earliest, Gap, Other, Refusal, Rule, Violation};
@@ -79,11 +80,14 @@ pub fn decide(
     let mut checks = desk.time_checks();
     checks.extend(desk.series_checks());
     checks.extend(desk.patient_checks());
+    checks.extend(desk.fitness_checks());
     let mut refusal: Refusal = body_area_misfit(treatment, request.area).into_iter().collect();
     refusal.extend(desk.violations(&checks));
 
     match desk.serving(request.start) {
-        Some(serving) if refusal.is_empty() => Ok(timing.plan(clinic.zone, request, &serving)),
+        Some(serving) if refusal.is_empty() => {
+            Ok(timing.plan(clinic.zone, request, &serving, facts.patient.fitness.clearance))
+        }
         Some(_) => Err(refusal),
         None => {
             refusal.extend(desk.violations(&desk.resource_checks()));
@@ -218,7 +222,11 @@ impl<'a> Desk<'a> {
                     .map(|other| Obstacle::new(Some(other.other), "the patient has another visit at that time"))
                     .collect()
             }),
-            Self::check(Rule::SessionTooSoon, move |start| self.gaps_broken(start)),
+            Self::check(Rule::SessionTooSoon, move |start| {
+                let broken = self.gaps_broken(start).into_iter();
+                broken.filter(|(scope, _)| *scope != SpacingScope::AnyArea).map(|(_, obstacle)| obstacle).collect()
+            }),
+            Self::check(Rule::OtherAreaTooSoon, move |start| self.gaps_across_areas_broken(start)),
             Self::check(Rule::ActivityForbidden, move |start| {
                 self.windows_hit(start, WindowRole::Exposes, "is forbidden by an aftercare window at that time")
             }),
@@ -232,29 +240,53 @@ impl<'a> Desk<'a> {
         ]
     }
 
-    fn gaps_broken(&self, start: Instant) -> Vec<Obstacle> {
+    /// Clearance, screening and holds.
+    fn fitness_checks(&'a self) -> Vec<Check<'a>> {
+        let number = self.request.neighbours.map(|neighbours| neighbours.number);
+        let checks = self.facts.patient.fitness.concerns(number).into_iter().map(|concern| {
+            let put_off = self.request.moved_from.filter(|_| concern.rule == Rule::SeriesOnHold);
+            let lasting = concern.when == When::Always && put_off.is_none();
+            let check = Self::check(concern.rule, move |start| {
+                let stands = concern.when.covers(start, self.clinic.zone.day(start));
+                let stands = stands && put_off.is_none_or(|old| start < old);
+                if stands { vec![Obstacle::new(None, concern.text.clone())] } else { Vec::new() }
+            });
+            Check { lasting, ..check }
+        });
+        checks.collect()
+    }
+
+    /// The gaps that a visit would not keep, on its area and across areas.
+    fn gaps_broken(&self, start: Instant) -> Vec<(SpacingScope, Obstacle)> {
         let asked = VisitRequest { start, ..self.request.clone() };
-        let (Some(area), Some((day, until))) = (asked.area, spacing(self.clinic.zone, &asked)) else {
-            return Vec::new();
-        };
-        let near = self.facts.patient.spacing.iter().filter(|window| window.area == area);
-        near.filter(|window| window.day < until && day < window.until)
-            .map(|window| {
+        let mut broken = Vec::new();
+        for Spaced { scope, day, until } in self.timing.spacing(self.clinic.zone, &asked) {
+            let near = self.facts.patient.spacing.iter().filter(|window| window.scope == scope);
+            for window in near.filter(|window| window.day < until && day < window.until) {
                 // The gap is the one that follows the earlier of the two.
                 let (days, required) = if window.day <= day {
                     ((day - window.day).num_days(), (window.until - window.day).num_days())
                 } else {
                     ((window.day - day).num_days(), (until - day).num_days())
                 };
-                Obstacle {
-                    other: Some(window.other),
-                    gap: Some(Gap { days, required, latest: None }),
-                    description: format!(
-                        "{days} days lie between two sessions on the same area; at least {required} must"
-                    ),
-                }
-            })
-            .collect()
+                let areas = match scope {
+                    SpacingScope::Area(_) => "the same area",
+                    SpacingScope::AnyArea => "different areas",
+                };
+                let description = format!("{days} days lie between two sessions on {areas}; at least {required} must");
+                let gap = Some(Gap { days, required, latest: None });
+                broken.push((scope, Obstacle { other: Some(window.other), gap, description }));
+            }
+        }
+        broken
+    }
+
+    /// Those across areas. What is too near on the same area is told as that, and as nothing else.
+    fn gaps_across_areas_broken(&self, start: Instant) -> Vec<Obstacle> {
+        let (across, same): (Vec<_>, Vec<_>) =
+            self.gaps_broken(start).into_iter().partition(|(scope, _)| *scope == SpacingScope::AnyArea);
+        let is_told = |obstacle: &Obstacle| same.iter().any(|(_, told)| told.other == obstacle.other);
+        across.into_iter().map(|(_, obstacle)| obstacle).filter(|obstacle| !is_told(obstacle)).collect()
     }
 
     /// The patient's windows that collide with this visit's own of the given role.

@@ -11,11 +11,14 @@ use uuid::Uuid;
 
 use super::*;
 use crate::domain::catalog::{
-    Activity, Evidence, Grade, Need, Phase, Qualification, ResourceKind, Restriction, Span, TreatmentContent,
+    AcrossAreas, Activity, Evidence, Grade, Need, Phase, Qualification, ResourceKind, Restriction, SpacingScope, Span,
+    TreatmentContent,
 };
+use crate::domain::fitness::{Concern, Fitness, When};
 use crate::domain::hours::{Stretch, Week, weekday_from_iso};
 use crate::domain::ids::{AppointmentId, TreatmentId};
 use crate::domain::interval::Interval;
+use crate::domain::refusal::Rule;
 use crate::domain::text::{Label, Prose};
 use crate::domain::zone::Zone;
 
@@ -149,19 +152,44 @@ fn day(offset: i64) -> NaiveDate {
 }
 
 fn patient() -> impl Strategy<Value = PatientFacts> {
-    let area = prop_oneof![Just(BodyArea::Face), Just(BodyArea::Neck)];
-    let spacing = (area, -12..12_i64, 1..9_i64).prop_map(|(area, from, length)| SpacingWindow {
-        area,
+    let scope = prop_oneof![
+        2 => Just(SpacingScope::Area(BodyArea::Face)),
+        1 => Just(SpacingScope::Area(BodyArea::Neck)),
+        2 => Just(SpacingScope::AnyArea),
+    ];
+    // Of two visits, so that a visit may have windows of both kinds.
+    let spacing = (scope, -12..12_i64, 1..9_i64, 9..11_u128).prop_map(|(scope, from, length, by)| SpacingWindow {
+        scope,
         day: day(from),
         until: day(from + length),
-        other: appointment(9),
+        other: appointment(by),
     });
     let windows = prop::collection::vec(window(), 0..3);
-    (intervals(3), prop::collection::vec(spacing, 0..2), windows).prop_map(|(visits, spacing, windows)| PatientFacts {
+    let known = (intervals(3), prop::collection::vec(spacing, 0..4), windows, fitness());
+    known.prop_map(|(visits, spacing, windows, fitness)| PatientFacts {
         visits: visits.into_iter().map(|during| PatientVisit { during, other: appointment(6) }).collect(),
         spacing,
         windows,
+        fitness,
     })
+}
+
+/// Mostly fit, or from a day or an instant on, or not on some days; now and then not at all.
+fn fitness() -> impl Strategy<Value = Fitness> {
+    let when = prop_oneof![
+        1 => Just(When::Always),
+        5 => (-3..4_i64, 0..5_i64).prop_map(|(from, length)| When::Days(day(from), day(from + length))),
+        2 => (-3..4_i64).prop_map(|until| When::Days(NaiveDate::MIN, day(until))),
+        2 => (-3..4_i64).prop_map(|from| When::Days(day(from), NaiveDate::MAX)),
+        5 => (-300..300_i64, 0..5_i64).prop_map(|(tick, second)| When::Before(at(tick) + TimeDelta::seconds(second))),
+    ];
+    let rule = prop_oneof![Just(Rule::SeriesOnHold), Just(Rule::CoolingOff), Just(Rule::ConditionDefers)];
+    let concern = (rule, when).prop_map(|(rule, when)| Concern { rule, when, text: String::new() });
+    let concerns = prop_oneof![
+        4 => Just(Vec::new()),
+        1 => prop::collection::vec(concern, 1..3),
+    ];
+    concerns.prop_map(|concerns| Fitness { concerns, ..Fitness::default() })
 }
 
 prop_compose! {
@@ -200,6 +228,7 @@ prop_compose! {
         present in 1..5_usize,
         exposing in (0..4_usize, 1..4_usize),
         needles in any::<bool>(),
+        across_areas in prop::option::of(1..=5_i32),
         exposures in prop::collection::btree_set(prop_oneof![Just(Activity::Heat), Just(Activity::Swimming)], 0..3),
         restrictions in prop::collection::vec(restriction(), 0..3),
     ) -> Treatment {
@@ -217,6 +246,8 @@ prop_compose! {
         let content = TreatmentContent {
             name: Label::new("A treatment").unwrap(),
             spacing_days: needles.then_some(5),
+            spacing_evidence: None,
+            across_areas: across_areas.filter(|_| needles).map(|days| AcrossAreas { days, evidence: evidence() }),
             phases: phases.collect(),
             exposures: exposures.into_iter().collect(),
             restrictions: restrictions.map(|(activity, (before, after))| Restriction {
@@ -226,6 +257,7 @@ prop_compose! {
                 instruction: Prose::default(),
                 evidence: evidence(),
             }).collect(),
+            combinations: Vec::new(),
         };
         content.check().unwrap();
         let id = TreatmentId(Uuid::from_u128(5));
@@ -248,6 +280,7 @@ prop_compose! {
         area in prop_oneof![Just(None), Just(Some(BodyArea::Face))],
         neighbours in prop_oneof![2 => Just(None), 1 => (neighbour(), neighbour(), 2..10_i64).prop_map(Some)],
         gap in 1..6_i64,
+        moved_from in prop::option::weighted(0.2, 0..500_i64),
     ) -> VisitRequest {
         let near = |sign: i64| move |(days, distance): (i64, i32)| {
             Neighbour { day: day(sign * (days - 1)), distance, other: appointment(3) }
@@ -259,18 +292,22 @@ prop_compose! {
             area,
             spacing_days: Some(gap),
             neighbours: neighbours.map(|(previous, next, maximum_gap)| Neighbours {
+                number: 2,
                 previous: previous.map(near(-1)),
                 next: next.map(near(1)),
                 maximum_gap,
             }),
             preferred: Vec::new(),
+            moved_from: moved_from.map(at),
         }
     }
 }
 
 /// A question: names only resources that exist, and asks for a gap only if the treatment needles.
 pub fn question() -> impl Strategy<Value = (Facts, Treatment, VisitRequest)> {
-    (facts(), treatment(), request(), prop::bool::weighted(0.9)).prop_map(|(facts, treatment, mut request, fits)| {
+    let more = (prop::bool::weighted(0.9), prop::option::weighted(0.2, 1..4));
+    (facts(), treatment(), request(), more).prop_map(|(mut facts, treatment, mut request, (fits, sessions))| {
+        facts.patient.fitness.sessions = sessions;
         request.named.retain(|id| facts.resources.iter().any(|resource| resource.id == *id));
         let needles = treatment.content.spacing_days.is_some();
         request.spacing_days = request.spacing_days.filter(|_| needles);

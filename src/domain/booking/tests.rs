@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::small::{HERE, appointment, at, between, facts, need, qualification, question, treatment, zone};
 use super::*;
-use crate::domain::catalog::{GapDays, Need, Phase, ResourceKind, TreatmentContent};
+use crate::domain::catalog::{GapDays, Need, Phase, ResourceKind, SpacingScope, TreatmentContent};
 use crate::domain::hours::{Stretch, Week, weekday_from_iso};
 use crate::domain::ids::TreatmentId;
 use crate::domain::interval::Interval;
@@ -132,6 +132,9 @@ proptest! {
         // A series is of a treatment that needles.
         let mut treatment = treatment;
         treatment.content.spacing_days = Some(5);
+        if let Some(across) = &mut treatment.content.across_areas {
+            across.days = across.days.min(minimum);
+        }
         let mut facts = facts;
         facts.spans = vec![between(-300, 10_000)];
         facts.look_for_earliest = false;
@@ -142,7 +145,7 @@ proptest! {
             .enumerate()
             .map(|(place, (gap, tick))| {
                 morning = zone().plus_days(morning, if place == 0 { gap.min(1) } else { gap.max(1) });
-                SessionRequest { clinic: HERE, start: morning + TimeDelta::minutes(5 * tick), named: Vec::new(), practitioner: None }
+                SessionRequest { clinic: HERE, start: morning + TimeDelta::minutes(5 * tick), named: Vec::new(), practitioner: None, moved_from: None }
             })
             .collect();
         let asked = |session: &SessionRequest| VisitRequest {
@@ -153,6 +156,7 @@ proptest! {
             spacing_days: Some(i64::from(minimum)),
             neighbours: None,
             preferred: Vec::new(),
+            moved_from: None,
         };
         let mut feasible = true;
         for (place, session) in sessions.iter().enumerate() {
@@ -180,7 +184,7 @@ proptest! {
             .iter()
             .zip(1..)
             .enumerate()
-            .map(|(place, (request, number))| AskedSession { place, number, request: request.clone() })
+            .map(|(place, (request, number))| AskedSession { place, number, request: request.clone(), combined: None })
             .collect();
         match plan_sessions(facts, &series, &asked) {
             Ok(plans) => {
@@ -188,8 +192,11 @@ proptest! {
                 prop_assert_eq!(plans.len(), sessions.len());
                 for (plan, session) in plans.iter().zip(&sessions) {
                     check_plan(&treatment, session.start, plan);
-                    let until = zone().day(session.start) + TimeDelta::days(i64::from(minimum));
-                    prop_assert_eq!(plan.spacing, Some((zone().day(session.start), until)));
+                    let day = zone().day(session.start);
+                    let spaced = |scope, days: i32| Spaced { scope, day, until: day + TimeDelta::days(i64::from(days)) };
+                    let mut opened = vec![spaced(SpacingScope::Area(BodyArea::Face), minimum)];
+                    opened.extend(treatment.content.across_areas.iter().map(|a| spaced(SpacingScope::AnyArea, a.days)));
+                    prop_assert_eq!(&plan.spacing, &opened);
                 }
             }
             Err(refusal) => prop_assert!(!feasible, "{refusal:?}"),
@@ -234,9 +241,12 @@ fn a_named_resource_that_fits_beside_another_is_not_called_unqualified() {
     let content = TreatmentContent {
         name: Label::new("A treatment").unwrap(),
         spacing_days: None,
+        spacing_evidence: None,
+        across_areas: None,
         phases: vec![phase],
         exposures: Vec::new(),
         restrictions: Vec::new(),
+        combinations: Vec::new(),
     };
     let id = TreatmentId(Uuid::from_u128(5));
     let treatment = Treatment { id, version: 1, published_at: at(0), published_revision: 1, content };
@@ -249,6 +259,7 @@ fn a_named_resource_that_fits_beside_another_is_not_called_unqualified() {
         spacing_days: None,
         neighbours: None,
         preferred: Vec::new(),
+        moved_from: None,
     };
     assert!(plan_visit(&facts, &treatment, &request(at(12))).is_ok());
     let refusal = plan_visit(&facts, &treatment, &request(at(0))).unwrap_err();

@@ -4,8 +4,8 @@ use chrono::{Days, NaiveDate, TimeDelta};
 
 use super::VisitRequest;
 use crate::domain::appointment::BookedPhase;
-use crate::domain::catalog::{Activity, BodyArea, Need, Restriction, Treatment};
-use crate::domain::ids::{ClinicId, ResourceId, TreatmentId};
+use crate::domain::catalog::{Activity, BodyArea, Need, Restriction, SpacingScope, Treatment};
+use crate::domain::ids::{ClearanceId, ClinicId, ResourceId, TreatmentId};
 use crate::domain::interval::{Instant, Interval};
 use crate::domain::named_enum;
 use crate::domain::zone::Zone;
@@ -29,6 +29,17 @@ pub struct ActivityWindow {
     pub role: WindowRole,
     /// When.
     pub during: Interval,
+}
+
+/// Days in which a visit keeps other needlings away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Spaced {
+    /// On which area, or on all of them.
+    pub scope: SpacingScope,
+    /// The visit's day.
+    pub day: NaiveDate,
+    /// The first day on which it may be needled again.
+    pub until: NaiveDate,
 }
 
 /// A resource taken for an unbroken stretch.
@@ -61,10 +72,12 @@ pub struct PlannedVisit {
     pub phases: Vec<BookedPhase>,
     /// What is taken.
     pub occupied: Vec<Occupied>,
-    /// The session's day, and the first day on which the area may be needled again.
-    pub spacing: Option<(NaiveDate, NaiveDate)>,
+    /// The days in which it keeps other needlings away.
+    pub spacing: Vec<Spaced>,
     /// What it forbids and what it is.
     pub windows: Vec<ActivityWindow>,
+    /// The clearance under which it takes place.
+    pub clearance: Option<ClearanceId>,
 }
 
 /// A treatment laid out from minute 0.
@@ -200,8 +213,32 @@ impl<'a> Timing<'a> {
         exposes.chain(restricts).collect()
     }
 
+    /// The days in which a visit keeps other needlings away; none if it does not needle.
+    pub fn spacing(&self, zone: Zone, request: &VisitRequest) -> Vec<Spaced> {
+        let (Some(area), Some(days)) = (request.area, request.spacing_days) else { return Vec::new() };
+        let scopes = std::iter::once((SpacingScope::Area(area), days))
+            .chain(self.across_areas_days().map(|days| (SpacingScope::AnyArea, days)));
+        let day = zone.day(request.start);
+        let spaced = scopes.filter_map(|(scope, days)| {
+            let until = day.checked_add_days(Days::new(u64::try_from(days).ok()?))?;
+            Some(Spaced { scope, day, until })
+        });
+        spaced.collect()
+    }
+
+    /// Calendar days after a visit in which no other area may be needled.
+    pub fn across_areas_days(&self) -> Option<i64> {
+        self.treatment.content.across_areas.as_ref().map(|across| i64::from(across.days))
+    }
+
     /// The plan of a visit whose needs are served by these resources, in the order of the needs.
-    pub fn plan(&self, zone: Zone, request: &VisitRequest, serving: &[ResourceId]) -> PlannedVisit {
+    pub fn plan(
+        &self,
+        zone: Zone,
+        request: &VisitRequest,
+        serving: &[ResourceId],
+        clearance: Option<ClearanceId>,
+    ) -> PlannedVisit {
         let start = request.start;
         let occupied = serving.iter().enumerate().flat_map(|(need, resource)| {
             self.needed(need, start).map(move |during| Occupied { resource: *resource, need, during })
@@ -215,17 +252,11 @@ impl<'a> Timing<'a> {
             visit: self.visit(start),
             phases: booked_phases(self.treatment, start, serving),
             occupied: occupied.collect(),
-            spacing: spacing(zone, request),
+            spacing: self.spacing(zone, request),
             windows: self.windows(zone, start),
+            clearance,
         }
     }
-}
-
-/// The session's day, and the first day on which the area may be needled again.
-pub fn spacing(zone: Zone, request: &VisitRequest) -> Option<(NaiveDate, NaiveDate)> {
-    let day = zone.day(request.start);
-    let days = u64::try_from(request.spacing_days?).ok()?;
-    Some((day, day.checked_add_days(Days::new(days))?))
 }
 
 /// The phases of a visit whose needs are served by these resources, in the order of the needs.

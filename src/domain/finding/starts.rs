@@ -8,9 +8,11 @@ use chrono::{NaiveDate, TimeDelta};
 use super::board::Board;
 use super::ticks::{Ticks, Window, count, in_at_least};
 use crate::domain::booking::{Neighbours, PatientFacts, Timing, WindowRole};
-use crate::domain::catalog::{BodyArea, ResourceKind, Restriction, Span};
+use crate::domain::catalog::{BodyArea, ResourceKind, Restriction, SpacingScope, Span};
+use crate::domain::fitness::When;
 use crate::domain::ids::ResourceId;
 use crate::domain::interval::{Instant, Interval};
+use crate::domain::refusal::Rule;
 
 /// Furthest that the clocks of a zone are changed, with room: a stretch in calendar days is that close to as many
 /// times 24 hours.
@@ -29,6 +31,8 @@ pub struct Wanted<'a> {
     pub spacing_days: Option<i64>,
     /// Its neighbours, if it is a session of a series.
     pub neighbours: Option<Neighbours>,
+    /// When the visit that it replaces begins: a hold does not keep a visit from being put off.
+    pub moved_from: Option<Instant>,
     /// The first moment at which it may begin.
     pub earliest: Instant,
     /// The last moment at which it may begin.
@@ -201,13 +205,30 @@ fn keep_between(board: &Board, neighbours: &Neighbours, starts: &mut Ticks) {
 fn clear_patient(board: &Board, wanted: &Wanted<'_>, patient: &PatientFacts, starts: &mut Ticks) {
     let timing = wanted.timing;
     let window = board.window;
+    for concern in patient.fitness.concerns(wanted.neighbours.map(|neighbours| neighbours.number)) {
+        let before = |instant| window.clip(0, window.tick_from(instant));
+        let stands = match concern.when {
+            When::Always => 0..window.ticks(),
+            When::Before(instant) => before(instant),
+            When::Days(from, until) => board.days.ticks_between(from, until.pred_opt().unwrap_or(from)),
+        };
+        let put_off = wanted.moved_from.filter(|_| concern.rule == Rule::SeriesOnHold);
+        let end = put_off.map_or(stands.end, |old| before(old).end.min(stands.end));
+        starts.remove(stands.start.min(end)..end);
+    }
     for visit in &patient.visits {
         starts.remove(meeting(window, visit.during, (0, timing.present_minutes())));
     }
     if let (Some(area), Some(days)) = (wanted.area, wanted.spacing_days) {
-        for other in patient.spacing.iter().filter(|other| other.area == area) {
-            let first = other.day - TimeDelta::days(days - 1);
-            starts.remove(board.days.ticks_between(first, other.until - TimeDelta::days(1)));
+        for other in &patient.spacing {
+            let own = match other.scope {
+                SpacingScope::Area(theirs) => (theirs == area).then_some(days),
+                SpacingScope::AnyArea => timing.across_areas_days(),
+            };
+            if let Some(days) = own {
+                let first = other.day - TimeDelta::days(days - 1);
+                starts.remove(board.days.ticks_between(first, other.until - TimeDelta::days(1)));
+            }
         }
     }
     let Some(exposing) = timing.exposing_minutes() else { return };

@@ -23,6 +23,7 @@ fn wanted<'a>(facts: &'a Facts, timing: &'a Timing<'a>, request: &VisitRequest) 
         earliest: facts.now,
         latest: facts.horizon_end,
         grid_minutes: 5,
+        moved_from: request.moved_from,
     }
 }
 

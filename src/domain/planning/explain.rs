@@ -3,7 +3,8 @@
 use chrono::NaiveDate;
 
 use super::series::{Plan, PlanKind, SeriesQuestion, Terms, Wishes};
-use crate::domain::booking::PatientFacts;
+use crate::domain::booking::{PatientFacts, SpacingWindow};
+use crate::domain::catalog::SpacingScope;
 use crate::domain::finding::{Board, Starts, Ticks, Times, Wanted, allowed, find, serving};
 use crate::domain::named_enum;
 use crate::domain::refusal::{Other, Rule, Violation};
@@ -203,17 +204,25 @@ impl SeriesQuestion<'_> {
             is_free_of(&self.with_wished(starts), asked)
         };
         let patient = wanted.patient.cloned().unwrap_or_default();
-        let PatientFacts { visits, spacing, windows } = patient;
+        let PatientFacts { visits, spacing, windows, fitness } = patient;
         let nothing = PatientFacts::default;
         let others: Vec<Other> = windows.iter().map(|(_, other)| *other).collect();
         let window = |other: Other| windows.iter().copied().filter(|(_, of)| *of == other).collect();
         // One visit that alone leaves nothing, if there is one.
         let one = others.into_iter().find(|other| alone(PatientFacts { windows: window(*other), ..nothing() }));
-        let (visit, space) = (visits.first().map(|visit| visit.other), spacing.first().map(|window| window.other));
-        let (rule, other, text) = if alone(PatientFacts { visits, ..nothing() }) {
+        let (on_area, across): (Vec<_>, Vec<_>) =
+            spacing.iter().copied().partition(|window| window.scope != SpacingScope::AnyArea);
+        let first = |windows: &[SpacingWindow]| windows.first().map(|window| window.other);
+        let (visit, near, far) = (visits.first().map(|visit| visit.other), first(&on_area), first(&across));
+        let unfit = fitness.concerns(None).first().map_or(Rule::NoPlan, |concern| concern.rule);
+        let (rule, other, text) = if alone(PatientFacts { fitness, ..nothing() }) {
+            (unfit, None, "clearance, screening or a reaction leave none of")
+        } else if alone(PatientFacts { visits, ..nothing() }) {
             (Rule::PatientBusy, visit, "the patient has other visits at all times that would do on")
+        } else if alone(PatientFacts { spacing: on_area, ..nothing() }) {
+            (Rule::SessionTooSoon, near, "the gaps to other sessions on the same area leave none of")
         } else if alone(PatientFacts { spacing, ..nothing() }) {
-            (Rule::SessionTooSoon, space, "the gaps to other sessions on the same area leave none of")
+            (Rule::OtherAreaTooSoon, far, "the gaps to other sessions, on other areas too, leave none of")
         } else if alone(PatientFacts { windows: windows.clone(), ..nothing() }) {
             let text = "aftercare windows forbid the treatment, or would forbid booked visits, on all of";
             (Rule::ActivityForbidden, one.or(windows.first().map(|(_, other)| *other)), text)

@@ -10,7 +10,7 @@ mod series;
 
 pub use cost::{Cost, CostKind};
 pub use explain::{NoPlan, Relaxation, RelaxationKind, Sought};
-pub use moving::{Following, Later, MoveQuestion};
+pub use moving::{Following, Later, MoveQuestion, Moving};
 pub use series::{MAX_AWAY, MAX_PLANS, Plan, PlanKind, PlannedSession, SeriesQuestion, SessionPlace, Wishes};
 
 #[cfg(test)]

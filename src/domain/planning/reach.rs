@@ -25,19 +25,37 @@ pub(super) fn stride(starts: &Starts) -> usize {
     count.div_ceil(MAX_STARTS).max(1)
 }
 
-/// How far sessions of one treatment keep each other away.
+/// How far a session keeps its neighbours away.
 pub(super) struct Reach<'a> {
     timing: &'a Timing<'a>,
     zone: Zone,
-    /// What the treatment forbids and is.
-    own: Vec<&'a Restriction>,
+    /// What it forbids that the session before it is, with when that is so in its visit.
+    before: (Vec<&'a Restriction>, Option<(i64, i64)>),
+    /// What it forbids that the session after it is, likewise.
+    after: (Vec<&'a Restriction>, Option<(i64, i64)>),
 }
 
 impl<'a> Reach<'a> {
+    /// Where all sessions are of one treatment.
     pub(super) fn new(timing: &'a Timing<'a>, zone: Zone) -> Self {
-        let content = &timing.treatment().content;
-        let own = content.restrictions.iter().filter(|own| content.exposures.contains(&own.activity)).collect();
-        Self { timing, zone, own }
+        Self::between(timing, Some(timing), Some(timing), zone)
+    }
+
+    /// Of a session between two others; those that are not there are kept nowhere.
+    pub(super) fn between(
+        timing: &'a Timing<'a>,
+        before: Option<&'a Timing<'a>>,
+        after: Option<&'a Timing<'a>>,
+        zone: Zone,
+    ) -> Self {
+        let forbidden = |other: Option<&'a Timing<'a>>| {
+            let is_other = |own: &&Restriction| {
+                other.is_some_and(|other| other.treatment().content.exposures.contains(&own.activity))
+            };
+            let own = timing.treatment().content.restrictions.iter().filter(is_other).collect();
+            (own, other.and_then(Timing::exposing_minutes))
+        };
+        Self { timing, zone, before: forbidden(before), after: forbidden(after) }
     }
 
     /// Whether one start of a day and practitioner is enough, because it cannot depend on the time of day who may follow
@@ -49,17 +67,23 @@ impl<'a> Reach<'a> {
             Some(Span::Days(days)) => days,
             Some(Span::Hours(hours)) => hours / 24 + 1,
         };
-        shortest_gap > 1 && self.own.iter().all(|own| days(own.before).max(days(own.after)) + ROOM <= shortest_gap)
+        let mut spans = self.before.0.iter().map(|own| own.before).chain(self.after.0.iter().map(|own| own.after));
+        shortest_gap > 1 && spans.all(|span| days(span) + ROOM <= shortest_gap)
     }
 
     /// A place where a session could be. A session ends before the next one of its series begins, turnover included.
     pub(super) fn candidate(&self, day: i64, start: Instant, who: usize, cost: u64) -> Candidate {
         let mut free_from = start + TimeDelta::minutes(self.timing.minutes());
         let mut after = i64::MAX;
-        if let Some((from, to)) = self.timing.exposing_minutes() {
-            for during in self.own.iter().filter_map(|own| self.timing.restricts(self.zone, start, own)) {
-                free_from = free_from.max(during.end() - TimeDelta::minutes(from));
-                after = after.min(tick_number(during.start() - TimeDelta::minutes(to)));
+        let during = |own: &&Restriction| self.timing.restricts(self.zone, start, own);
+        if let (forbidden, Some((from, _))) = &self.after {
+            for during in forbidden.iter().filter_map(during) {
+                free_from = free_from.max(during.end() - TimeDelta::minutes(*from));
+            }
+        }
+        if let (forbidden, Some((_, to))) = &self.before {
+            for during in forbidden.iter().filter_map(during) {
+                after = after.min(tick_number(during.start() - TimeDelta::minutes(*to)));
             }
         }
         Candidate { day, start: tick_number(start), who, cost, free_from: next_tick_number(free_from), after }

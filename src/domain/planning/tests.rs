@@ -13,6 +13,7 @@ use crate::domain::booking::{
     AskedSession, Facts, SessionRequest, SessionsOf, Timing, VisitRequest, plan_sessions, plan_visit,
 };
 use crate::domain::catalog::{BodyArea, GapDays, ResourceKind, Treatment};
+use crate::domain::combination::Combined;
 use crate::domain::finding::{Board, Starts, Times, TimesOfDay, Wanted, find};
 use crate::domain::ids::{AppointmentId, ResourceId};
 use crate::domain::interval::Instant;
@@ -86,6 +87,10 @@ prop_compose! {
         booked in prop::option::weighted(0.3, (1..4_i32, -2..5_i64, 0..6_i64)),
     ) -> Case {
         treatment.content.spacing_days = Some(5);
+        // No more than the floor, as every protocol that is published has it.
+        if let Some(across) = &mut treatment.content.across_areas {
+            across.days = 1;
+        }
         facts.look_for_earliest = false;
         let mut wishes = wishes;
         let needs_practitioner = treatment.content.needs().iter().any(|need| need.kind == ResourceKind::Practitioner);
@@ -139,6 +144,7 @@ impl Case {
             earliest: self.facts.now.max(at(-250)),
             latest: self.facts.horizon_end.min(at(1_000)),
             grid_minutes: GRID,
+            moved_from: None,
         }
     }
 
@@ -165,6 +171,7 @@ impl Case {
             spacing_days: Some(i64::from(self.gap.minimum)),
             neighbours: None,
             preferred: Vec::new(),
+            moved_from: None,
         }
     }
 
@@ -217,11 +224,16 @@ impl Case {
 
     /// Whether one session may follow another, the longest gap aside.
     fn may_follow(&self, before: Instant, after: Instant) -> bool {
-        let timing = Timing::new(&self.treatment);
+        self.may_be_followed(before, after, self)
+    }
+
+    /// The same where the other session is of another kind.
+    fn may_be_followed(&self, before: Instant, after: Instant, by: &Self) -> bool {
+        let (timing, other) = (Timing::new(&self.treatment), Timing::new(&by.treatment));
         let gap = (zone().day(after) - zone().day(before)).num_days();
         let ends = before + TimeDelta::minutes(timing.minutes());
         let collide = timing.windows(zone(), before).iter().any(|mine| {
-            timing.windows(zone(), after).iter().any(|theirs| {
+            other.windows(zone(), after).iter().any(|theirs| {
                 mine.activity == theirs.activity && mine.role != theirs.role && mine.during.overlaps(theirs.during)
             })
         });
@@ -268,26 +280,37 @@ impl Case {
     }
 }
 
-/// The fewest moves, then the fewest days, of all ways to place the later sessions.
+/// A kind of session: plain, or with something added. Its case has what the visit is then, and the gap that follows it.
+struct Kind {
+    case: Case,
+    bookable: Vec<(Instant, Option<ResourceId>)>,
+}
+
+impl Kind {
+    fn new(case: Case) -> Self {
+        Self { bookable: case.bookable(), case }
+    }
+}
+
+/// The fewest moves, then the fewest days, of all ways to place the later sessions, each with its kind.
 fn fewest(
-    case: &Case,
-    bookable: &[(Instant, Option<ResourceId>)],
-    before: BookedSession,
-    later: &[BookedSession],
+    longest_gap: i32,
+    (before, kind): (BookedSession, &Kind),
+    later: &[(BookedSession, &Kind)],
 ) -> Option<(u64, u64)> {
-    let Some((session, rest)) = later.split_first() else { return Some((0, 0)) };
+    let Some(((session, own), rest)) = later.split_first() else { return Some((0, 0)) };
     let stay = std::iter::once((session.start, false));
-    let ways = stay.chain(bookable.iter().map(|(start, _)| (*start, true))).filter_map(|(start, moves)| {
+    let ways = stay.chain(own.bookable.iter().map(|(start, _)| (*start, true))).filter_map(|(start, moves)| {
         let day = zone().day(start);
         let distance = session.number - before.number;
-        let close = distance > 1 || (day - before.day).num_days() <= i64::from(case.gap.maximum);
-        if !close || !case.may_follow(before.start, start) {
+        let close = distance > 1 || (day - before.day).num_days() <= i64::from(longest_gap);
+        if !close || !kind.case.may_be_followed(before.start, start, &own.case) {
             return None;
         }
         let placed = BookedSession { start, day, ..*session };
-        let (more, days) = fewest(case, bookable, placed, rest)?;
-        let own = if moves { (1, (day - session.day).num_days().unsigned_abs()) } else { (0, 0) };
-        Some((more + own.0, days + own.1))
+        let (more, days) = fewest(longest_gap, (placed, own), rest)?;
+        let moved = if moves { (1, (day - session.day).num_days().unsigned_abs()) } else { (0, 0) };
+        Some((more + moved.0, days + moved.1))
     });
     ways.min()
 }
@@ -313,8 +336,9 @@ fn the_best_plan_costs_what_trying_everything_finds_and_can_be_booked() {
                 .map(|(place, session)| {
                     let practitioner = session.practitioner;
                     let named = practitioner.into_iter().collect();
-                    let request = SessionRequest { clinic: HERE, start: session.start, named, practitioner };
-                    AskedSession { place, number: session.number, request }
+                    let (start, moved_from) = (session.start, None);
+                    let request = SessionRequest { clinic: HERE, start, named, practitioner, moved_from };
+                    AskedSession { place, number: session.number, request, combined: None }
                 })
                 .collect();
             let series = SessionsOf {
@@ -407,30 +431,54 @@ fn what_is_said_to_help_does_help() {
 
 #[test]
 fn as_few_sessions_as_possible_move_and_those_as_little_as_possible() {
+    let additions = || (treatment(), prop_oneof![Just([false; 3]), any::<[bool; 3]>()]);
     everywhere(
         CASES,
-        || (cases(), moves()),
-        |(case, (moved, later, skip))| {
-            let timing = Timing::new(&case.treatment);
+        || (cases(), moves(), additions()),
+        |(case, (moved, later, skip), (add_on, added))| {
+            let combined = Combined::new(&case.treatment, &add_on);
+            let spacing = i32::try_from(combined.session_spacing(case.gap)).unwrap();
+            let with =
+                Case { treatment: combined.treatment, gap: GapDays { minimum: spacing, ..case.gap }, ..case.clone() };
+            let kinds = [Kind::new(case.clone()), Kind::new(with)];
+            let timings = kinds.each_ref().map(|kind| Timing::new(&kind.case.treatment));
             let board = case.board();
-            let starts = find(&board, &case.wanted(&timing));
-            let somebody = starts.by.first().map(|(id, _)| *id);
+            let starts: Vec<Starts> =
+                kinds.iter().zip(&timings).map(|(kind, timing)| find(&board, &kind.case.wanted(timing))).collect();
+            let somebody = starts[0].by.first().map(|(id, _)| *id);
             let moved = session(1, moved.0 - 1, moved.1, somebody);
             let mut at_day = 0;
             let step = if skip { 2 } else { 1 };
-            let later: Vec<BookedSession> = later
+            let later: Vec<(BookedSession, usize)> = later
                 .into_iter()
                 .zip(1..)
-                .map(|((gap, time), number)| {
+                .zip(&added[1..])
+                .map(|(((gap, time), number), added)| {
                     at_day += gap;
-                    session(1 + number * step, at_day, time, somebody)
+                    (session(1 + number * step, at_day, time, somebody), usize::from(*added))
                 })
                 .collect();
-            let bookable = case.bookable();
-            let expected = fewest(&case, &bookable, moved, &later);
-            let later =
-                later.iter().map(|session| Later { session: *session, board: &board, starts: &starts }).collect();
-            let question = MoveQuestion { timing: &timing, gap: case.gap, moved, later };
+            let first = usize::from(added[0]);
+            let slow: Vec<(BookedSession, &Kind)> =
+                later.iter().map(|(session, kind)| (*session, &kinds[*kind])).collect();
+            let expected = fewest(case.gap.maximum, (moved, &kinds[first]), &slow);
+            let moving = |session, kind: usize| Moving {
+                session,
+                timing: &timings[kind],
+                spacing_days: i64::from(kinds[kind].case.gap.minimum),
+            };
+            let question = MoveQuestion {
+                gap: case.gap,
+                moved: moving(moved, first),
+                later: later
+                    .iter()
+                    .map(|(session, kind)| Later {
+                        moving: moving(*session, *kind),
+                        board: &board,
+                        starts: &starts[*kind],
+                    })
+                    .collect(),
+            };
             let found = question.following();
             let counted = found.as_ref().map(|following| {
                 let days = following.iter().map(|f| (zone().day(f.start) - f.session.day).num_days().unsigned_abs());
@@ -438,9 +486,9 @@ fn as_few_sessions_as_possible_move_and_those_as_little_as_possible() {
             });
             prop_assert_eq!(counted, expected);
             for following in found.into_iter().flatten() {
-                prop_assert!(
-                    bookable.iter().any(|(start, who)| *start == following.start && *who == following.practitioner)
-                );
+                let (_, kind) = later.iter().find(|(session, _)| session.number == following.session.number).unwrap();
+                let place = (following.start, following.practitioner);
+                prop_assert!(kinds[*kind].bookable.contains(&place));
             }
             Ok(())
         },

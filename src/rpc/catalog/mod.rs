@@ -107,7 +107,7 @@ fn each<M, T>(
     parsed.into_iter().collect()
 }
 
-/// Where the numbers of a restriction, a protocol or an assessment come from.
+/// Where numbers come from.
 fn evidence(fields: &mut Fields, field: &str, evidence: Option<&pb::Evidence>) -> Option<Evidence> {
     let pb::Evidence { source, grade, rationale } = fields.some(field, evidence, "is required")?;
     let source = fields.prose(&format!("{field}.source"), source);

@@ -4,8 +4,8 @@ use super::{each, evidence, replaces, version};
 use crate::app::commands::{PageOf, Publish, PublishTreatment, VersionOf};
 use crate::app::{Command, Error, Scoped};
 use crate::domain::catalog::{
-    Activity, GRID_MINUTES, MAX_NEEDS, MAX_PHASE_MINUTES, MAX_PHASES, MAX_SPACING_DAYS, MAX_SPAN, Need, Phase,
-    Qualification, Restriction, Span, Treatment, TreatmentContent,
+    AcrossAreas, Activity, Combination, GRID_MINUTES, MAX_COMBINATIONS, MAX_NEEDS, MAX_PHASE_MINUTES, MAX_PHASES,
+    MAX_SPACING_DAYS, MAX_SPAN, Need, Phase, Qualification, Restriction, Span, Treatment, TreatmentContent,
 };
 use crate::domain::ids::TreatmentId;
 use crate::rpc::page::Query;
@@ -29,12 +29,32 @@ pub fn parse_publish(message: pb::PublishTreatmentRequest) -> Result<Command<Pub
 }
 
 fn content(fields: &mut Fields, content: Option<&pb::TreatmentContent>) -> Option<TreatmentContent> {
-    let pb::TreatmentContent { name, spacing_days, phases, exposures, restrictions } =
-        fields.some("content", content, "is required")?;
+    let pb::TreatmentContent {
+        name,
+        spacing_days,
+        spacing_evidence,
+        across_areas,
+        phases,
+        exposures,
+        restrictions,
+        combinations,
+    } = fields.some("content", content, "is required")?;
     let name = fields.label("content.name", name);
     let spacing_days = match *spacing_days {
         0 => Some(None),
         days => fields.within("content.spacing_days", days, 1, MAX_SPACING_DAYS).map(Some),
+    };
+    let spacing_evidence = match spacing_evidence {
+        None => Some(None),
+        Some(source) => evidence(fields, "content.spacing_evidence", Some(source)).map(Some),
+    };
+    let across_areas = match across_areas {
+        None => Some(None),
+        Some(pb::AcrossAreas { days, evidence: source }) => {
+            let days = fields.within("content.across_areas.days", *days, 1, MAX_SPACING_DAYS);
+            let evidence = evidence(fields, "content.across_areas.evidence", source.as_ref());
+            days.zip(evidence).map(|(days, evidence)| Some(AcrossAreas { days, evidence }))
+        }
     };
     if phases.is_empty() {
         fields.note("content.phases", "must have at least one entry");
@@ -44,12 +64,16 @@ fn content(fields: &mut Fields, content: Option<&pb::TreatmentContent>) -> Optio
     let exposures =
         each(fields, "content.exposures", exposures, most, |fields, field, activity| fields.activity(field, *activity));
     let restrictions = each(fields, "content.restrictions", restrictions, most, restriction);
+    let combinations = each(fields, "content.combinations", combinations, MAX_COMBINATIONS, combination);
     Some(TreatmentContent {
         name: name?,
         spacing_days: spacing_days?,
+        spacing_evidence: spacing_evidence?,
+        across_areas: across_areas?,
         phases: phases?,
         exposures: exposures?,
         restrictions: restrictions?,
+        combinations: combinations?,
     })
 }
 
@@ -103,6 +127,13 @@ fn restriction(fields: &mut Fields, field: &str, restriction: &pb::Restriction) 
     })
 }
 
+fn combination(fields: &mut Fields, field: &str, combination: &pb::Combination) -> Option<Combination> {
+    let pb::Combination { add_on_treatment_id, evidence: source } = combination;
+    let add_on = fields.id(&format!("{field}.add_on_treatment_id"), add_on_treatment_id);
+    let evidence = evidence(fields, &format!("{field}.evidence"), source.as_ref());
+    Some(Combination { add_on: add_on?, evidence: evidence? })
+}
+
 #[expect(clippy::option_option, reason = "the outer says whether it is well formed, the inner whether it is there")]
 fn span(fields: &mut Fields, field: &str, span: Option<&pb::Span>) -> Option<Option<Span>> {
     let Some(pb::Span { amount }) = span else {
@@ -145,13 +176,28 @@ pub fn rendered(treatment: &Treatment) -> pb::Treatment {
 }
 
 fn rendered_content(content: &TreatmentContent) -> pb::TreatmentContent {
-    let TreatmentContent { name, spacing_days, phases, exposures, restrictions } = content;
+    let TreatmentContent {
+        name,
+        spacing_days,
+        spacing_evidence,
+        across_areas,
+        phases,
+        exposures,
+        restrictions,
+        combinations,
+    } = content;
     pb::TreatmentContent {
         name: name.as_str().to_owned(),
         spacing_days: spacing_days.unwrap_or_default(),
+        spacing_evidence: spacing_evidence.as_ref().map(render::evidence),
+        across_areas: across_areas.as_ref().map(|AcrossAreas { days, evidence }| pb::AcrossAreas {
+            days: *days,
+            evidence: Some(render::evidence(evidence)),
+        }),
         phases: phases.iter().map(rendered_phase).collect(),
         exposures: exposures.iter().map(|activity| render::activity(*activity).into()).collect(),
         restrictions: restrictions.iter().map(rendered_restriction).collect(),
+        combinations: combinations.iter().map(rendered_combination).collect(),
     }
 }
 
@@ -179,6 +225,11 @@ fn rendered_restriction(restriction: &Restriction) -> pb::Restriction {
         instruction: instruction.as_str().to_owned(),
         evidence: Some(render::evidence(evidence)),
     }
+}
+
+fn rendered_combination(combination: &Combination) -> pb::Combination {
+    let Combination { add_on, evidence } = combination;
+    pb::Combination { add_on_treatment_id: add_on.to_string(), evidence: Some(render::evidence(evidence)) }
 }
 
 const fn rendered_span(span: Span) -> pb::Span {

@@ -6,8 +6,8 @@ mod protocol;
 mod treatment;
 
 pub use new_treatment::insert_treatment;
-pub use protocol::{insert_protocol, list_protocols, protocol};
-pub use treatment::{list_treatments, treatment, treatments};
+pub use protocol::{insert_protocol, list_protocols, protocol, protocols_of};
+pub use treatment::{existing, list_treatments, treatment, treatments};
 
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -36,7 +36,7 @@ pub async fn version_published(
     Ok(version.fetch_optional(db).await?)
 }
 
-/// Where a number comes from, of a treatment's restriction or of a protocol.
+/// Where a number comes from.
 fn evidence(source: &str, grade: &str, rationale: &str) -> Result<Evidence, StoreError> {
     Ok(Evidence {
         source: read::prose(source)?,

@@ -1,9 +1,10 @@
 //! Writing treatments: one statement for each table.
 
 use sqlx::PgConnection;
+use uuid::Uuid;
 
 use super::treatment::{DAYS, HOURS};
-use crate::domain::catalog::{Activity, Need, Phase, Restriction, Span, Treatment};
+use crate::domain::catalog::{Activity, Combination, Evidence, Need, Phase, Restriction, Span, Treatment};
 use crate::domain::ids::{PracticeId, TreatmentId};
 use crate::store::StoreError;
 use crate::store::error::expect_rows;
@@ -15,24 +16,34 @@ pub async fn insert_treatment(
     treatment: &Treatment,
 ) -> Result<(), StoreError> {
     let content = &treatment.content;
+    let (spacing, across) = (content.spacing_evidence.as_ref(), content.across_areas.as_ref());
     let done = sqlx::query!(
         "INSERT INTO treatments (practice_id, treatment_id, version, name, spacing_days, published_revision,
-                                 published_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+                                 published_at, spacing_source, spacing_grade, spacing_rationale, across_areas_days,
+                                 across_areas_source, across_areas_grade, across_areas_rationale)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
         practice.0,
         treatment.id.0,
         treatment.version,
         content.name.as_str(),
         content.spacing_days,
         treatment.published_revision,
-        treatment.published_at
+        treatment.published_at,
+        spacing.map(|evidence| evidence.source.as_str()),
+        spacing.map(|evidence| evidence.grade.as_str()),
+        spacing.map(|evidence| evidence.rationale.as_str()),
+        across.map(|across| across.days),
+        across.map(|across| across.evidence.source.as_str()),
+        across.map(|across| across.evidence.grade.as_str()),
+        across.map(|across| across.evidence.rationale.as_str())
     );
     expect_rows("insert treatment", 1, &done.execute(&mut *db).await?)?;
     let of = (practice, treatment.id, treatment.version);
     insert_phases(db, of, &content.phases).await?;
     insert_needs(db, of, &content.phases).await?;
     insert_exposures(db, of, &content.exposures).await?;
-    insert_restrictions(db, of, &content.restrictions).await
+    insert_restrictions(db, of, &content.restrictions).await?;
+    insert_combinations(db, of, &content.combinations).await
 }
 
 /// The version of a treatment to which rows belong.
@@ -143,6 +154,31 @@ async fn insert_restrictions(
         &texts(|r| r.evidence.rationale.as_str()) as &[&str]
     );
     expect_rows("insert restrictions", restrictions.len(), &done.execute(db).await?)
+}
+
+async fn insert_combinations(
+    db: &mut PgConnection,
+    (practice, treatment, version): Of,
+    combinations: &[Combination],
+) -> Result<(), StoreError> {
+    if combinations.is_empty() {
+        return Ok(());
+    }
+    let add_ons: Vec<Uuid> = combinations.iter().map(|combination| combination.add_on.0).collect();
+    let texts = |of: fn(&Evidence) -> &str| -> Vec<&str> { combinations.iter().map(|c| of(&c.evidence)).collect() };
+    let done = sqlx::query!(
+        "INSERT INTO treatment_combinations (practice_id, treatment_id, version, add_on_treatment_id, source, grade,
+                                             rationale)
+         SELECT $1, $2, $3, * FROM UNNEST($4::uuid[], $5::text[], $6::text[], $7::text[])",
+        practice.0,
+        treatment.0,
+        version,
+        &add_ons,
+        &texts(|evidence| evidence.source.as_str()) as &[&str],
+        &texts(|evidence| evidence.grade.as_str()) as &[&str],
+        &texts(|evidence| evidence.rationale.as_str()) as &[&str]
+    );
+    expect_rows("insert combinations", combinations.len(), &done.execute(db).await?)
 }
 
 const fn stored(span: Option<Span>) -> (i32, &'static str) {

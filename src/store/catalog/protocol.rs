@@ -101,6 +101,23 @@ pub async fn list_protocols(
     whole(db, practice, rows).await
 }
 
+/// The protocols, in their highest versions, that use a treatment and ask for a clearance.
+pub async fn protocols_of(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    treatment: TreatmentId,
+) -> Result<Vec<Protocol>, StoreError> {
+    let rows = select!(
+        "(SELECT * FROM (SELECT DISTINCT ON (protocol_id) * FROM protocols WHERE practice_id = $1
+                         ORDER BY protocol_id, version DESC) highest
+          WHERE treatment_id = $2 AND consultation_treatment_id IS NOT NULL)",
+        practice.0,
+        treatment.0
+    );
+    let rows = rows.fetch_all(&mut *db).await?;
+    whole(db, practice, rows).await
+}
+
 /// Protocols with their clinical rules.
 async fn whole(db: &mut PgConnection, practice: PracticeId, rows: Vec<Row>) -> Result<Vec<Protocol>, StoreError> {
     if rows.is_empty() {

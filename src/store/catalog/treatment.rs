@@ -5,7 +5,8 @@ use uuid::Uuid;
 
 use super::evidence;
 use crate::domain::catalog::{
-    Activity, Need, Phase, Qualification, ResourceKind, Restriction, Span, Treatment, TreatmentContent,
+    AcrossAreas, Activity, Combination, Evidence, Need, Phase, Qualification, ResourceKind, Restriction, Span,
+    Treatment, TreatmentContent,
 };
 use crate::domain::ids::{PracticeId, TreatmentId};
 use crate::domain::interval::Instant;
@@ -25,6 +26,8 @@ macro_rules! select {
         sqlx::query_as!(
             Row,
             r#"SELECT t.treatment_id, t.version, t.name, t.spacing_days, t.published_revision, t.published_at,
+                      t.spacing_source, t.spacing_grade, t.spacing_rationale, t.across_areas_days,
+                      t.across_areas_source, t.across_areas_grade, t.across_areas_rationale,
                       p.phase_names AS "phase_names!: Vec<String>", p.phase_minutes AS "phase_minutes!: Vec<i32>",
                       p.phases_present AS "phases_present!: Vec<bool>",
                       p.phases_exposing AS "phases_exposing!: Vec<bool>",
@@ -35,7 +38,9 @@ macro_rules! select {
                       r.before_amounts AS "before_amounts!: Vec<i32>", r.before_units AS "before_units!: Vec<String>",
                       r.after_amounts AS "after_amounts!: Vec<i32>", r.after_units AS "after_units!: Vec<String>",
                       r.instructions AS "instructions!: Vec<String>", r.sources AS "sources!: Vec<String>",
-                      r.grades AS "grades!: Vec<String>", r.rationales AS "rationales!: Vec<String>"
+                      r.grades AS "grades!: Vec<String>", r.rationales AS "rationales!: Vec<String>",
+                      b.add_ons AS "add_ons!: Vec<Uuid>", b.sources AS "add_on_sources!: Vec<String>",
+                      b.grades AS "add_on_grades!: Vec<String>", b.rationales AS "add_on_rationales!: Vec<String>"
                FROM "# + $from + r#" AS t
                CROSS JOIN LATERAL (
                    SELECT coalesce(array_agg(name), '{}') AS phase_names,
@@ -77,6 +82,15 @@ macro_rules! select {
                            AND c.version = t.version
                          ORDER BY activity COLLATE "C") AS ordered
                ) AS r
+               CROSS JOIN LATERAL (
+                   SELECT coalesce(array_agg(add_on_treatment_id), '{}') AS add_ons,
+                          coalesce(array_agg(source), '{}') AS sources, coalesce(array_agg(grade), '{}') AS grades,
+                          coalesce(array_agg(rationale), '{}') AS rationales
+                   FROM (SELECT * FROM treatment_combinations AS c
+                         WHERE c.practice_id = t.practice_id AND c.treatment_id = t.treatment_id
+                           AND c.version = t.version
+                         ORDER BY add_on_treatment_id) AS ordered
+               ) AS b
                ORDER BY t.treatment_id, t.version"#,
             $($argument),+
         )
@@ -136,6 +150,21 @@ pub async fn list_treatments(
     rows.fetch_all(db).await?.into_iter().map(Row::read).collect()
 }
 
+/// Which of these treatments exist, in any version.
+pub async fn existing(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    ids: &[TreatmentId],
+) -> Result<Vec<TreatmentId>, StoreError> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+    let found = sqlx::query_scalar!(
+        "SELECT DISTINCT treatment_id FROM treatments WHERE practice_id = $1 AND treatment_id = ANY($2)",
+        practice.0,
+        &ids
+    );
+    Ok(found.fetch_all(db).await?.into_iter().map(TreatmentId).collect())
+}
+
 fn span(amount: i32, unit: &str) -> Result<Option<Span>, StoreError> {
     match (amount, unit) {
         (0, _) => Ok(None),
@@ -145,6 +174,12 @@ fn span(amount: i32, unit: &str) -> Result<Option<Span>, StoreError> {
     }
 }
 
+/// Where a number comes from, if it is said.
+fn known(source: Option<&str>, grade: Option<&str>, rationale: Option<&str>) -> Result<Option<Evidence>, StoreError> {
+    let said = source.zip(grade).zip(rationale);
+    said.map(|((source, grade), rationale)| evidence(source, grade, rationale)).transpose()
+}
+
 struct Row {
     treatment_id: Uuid,
     version: i32,
@@ -152,6 +187,13 @@ struct Row {
     spacing_days: Option<i32>,
     published_revision: i64,
     published_at: Instant,
+    spacing_source: Option<String>,
+    spacing_grade: Option<String>,
+    spacing_rationale: Option<String>,
+    across_areas_days: Option<i32>,
+    across_areas_source: Option<String>,
+    across_areas_grade: Option<String>,
+    across_areas_rationale: Option<String>,
     phase_names: Vec<String>,
     phase_minutes: Vec<i32>,
     phases_present: Vec<bool>,
@@ -169,6 +211,10 @@ struct Row {
     sources: Vec<String>,
     grades: Vec<String>,
     rationales: Vec<String>,
+    add_ons: Vec<Uuid>,
+    add_on_sources: Vec<String>,
+    add_on_grades: Vec<String>,
+    add_on_rationales: Vec<String>,
 }
 
 impl Row {
@@ -182,11 +228,36 @@ impl Row {
             content: TreatmentContent {
                 name: read::label(&self.name)?,
                 spacing_days: self.spacing_days,
+                spacing_evidence: known(
+                    self.spacing_source.as_deref(),
+                    self.spacing_grade.as_deref(),
+                    self.spacing_rationale.as_deref(),
+                )?,
+                across_areas: self.across_areas()?,
                 phases: self.phases()?,
                 exposures: exposures.collect::<Result<_, _>>()?,
                 restrictions: self.restrictions()?,
+                combinations: self.combinations()?,
             },
         })
+    }
+
+    fn across_areas(&self) -> Result<Option<AcrossAreas>, StoreError> {
+        let evidence = known(
+            self.across_areas_source.as_deref(),
+            self.across_areas_grade.as_deref(),
+            self.across_areas_rationale.as_deref(),
+        )?;
+        Ok(self.across_areas_days.zip(evidence).map(|(days, evidence)| AcrossAreas { days, evidence }))
+    }
+
+    fn combinations(&self) -> Result<Vec<Combination>, StoreError> {
+        let evidences = self.add_on_sources.iter().zip(self.add_on_grades.iter().zip(&self.add_on_rationales));
+        let combinations = self.add_ons.iter().zip(evidences).map(|(add_on, (source, (grade, rationale)))| {
+            let evidence = evidence(source, grade, rationale)?;
+            Ok(Combination { add_on: TreatmentId(*add_on), evidence })
+        });
+        combinations.collect()
     }
 
     fn phases(&self) -> Result<Vec<Phase>, StoreError> {

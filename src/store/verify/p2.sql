@@ -1,18 +1,53 @@
 -- P2, a patient is in one place at a time. Re-derives when the patient is there from the start of the visit and the
--- phases of the treatment version in which the patient is present.
-WITH presence AS (
-    SELECT practice_id, treatment_id, version, sum(minutes)::integer AS minutes
-    FROM treatment_phases
-    WHERE patient_present
-    GROUP BY practice_id, treatment_id, version
+-- phases of the treatment version, together with those of what is added to it, in which the patient is present.
+-- A visit to which nothing is added is its treatment combined with itself, which is that treatment again.
+WITH booked AS MATERIALIZED (
+    SELECT practice_id, patient_id, appointment_id, treatment_id, treatment_version AS version,
+        coalesce(add_on_treatment_id, treatment_id) AS added_id,
+        coalesce(add_on_treatment_version, treatment_version) AS added_version, visit
+    FROM appointments
+    WHERE state <> 'cancelled'
+),
+courses AS MATERIALIZED (
+    SELECT *, row_number() OVER () AS course
+    FROM (SELECT DISTINCT practice_id, treatment_id, version, added_id, added_version FROM booked) AS combinations
+),
+parts AS MATERIALIZED (
+    SELECT course, practice_id, 0 AS part, treatment_id AS part_id, version AS part_version FROM courses
+    UNION ALL
+    SELECT course, practice_id, 1, added_id, added_version FROM courses
+),
+-- Phases lie before the treatment proper, in it, after it, or come when the patient has gone. On each side, those of the
+-- same name are one, the longer of the two; where a treatment has several of a name, the first goes with the first.
+sided AS MATERIALIZED (
+    SELECT *, row_number() OVER (PARTITION BY course, part, side, name ORDER BY position) AS alike
+    FROM (
+        SELECT course, part, p.practice_id, part_id, part_version, p.position, p.name, p.minutes,
+            CASE
+                WHEN NOT p.patient_present THEN 4
+                WHEN p.exposing THEN 2
+                WHEN bool_or(p.exposing) OVER (PARTITION BY course, part ORDER BY p.position) THEN 3
+                ELSE 1
+            END AS side
+        FROM parts
+        JOIN treatment_phases AS p ON p.practice_id = parts.practice_id AND p.treatment_id = part_id
+            AND p.version = part_version
+    ) AS with_side
+),
+joined AS MATERIALIZED (
+    SELECT course, side, name, alike, max(minutes) AS minutes, min(part * 100 + position) AS rank
+    FROM sided
+    GROUP BY course, side, name, alike
+),
+presence AS (
+    SELECT course, sum(minutes)::integer AS minutes FROM joined WHERE side < 4 GROUP BY course
 ),
 visits AS MATERIALIZED (
-    SELECT a.practice_id, a.patient_id, a.appointment_id, a.visit AS stored,
-        tstzrange(lower(a.visit), lower(a.visit) + make_interval(mins => presence.minutes)) AS derived
-    FROM appointments AS a
-    LEFT JOIN presence ON presence.practice_id = a.practice_id AND presence.treatment_id = a.treatment_id
-        AND presence.version = a.treatment_version
-    WHERE a.state <> 'cancelled'
+    SELECT booked.practice_id, booked.patient_id, booked.appointment_id, booked.visit AS stored,
+        tstzrange(lower(booked.visit), lower(booked.visit) + make_interval(mins => presence.minutes)) AS derived
+    FROM booked
+    JOIN courses USING (practice_id, treatment_id, version, added_id, added_version)
+    LEFT JOIN presence USING (course)
 ),
 twice AS (
     SELECT practice_id, patient_id, appointment_id

@@ -1,38 +1,95 @@
 -- P4, aftercare windows are kept. Re-derives every window of every booked appointment from the start of its visit, the
--- exposing phases, exposures and restrictions of its treatment version, and the time zone of its clinic.
-WITH phases AS (
-    SELECT practice_id, treatment_id, version, exposing,
-        (sum(minutes) OVER in_order - minutes)::integer AS from_minute,
-        (sum(minutes) OVER in_order)::integer AS to_minute
-    FROM treatment_phases
-    WINDOW in_order AS (PARTITION BY practice_id, treatment_id, version ORDER BY position)
-),
-proper AS MATERIALIZED (
-    SELECT practice_id, treatment_id, version, min(from_minute) AS from_minute, max(to_minute) AS to_minute
-    FROM phases
-    WHERE exposing
-    GROUP BY practice_id, treatment_id, version
-),
-booked AS MATERIALIZED (
-    SELECT a.practice_id, a.appointment_id, a.patient_id, a.treatment_id, version, clinics.time_zone,
-        lower(a.visit) + make_interval(mins => from_minute) AS begins,
-        lower(a.visit) + make_interval(mins => to_minute) AS ends
+-- exposing phases, exposures and restrictions of its treatment version, together with those of what is added to it, and
+-- the time zone of its clinic.
+-- A visit to which nothing is added is its treatment combined with itself, which is that treatment again.
+WITH booked AS MATERIALIZED (
+    SELECT a.practice_id, a.appointment_id, a.patient_id, a.treatment_id, a.treatment_version AS version,
+        coalesce(a.add_on_treatment_id, a.treatment_id) AS added_id,
+        coalesce(a.add_on_treatment_version, a.treatment_version) AS added_version, clinics.time_zone,
+        lower(a.visit) AS start
     FROM appointments AS a
-    JOIN proper ON proper.practice_id = a.practice_id AND proper.treatment_id = a.treatment_id
-        AND proper.version = a.treatment_version
     LEFT JOIN clinics ON clinics.practice_id = a.practice_id AND clinics.clinic_id = a.clinic_id
     WHERE a.state <> 'cancelled'
 ),
+courses AS MATERIALIZED (
+    SELECT *, row_number() OVER () AS course
+    FROM (SELECT DISTINCT practice_id, treatment_id, version, added_id, added_version FROM booked) AS combinations
+),
+parts AS MATERIALIZED (
+    SELECT course, practice_id, 0 AS part, treatment_id AS part_id, version AS part_version FROM courses
+    UNION ALL
+    SELECT course, practice_id, 1, added_id, added_version FROM courses
+),
+-- Phases lie before the treatment proper, in it, after it, or come when the patient has gone. On each side, those of the
+-- same name are one, the longer of the two; where a treatment has several of a name, the first goes with the first.
+sided AS MATERIALIZED (
+    SELECT *, row_number() OVER (PARTITION BY course, part, side, name ORDER BY position) AS alike
+    FROM (
+        SELECT course, part, p.practice_id, part_id, part_version, p.position, p.name, p.minutes,
+            CASE
+                WHEN NOT p.patient_present THEN 4
+                WHEN p.exposing THEN 2
+                WHEN bool_or(p.exposing) OVER (PARTITION BY course, part ORDER BY p.position) THEN 3
+                ELSE 1
+            END AS side
+        FROM parts
+        JOIN treatment_phases AS p ON p.practice_id = parts.practice_id AND p.treatment_id = part_id
+            AND p.version = part_version
+    ) AS with_side
+),
+joined AS MATERIALIZED (
+    SELECT course, side, name, alike, max(minutes) AS minutes, min(part * 100 + position) AS rank
+    FROM sided
+    GROUP BY course, side, name, alike
+),
+proper AS MATERIALIZED (
+    SELECT course, coalesce(sum(minutes) FILTER (WHERE side < 2), 0)::integer AS from_minute,
+        (sum(minutes) FILTER (WHERE side <= 2))::integer AS to_minute
+    FROM joined
+    GROUP BY course
+    HAVING bool_or(side = 2)
+),
+-- Of two restrictions on the same activity the longer counts, on each side of the treatment proper.
+restrictions AS MATERIALIZED (
+    SELECT course, activity,
+        (array_agg(before_amount ORDER BY before_hours DESC, part))[1] AS before_amount,
+        (array_agg(before_unit ORDER BY before_hours DESC, part))[1] AS before_unit,
+        (array_agg(after_amount ORDER BY after_hours DESC, part))[1] AS after_amount,
+        (array_agg(after_unit ORDER BY after_hours DESC, part))[1] AS after_unit
+    FROM (
+        SELECT course, part, activity, before_amount, before_unit, after_amount, after_unit,
+            before_amount * CASE before_unit WHEN 'days' THEN 24 ELSE 1 END AS before_hours,
+            after_amount * CASE after_unit WHEN 'days' THEN 24 ELSE 1 END AS after_hours
+        FROM parts
+        JOIN treatment_restrictions AS r ON r.practice_id = parts.practice_id AND r.treatment_id = part_id
+            AND r.version = part_version
+    ) AS of_parts
+    GROUP BY course, activity
+),
+exposures AS MATERIALIZED (
+    SELECT DISTINCT course, activity
+    FROM parts
+    JOIN treatment_exposures AS e ON e.practice_id = parts.practice_id AND e.treatment_id = part_id
+        AND e.version = part_version
+),
+performed AS MATERIALIZED (
+    SELECT booked.practice_id, appointment_id, patient_id, course, time_zone,
+        start + make_interval(mins => from_minute) AS begins,
+        start + make_interval(mins => to_minute) AS ends
+    FROM booked
+    JOIN courses USING (practice_id, treatment_id, version, added_id, added_version)
+    JOIN proper USING (course)
+),
 -- What has to be moved by calendar days, each once: many restrictions of one visit say the same.
 moves AS (
-    SELECT booked.time_zone, begins AS at, -before_amount AS days
-    FROM booked
-    JOIN treatment_restrictions USING (practice_id, treatment_id, version)
+    SELECT time_zone, begins AS at, -before_amount AS days
+    FROM performed
+    JOIN restrictions USING (course)
     WHERE before_unit = 'days' AND before_amount <> 0
     UNION
-    SELECT booked.time_zone, ends, after_amount
-    FROM booked
-    JOIN treatment_restrictions USING (practice_id, treatment_id, version)
+    SELECT time_zone, ends, after_amount
+    FROM performed
+    JOIN restrictions USING (course)
     WHERE after_unit = 'days' AND after_amount <> 0
 ),
 -- A wall-clock time becomes the first instant at which the clock shows it or more. PostgreSQL takes the second of the
@@ -66,7 +123,7 @@ moved AS MATERIALIZED (
     ) AS with_went_back
 ),
 restricted AS (
-    SELECT booked.practice_id, appointment_id, patient_id, activity,
+    SELECT practice_id, appointment_id, patient_id, activity,
         CASE
             WHEN before_amount = 0 THEN begins
             WHEN before_unit = 'hours' THEN begins - make_interval(hours => before_amount)
@@ -77,20 +134,20 @@ restricted AS (
             WHEN after_unit = 'hours' THEN ends + make_interval(hours => after_amount)
             ELSE later.arrives
         END AS until
-    FROM booked
-    JOIN treatment_restrictions USING (practice_id, treatment_id, version)
-    LEFT JOIN moved AS earlier ON earlier.time_zone = booked.time_zone AND earlier.at = begins
+    FROM performed
+    JOIN restrictions USING (course)
+    LEFT JOIN moved AS earlier ON earlier.time_zone = performed.time_zone AND earlier.at = begins
         AND earlier.days = -before_amount AND before_unit = 'days'
-    LEFT JOIN moved AS later ON later.time_zone = booked.time_zone AND later.at = ends
+    LEFT JOIN moved AS later ON later.time_zone = performed.time_zone AND later.at = ends
         AND later.days = after_amount AND after_unit = 'days'
 ),
 derived AS MATERIALIZED (
     SELECT practice_id, appointment_id, patient_id, activity, 'restricts' AS role, tstzrange(since, until) AS during
     FROM restricted
     UNION ALL
-    SELECT booked.practice_id, appointment_id, patient_id, activity, 'exposes', tstzrange(begins, ends)
-    FROM booked
-    JOIN treatment_exposures USING (practice_id, treatment_id, version)
+    SELECT practice_id, appointment_id, patient_id, activity, 'exposes', tstzrange(begins, ends)
+    FROM performed
+    JOIN exposures USING (course)
 ),
 forbidden AS (
     SELECT exposure.practice_id, exposure.patient_id, exposure.appointment_id, restriction.appointment_id AS forbids,
@@ -111,6 +168,15 @@ missing AS (
 ),
 surplus AS (
     SELECT * FROM stored EXCEPT ALL SELECT * FROM derived
+),
+-- What is added to a visit comes into these windows; a practitioner has to have allowed it for that patient.
+added AS MATERIALIZED (
+    SELECT a.practice_id, a.appointment_id, o.override_id
+    FROM appointments AS a
+    LEFT JOIN overrides AS o ON o.practice_id = a.practice_id AND o.override_id = a.combination_override_id
+        AND o.kind = 'combination' AND o.patient_id = a.patient_id AND o.treatment_id = a.treatment_id
+        AND o.add_on_treatment_id = a.add_on_treatment_id
+    WHERE a.state <> 'cancelled' AND a.add_on_treatment_id IS NOT NULL
 ),
 astray AS (
     SELECT w.practice_id, w.appointment_id, w.activity
@@ -143,6 +209,14 @@ SELECT 'each activity window follows from an exposure or restriction',
     ARRAY(
         SELECT format('practice %s appointment %s %s %s', practice_id, appointment_id, role, activity)
         FROM surplus ORDER BY 1 LIMIT $1
+    )
+UNION ALL
+SELECT 'what is added to a visit was allowed for the patient',
+    (SELECT count(*) FROM added),
+    (SELECT count(*) FROM added WHERE override_id IS NULL),
+    ARRAY(
+        SELECT format('practice %s appointment %s', practice_id, appointment_id)
+        FROM added WHERE override_id IS NULL ORDER BY 1 LIMIT $1
     )
 UNION ALL
 SELECT 'activity windows live as long as their appointment',

@@ -49,6 +49,8 @@ misplaced AS (
             b.appointment_id IS NULL OR b.state <> 'cancelled' OR b.changed_revision <> a.booked_revision
             OR (a.patient_id, a.body_area) IS DISTINCT FROM (b.patient_id, b.body_area)
             OR (a.treatment_id, a.treatment_version) IS DISTINCT FROM (b.treatment_id, b.treatment_version)
+            OR (a.add_on_treatment_id, a.add_on_treatment_version, a.combination_override_id)
+                IS DISTINCT FROM (b.add_on_treatment_id, b.add_on_treatment_version, b.combination_override_id)
             OR (a.series_id, a.session_number) IS DISTINCT FROM (b.series_id, b.session_number)
         )
 ),

@@ -6,7 +6,8 @@ use chrono::{Datelike, Timelike};
 
 use super::super::small::{appointment, zone};
 use super::super::*;
-use crate::domain::catalog::{Need, Phase, Span};
+use crate::domain::catalog::{Need, Phase, SpacingScope, Span};
+use crate::domain::fitness::When;
 use crate::domain::hours::{Stretch, weekday_from_iso};
 use crate::domain::interval::Interval;
 use crate::domain::refusal::Rule;
@@ -89,12 +90,33 @@ pub fn slow_rules(facts: &Facts, treatment: &Treatment, request: &VisitRequest) 
     }
     let day = zone().local(request.start).date();
     if let (Some(area), Some(gap)) = (request.area, request.spacing_days) {
-        for other in facts.patient.spacing.iter().filter(|other| other.area == area) {
-            let too_soon = if other.day <= day { day < other.until } else { (other.day - day).num_days() < gap };
-            breaks(Rule::SessionTooSoon, too_soon);
+        let across = treatment.content.across_areas.as_ref().map(|across| i64::from(across.days));
+        let near = |scope, gap: i64| {
+            let others = facts.patient.spacing.iter().filter(move |other| other.scope == scope);
+            others.filter(
+                move |other| {
+                    if other.day <= day { day < other.until } else { (other.day - day).num_days() < gap }
+                },
+            )
+        };
+        let same: Vec<Other> = near(SpacingScope::Area(area), gap).map(|other| other.other).collect();
+        breaks(Rule::SessionTooSoon, !same.is_empty());
+        for other in across.into_iter().flat_map(|gap| near(SpacingScope::AnyArea, gap)) {
+            breaks(Rule::OtherAreaTooSoon, !same.contains(&other.other));
         }
     }
-    if let Some(Neighbours { previous, next, maximum_gap }) = request.neighbours {
+    let fitness = &facts.patient.fitness;
+    for concern in &fitness.concerns {
+        let put_off = concern.rule == Rule::SeriesOnHold && request.moved_from.is_some_and(|old| old <= request.start);
+        let stands = match concern.when {
+            When::Always => true,
+            When::Before(instant) => request.start < instant,
+            When::Days(from, until) => (from..until).contains(&day),
+        };
+        breaks(concern.rule, stands && !put_off);
+    }
+    if let Some(Neighbours { number, previous, next, maximum_gap }) = request.neighbours {
+        breaks(Rule::ClearanceExceeded, fitness.sessions.is_some_and(|covered| number > covered));
         let far = |near: Neighbour| near.distance == 1 && (near.day - day).num_days().abs() > maximum_gap;
         if let Some(previous) = previous {
             breaks(Rule::SessionOutOfOrder, day <= previous.day);

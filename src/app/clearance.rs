@@ -1,0 +1,245 @@
+//! Clearances: what practitioners decide after consultations.
+
+use chrono::{Days, NaiveDate};
+
+use super::commands::{ClearedPatient, ListClearances, RecordClearance, Revoke};
+use super::page::{Page, fetch};
+use super::signature::signer;
+use super::write::Begun;
+use super::{App, Command, Error, Scoped};
+use crate::domain::access::Caller;
+use crate::domain::appointment::Appointment;
+use crate::domain::catalog::Protocol;
+use crate::domain::clearance::{Clearance, ClearanceRules, Decision, MAX_CLEARANCE_DAYS, Revocation};
+use crate::domain::history::ChangeKind;
+use crate::domain::ids::{ClearanceId, PracticeId, ResourceId};
+use crate::domain::interval::Instant;
+use crate::domain::refusal::{Other, Rule, Violation};
+use crate::domain::series::Series;
+use crate::domain::text::Personal;
+use crate::domain::zone::Zone;
+use crate::store::{PgConnection, appointment, catalog, clearance, patient, series};
+
+/// Most series of a patient that are looked at when a clearance is revoked.
+const MAX_SERIES: i64 = 100;
+
+impl App {
+    /// Signs what a consultation ended in.
+    pub async fn record_clearance(
+        &self,
+        caller: &Caller,
+        command: &Command<RecordClearance>,
+    ) -> Result<Clearance, Error> {
+        self.retry(|| self.try_record_clearance(caller, command)).await
+    }
+
+    async fn try_record_clearance(
+        &self,
+        caller: &Caller,
+        command: &Command<RecordClearance>,
+    ) -> Result<Clearance, Error> {
+        let practice = Self::tenant(caller, command.practice)?;
+        let mut write = match self.begin(caller, practice, command).await? {
+            Begun::Fresh(write) => write,
+            Begun::Repeat(earlier) => {
+                return found(&mut *self.read().await?, practice, ClearanceId(earlier.subject)).await;
+            }
+        };
+        let (now, revision) = (write.now, write.revision);
+        let ask = &command.body;
+        let protocol = catalog::protocol(write.db(), practice, ask.protocol, None).await?;
+        let protocol = protocol.ok_or_else(|| Error::not_found("protocol_id"))?;
+        let Some(rules) = &protocol.content.clearance else {
+            return Err(Error::field("protocol_id", "must be a protocol that asks for a clearance"));
+        };
+        let decided_by = signer(write.db(), practice, caller, &rules.qualification).await?;
+        let held = appointment::get(write.db(), practice, ask.consultation).await?;
+        let held = held.ok_or_else(|| Error::not_found("consultation_appointment_id"))?;
+        must_be_consultation(&held, rules, decided_by, now)?;
+        let decision = match &ask.cleared {
+            None => Decision::Declined,
+            Some(cleared) => decide(cleared, &protocol, rules, now, held.zone)?,
+        };
+        let decided = Clearance {
+            id: ClearanceId(self.ids.new_id(now)),
+            patient: held.patient,
+            protocol: protocol.id,
+            protocol_version: protocol.version,
+            area: ask.area,
+            consultation: held.id,
+            decision,
+            notes: ask.notes.clone(),
+            decided_at: now,
+            decided_by,
+            revoked: None,
+        };
+        write.record(ChangeKind::ClearanceRecorded, decided.id, Some(decided.patient), Vec::new()).await?;
+        clearance::insert(write.db(), practice, &decided, revision).await?;
+        write.finish().await?;
+        Ok(decided)
+    }
+
+    /// Revokes a clearance; the second answer are the patient's series with sessions ahead that are at risk.
+    pub async fn revoke_clearance(
+        &self,
+        caller: &Caller,
+        command: &Command<Revoke<ClearanceId>>,
+    ) -> Result<(Clearance, Vec<Series>), Error> {
+        self.retry(|| self.try_revoke_clearance(caller, command)).await
+    }
+
+    async fn try_revoke_clearance(
+        &self,
+        caller: &Caller,
+        command: &Command<Revoke<ClearanceId>>,
+    ) -> Result<(Clearance, Vec<Series>), Error> {
+        let practice = Self::tenant(caller, command.practice)?;
+        let mut write = match self.begin(caller, practice, command).await? {
+            Begun::Fresh(write) => write,
+            Begun::Repeat(earlier) => {
+                let mut db = self.read().await?;
+                let revoked = found(&mut db, practice, ClearanceId(earlier.subject)).await?;
+                let at_risk = at_risk(&mut db, practice, &revoked, self.clock.now()).await?;
+                return Ok((revoked, at_risk));
+            }
+        };
+        let (now, revision) = (write.now, write.revision);
+        let Revoke { id, reason } = &command.body;
+        let before = found(write.db(), practice, *id).await?;
+        let protocol = catalog::protocol(write.db(), practice, before.protocol, None).await?;
+        let rules = protocol.and_then(|protocol| protocol.content.clearance);
+        // The highest version may ask for no clearance any more; the one of the decision did.
+        let rules = match rules {
+            Some(rules) => rules,
+            None => asked_then(write.db(), practice, &before).await?,
+        };
+        let by = signer(write.db(), practice, caller, &rules.qualification).await?;
+        if before.revoked.is_some() {
+            // Nothing changes, so nothing is recorded.
+            let at_risk = at_risk(write.db(), practice, &before, now).await?;
+            return Ok((before, at_risk));
+        }
+        let revocation = Revocation { at: now.max(before.decided_at), by, reason: reason.clone() };
+        write.record(ChangeKind::ClearanceRevoked, *id, Some(before.patient), Vec::new()).await?;
+        clearance::revoke(write.db(), practice, *id, &revocation, revision).await?;
+        let after = Clearance { revoked: Some(revocation), ..before };
+        let at_risk = at_risk(write.db(), practice, &after, now).await?;
+        write.finish().await?;
+        Ok((after, at_risk))
+    }
+
+    /// Decisions about a patient, latest first.
+    pub async fn list_clearances(
+        &self,
+        caller: &Caller,
+        scoped: Scoped<ListClearances>,
+    ) -> Result<Page<Clearance, ClearanceId>, Error> {
+        let practice = Self::tenant(caller, scoped.practice)?;
+        let ListClearances { patient: id, page } = scoped.query;
+        let mut db = self.read().await?;
+        if !patient::exists(&mut db, practice, id).await? {
+            return Err(Error::not_found("patient_id"));
+        }
+        let found = clearance::list(&mut db, practice, id, page.after, fetch(page.size)).await?;
+        Ok(Page::new(found, page.size, |last| last.id))
+    }
+}
+
+async fn found(db: &mut PgConnection, practice: PracticeId, id: ClearanceId) -> Result<Clearance, Error> {
+    clearance::get(db, practice, id).await?.ok_or_else(|| Error::not_found("clearance_id"))
+}
+
+/// What was asked of the clearance when it was decided.
+async fn asked_then(db: &mut PgConnection, practice: PracticeId, decided: &Clearance) -> Result<ClearanceRules, Error> {
+    let version = Some(decided.protocol_version);
+    let protocol = catalog::protocol(db, practice, decided.protocol, version).await?;
+    protocol.and_then(|protocol| protocol.content.clearance).ok_or_else(|| Error::not_found("clearance_id"))
+}
+
+/// The active series that a decision is about, as far as they have sessions ahead.
+async fn at_risk(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    decided: &Clearance,
+    now: Instant,
+) -> Result<Vec<Series>, Error> {
+    let mut found = series::list(db, practice, Some(decided.patient), None, MAX_SERIES).await?;
+    found.retain(|series| {
+        let same = (series.protocol, series.area) == (decided.protocol, decided.area);
+        same && series.must_be_active().is_ok()
+            && series.sessions.iter().any(|session| session.must_lie_ahead(now).is_ok())
+    });
+    Ok(found)
+}
+
+fn must_be_consultation(
+    held: &Appointment,
+    rules: &ClearanceRules,
+    practitioner: ResourceId,
+    now: Instant,
+) -> Result<(), Error> {
+    let refuse = |text: &str| {
+        let other = Some(Other::Appointment(held.id));
+        Err(Error::Refused(vec![Violation { other, ..Violation::new(Rule::NotAConsultation, text) }]))
+    };
+    if held.treatment != rules.consultation {
+        return refuse("the appointment is not for the treatment that is the protocol's consultation");
+    }
+    if !held.is_live() {
+        return refuse("the appointment is cancelled");
+    }
+    if held.visit.start() > now {
+        return refuse("the consultation has not begun");
+    }
+    if !held.occupied().any(|(resource, _)| resource == practitioner) {
+        return refuse("the consultation was with another practitioner, who has to sign");
+    }
+    Ok(())
+}
+
+fn decide(
+    cleared: &ClearedPatient,
+    protocol: &Protocol,
+    rules: &ClearanceRules,
+    now: Instant,
+    zone: Zone,
+) -> Result<Decision, Error> {
+    let ClearedPatient { session_count, valid_until, conditions, patch_tested_at } = cleared;
+    let valid_from = zone.day(now);
+    let valid_until = valid_until.unwrap_or_else(|| rules.last_day(valid_from));
+    let latest = valid_from.checked_add_days(Days::new(MAX_CLEARANCE_DAYS.unsigned_abs().into()));
+    if valid_until < valid_from || valid_until > latest.unwrap_or(NaiveDate::MAX) {
+        let remedy = "must be today to 1,095 days from now at the clinic";
+        return Err(Error::field("cleared.valid_until", remedy));
+    }
+    match (rules.patch_test_hours > 0, patch_tested_at) {
+        (true, None) => {
+            return Err(Error::field("cleared.patch_tested_at", "is required: the protocol asks for a patch test"));
+        }
+        (false, Some(_)) => {
+            let remedy = "must be left out: the protocol asks for no patch test";
+            return Err(Error::field("cleared.patch_tested_at", remedy));
+        }
+        (true, Some(at)) if *at > now => {
+            return Err(Error::field("cleared.patch_tested_at", "must not be in the future"));
+        }
+        (true, Some(_)) | (false, None) => {}
+    }
+    for (place, code) in conditions.expose().iter().enumerate() {
+        let rule = protocol.content.screening.iter().find(|rule| rule.condition == *code);
+        let rule = rule.ok_or_else(|| {
+            Error::field(format!("cleared.cleared_conditions[{place}]"), "must be a condition of the protocol")
+        })?;
+        if !rule.may_be_cleared {
+            let text = "a condition that is named may not be cleared";
+            return Err(Error::Refused(vec![Violation::new(Rule::OverrideNotAllowed, text)]));
+        }
+    }
+    Ok(Decision::Cleared {
+        session_count: session_count.unwrap_or(protocol.content.sessions.maximum),
+        valid_from,
+        valid_until,
+        not_before: rules.not_before(now, *patch_tested_at),
+        conditions: Personal::new(conditions.expose().clone()),
+    })
+}

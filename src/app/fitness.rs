@@ -1,0 +1,58 @@
+//! Whether a patient is fit for what is asked (promise P5): decided on what is known under the practice's lock, like every
+//! other rule of a booking.
+
+use super::Error;
+use crate::domain::catalog::{BodyArea, Protocol, ProtocolContent, Treatment};
+use crate::domain::fitness::Fitness;
+use crate::domain::ids::{PatientId, PracticeId, SeriesId};
+use crate::store::fitness::{For, facts};
+use crate::store::{PgConnection, catalog};
+
+/// For what a patient has to be fit.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum FitFor<'a> {
+    /// Sessions of a protocol, of a series if there is one already.
+    Sessions(&'a Protocol, Option<SeriesId>),
+    /// A treatment outside any series.
+    Treatment(&'a Treatment),
+}
+
+/// How fit a patient is; one whom the practice does not have is told of elsewhere.
+pub(super) async fn fitness(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    patient: PatientId,
+    area: Option<BodyArea>,
+    what: FitFor<'_>,
+) -> Result<Fitness, Error> {
+    match what {
+        FitFor::Sessions(protocol, series) => {
+            judged(db, practice, For { patient, protocol: protocol.id, area, series }, &protocol.content).await
+        }
+        FitFor::Treatment(treatment) if treatment.content.spacing_days.is_some() => {
+            // What a protocol asks before its sessions is asked all the same where the treatment is booked alone. Where
+            // several protocols use it, one of them has to be content.
+            let mut first = None;
+            for protocol in catalog::protocols_of(db, practice, treatment.id).await? {
+                let of = For { patient, protocol: protocol.id, area, series: None };
+                let fitness = judged(db, practice, of, &protocol.content).await?;
+                if fitness.missing(None).is_empty() {
+                    return Ok(fitness);
+                }
+                first.get_or_insert(fitness);
+            }
+            Ok(first.unwrap_or_default())
+        }
+        FitFor::Treatment(_) => Ok(Fitness::default()),
+    }
+}
+
+async fn judged(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    of: For,
+    rules: &ProtocolContent,
+) -> Result<Fitness, Error> {
+    let known = facts(db, practice, of, rules.clearance.is_some()).await?;
+    Ok(known.map(|known| Fitness::judge(rules, &known)).unwrap_or_default())
+}

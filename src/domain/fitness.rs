@@ -1,0 +1,315 @@
+//! Whether a patient is fit for a session: clearance, screening, holds (promise P5).
+//!
+//! What is known is turned into concerns, each of which stands in the way of some starts. Booking and searching look at
+//! the same concerns, so that no search offers what a booking refuses.
+
+use chrono::{Months, NaiveDate};
+
+use super::catalog::ProtocolContent;
+use super::clearance::{Clearance, Decision};
+use super::ids::{ClearanceId, OverrideId};
+use super::interval::Instant;
+use super::refusal::{Rule, Violation};
+use super::screening::{Asks, ConditionClass, Screening, ScreeningRule};
+use super::text::{Code, Personal};
+use super::zone::Zone;
+
+/// What is known of a patient, a protocol and an area.
+#[derive(Debug, Clone)]
+pub struct FitnessFacts {
+    /// Day of birth.
+    pub birth_date: Personal<NaiveDate>,
+    /// The latest screening for the protocol.
+    pub screening: Option<Screening>,
+    /// The latest decision for the protocol and area, in force or not.
+    pub clearance: Option<Clearance>,
+    /// Conditions that overrides in force lift.
+    pub lifted: Personal<Vec<(Code, OverrideId)>>,
+    /// Conditions that the patient has by a reaction, since a day.
+    pub acquired: Personal<Vec<(Code, NaiveDate)>>,
+    /// Whether a reaction that nobody has cleared holds the patient's series.
+    pub on_hold: bool,
+    /// The first day of treatment that was set when a reaction was cleared.
+    pub earliest: Option<NaiveDate>,
+    /// How many sessions an assessment extended the series to.
+    pub extended_to: Option<i32>,
+}
+
+/// A rule of the screening that fires.
+#[derive(Debug, Clone)]
+pub struct Finding<'a> {
+    /// The rule.
+    pub rule: &'a ScreeningRule,
+    /// When it stands in the way of sessions, unless it is lifted.
+    pub when: When,
+    /// What has lifted it.
+    pub lifted: Option<Lift>,
+}
+
+/// What has lifted a rule of the screening.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lift {
+    /// A clearance in force.
+    Clearance(ClearanceId),
+    /// An override in force.
+    Override(OverrideId),
+}
+
+/// When something stands in the way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum When {
+    /// At any time.
+    Always,
+    /// Before an instant.
+    Before(Instant),
+    /// On the clinic's calendar days from the first until the second, exclusive.
+    Days(NaiveDate, NaiveDate),
+}
+
+/// Something that stands in the way of sessions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Concern {
+    /// The rule that a session would break.
+    pub rule: Rule,
+    /// When.
+    pub when: When,
+    /// The same in a sentence.
+    pub text: String,
+}
+
+/// How fit a patient is for the sessions of a protocol on an area.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Fitness {
+    /// The clearance in force.
+    pub clearance: Option<ClearanceId>,
+    /// How many sessions it covers.
+    pub sessions: Option<i32>,
+    /// What stands in the way of any session.
+    pub concerns: Vec<Concern>,
+}
+
+impl When {
+    const fn from(day: NaiveDate) -> Self {
+        Self::Days(day, NaiveDate::MAX)
+    }
+
+    const fn until(day: NaiveDate) -> Self {
+        Self::Days(NaiveDate::MIN, day)
+    }
+
+    /// Whether it stands in the way of a start on a day.
+    pub fn covers(self, start: Instant, day: NaiveDate) -> bool {
+        match self {
+            Self::Always => true,
+            Self::Before(instant) => start < instant,
+            Self::Days(from, until) => from <= day && day < until,
+        }
+    }
+}
+
+/// The rules that fire, lifted or not.
+pub fn findings<'a>(rules: &'a [ScreeningRule], facts: &FitnessFacts) -> Vec<Finding<'a>> {
+    let fires = |rule: &ScreeningRule| -> Option<When> {
+        let answers = facts.screening.as_ref().map(|screening| screening.answers.expose());
+        match rule.asks {
+            Asks::Age(range) => {
+                let years = |years: i32| {
+                    let months = Months::new(years.unsigned_abs().saturating_mul(12));
+                    facts.birth_date.expose().checked_add_months(months).unwrap_or(NaiveDate::MAX)
+                };
+                Some(When::Days(years(range.least), years(range.most + 1)))
+            }
+            Asks::SkinType(range) => range.contains(answers?.skin_type?).then_some(When::Always),
+            Asks::Presence | Asks::PresenceAndDate => {
+                let answer = answers.and_then(|a| a.given.iter().find(|answer| answer.condition == rule.condition));
+                let acquired = facts.acquired.expose().iter().filter(|(code, _)| *code == rule.condition);
+                let acquired = acquired.map(|(_, day)| Some(*day)).max();
+                let stated = answer.filter(|answer| answer.present).map(|answer| answer.date);
+                // Of two days the later one; a condition without a day lasts until it is resolved.
+                let day = match (stated, acquired) {
+                    (None, None) => return None,
+                    (Some(day), None) | (None, Some(day)) => day,
+                    (Some(stated), Some(acquired)) => stated.zip(acquired).map(|(a, b)| a.max(b)),
+                };
+                let deferred = rule.deferral.zip(day).map(|(deferral, day)| When::until(deferral.until(day)));
+                Some(deferred.unwrap_or(When::Always))
+            }
+        }
+    };
+    let firing = rules.iter().filter_map(|rule| Some((rule, fires(rule)?)));
+    firing.map(|(rule, when)| Finding { rule, when, lifted: lifted(rule, facts) }).collect()
+}
+
+fn lifted(rule: &ScreeningRule, facts: &FitnessFacts) -> Option<Lift> {
+    if !rule.may_be_cleared {
+        return None;
+    }
+    let by_override = facts.lifted.expose().iter().find(|(code, _)| *code == rule.condition);
+    if let Some((_, id)) = by_override {
+        return Some(Lift::Override(*id));
+    }
+    let clearance = facts.clearance.as_ref().filter(|clearance| clearance.revoked.is_none())?;
+    match &clearance.decision {
+        Decision::Cleared { conditions, .. } => {
+            conditions.expose().contains(&rule.condition).then_some(Lift::Clearance(clearance.id))
+        }
+        Decision::Declined => None,
+    }
+}
+
+impl Fitness {
+    /// How fit a patient is, by the rules of a protocol. Where the protocol asks for no clearance, only holds matter.
+    pub fn judge(rules: &ProtocolContent, facts: &FitnessFacts) -> Self {
+        let mut fitness = Self::default();
+        if facts.on_hold {
+            let text = "a reaction of the patient has not been cleared, so that the series is on hold";
+            fitness.note(Rule::SeriesOnHold, When::Always, text);
+        }
+        if let Some(earliest) = facts.earliest {
+            let text = format!("after a reaction, the patient may be treated from {earliest} on");
+            fitness.note(Rule::TooSoonAfterReaction, When::until(earliest), text);
+        }
+        if rules.clearance.is_some() {
+            fitness.judge_clearance(facts);
+            fitness.judge_screening(rules, facts);
+        }
+        fitness
+    }
+
+    fn note(&mut self, rule: Rule, when: When, text: impl Into<String>) {
+        self.concerns.push(Concern { rule, when, text: text.into() });
+    }
+
+    fn judge_clearance(&mut self, facts: &FitnessFacts) {
+        let missing = match &facts.clearance {
+            None => "no practitioner has cleared the patient for this protocol and area; book a consultation",
+            Some(Clearance { revoked: Some(_), .. }) => "the clearance was revoked; book a consultation",
+            Some(Clearance { decision: Decision::Declined, .. }) => {
+                "the latest consultation ended in a decline; another consultation may decide otherwise"
+            }
+            Some(Clearance {
+                id,
+                decision: Decision::Cleared { session_count, valid_from, valid_until, not_before, .. },
+                ..
+            }) => {
+                self.clearance = Some(*id);
+                self.sessions = Some(facts.extended_to.map_or(*session_count, |count| count.max(*session_count)));
+                let text = format!("the clearance covers the days from {valid_from} to {valid_until}");
+                self.note(Rule::ClearanceExceeded, When::until(*valid_from), text.clone());
+                if let Some(after) = valid_until.succ_opt() {
+                    self.note(Rule::ClearanceExceeded, When::from(after), text);
+                }
+                let text = "the time after the clearance, or after the patch test, is not over yet";
+                self.note(Rule::CoolingOff, When::Before(*not_before), text);
+                return;
+            }
+        };
+        self.note(Rule::ClearanceMissing, When::Always, missing);
+    }
+
+    fn judge_screening(&mut self, rules: &ProtocolContent, facts: &FitnessFacts) {
+        let asked = |rule: &&ScreeningRule| match rule.asks {
+            Asks::Presence | Asks::PresenceAndDate | Asks::SkinType(_) => true,
+            Asks::Age(_) => false,
+        };
+        let open: Vec<&str> = match &facts.screening {
+            // A protocol that asks nothing needs no answers.
+            None => rules.screening.iter().filter(asked).map(|rule| rule.condition.as_str()).collect(),
+            Some(screening) => {
+                let answers = screening.answers.expose();
+                let open = rules.screening.iter().filter(|rule| match rule.asks {
+                    Asks::Presence | Asks::PresenceAndDate => {
+                        !answers.given.iter().any(|answer| answer.condition == rule.condition)
+                    }
+                    Asks::SkinType(_) => answers.skin_type.is_none(),
+                    Asks::Age(_) => false,
+                });
+                open.map(|rule| rule.condition.as_str()).collect()
+            }
+        };
+        match (&facts.screening, open.as_slice()) {
+            (_, []) => {}
+            (None, _) => {
+                let text = "the patient has not been screened for this protocol";
+                self.note(Rule::ScreeningMissing, When::Always, text);
+            }
+            (Some(_), open) => {
+                let text = format!("the latest screening does not answer all that is asked: {}", open.join(", "));
+                self.note(Rule::ScreeningMissing, When::Always, text);
+            }
+        }
+        // Which condition it is, is not said here: refusals carry no personal data. The findings of the screening tell.
+        let firing = findings(&rules.screening, facts);
+        let open = firing.iter().filter(|finding| finding.lifted.is_none());
+        let mut stands: Vec<(ConditionClass, When)> = open.map(|finding| (finding.rule.class, finding.when)).collect();
+        stands.sort_unstable();
+        stands.dedup();
+        for (class, when) in stands {
+            self.note(class.rule(), when, sentence(class));
+        }
+    }
+
+    /// What stands in the way of the session of that number, or of a visit that is no session.
+    pub fn concerns(&self, number: Option<i32>) -> Vec<Concern> {
+        let mut concerns = self.concerns.clone();
+        if let (Some(covered), Some(number)) = (self.sessions, number)
+            && number > covered
+        {
+            let text = format!("the clearance covers {covered} sessions");
+            concerns.push(Concern { rule: Rule::ClearanceExceeded, when: When::Always, text });
+        }
+        concerns
+    }
+
+    /// The same without what stands in the way whatever the day: for plans that show when, once that is settled.
+    #[must_use]
+    pub fn once_settled(mut self) -> Self {
+        self.concerns.retain(|concern| concern.when != When::Always);
+        self
+    }
+
+    /// What stands in the way at a time, of a visit that is not booked but takes place.
+    pub fn violations(&self, number: Option<i32>, at: Instant, zone: Zone) -> Vec<Violation> {
+        let day = zone.day(at);
+        let there = self.concerns(number).into_iter().filter(|concern| concern.when.covers(at, day));
+        there.map(|concern| Violation::new(concern.rule, concern.text)).collect()
+    }
+
+    /// What stands in the way of a patient who is to be checked in: the same, and a screening that is too old.
+    pub fn at_check_in(
+        rules: &ProtocolContent,
+        facts: &FitnessFacts,
+        number: Option<i32>,
+        now: Instant,
+        zone: Zone,
+    ) -> Vec<Violation> {
+        let mut violations = Self::judge(rules, facts).violations(number, now, zone);
+        if let (Some(asks), Some(screening)) = (&rules.clearance, &facts.screening)
+            && !rules.screening.is_empty()
+        {
+            let age = (zone.day(now) - zone.day(screening.recorded_at)).num_days();
+            if age > i64::from(asks.screening_days) {
+                let text = format!("the latest screening is {age} days old; screen the patient anew");
+                violations.push(Violation::new(Rule::ScreeningMissing, text));
+            }
+        }
+        violations
+    }
+
+    /// What stands in the way whatever the day: what has to be settled before anything can be booked.
+    pub fn missing(&self, number: Option<i32>) -> Vec<Violation> {
+        let lasting = self.concerns(number).into_iter().filter(|concern| concern.when == When::Always);
+        lasting.map(|concern| Violation::new(concern.rule, concern.text)).collect()
+    }
+}
+
+const fn sentence(class: ConditionClass) -> &'static str {
+    match class {
+        ConditionClass::Block => "a condition in the patient's screening rules the treatment out while it lasts",
+        ConditionClass::Defer => "a condition in the patient's screening puts the treatment off",
+        ConditionClass::Clear => "a condition in the patient's screening needs a practitioner to clear it",
+        ConditionClass::Premed => {
+            "a condition in the patient's screening needs a prescription, which a practitioner has to confirm"
+        }
+    }
+}

@@ -1,0 +1,192 @@
+-- P5, nobody is needled who is not fit for it. Looks at two moments of every session that takes place: when it was
+-- booked, and when its patient was checked in. What was known at a moment is what changes before it had recorded: the
+-- latest decision of a practitioner, the latest screening, overrides, and reactions that nobody had cleared.
+WITH visits AS (
+    SELECT a.practice_id, a.appointment_id, a.patient_id, a.body_area, a.session_number, a.clearance_id, a.replaces,
+        a.booked_revision, a.arrived_revision, lower(a.visit) AS start, clinics.time_zone, series.series_id,
+        series.protocol_id, series.protocol_version, a.arrived_at
+    FROM appointments AS a
+    JOIN series ON series.practice_id = a.practice_id
+        AND series.series_id = coalesce(a.series_id, a.follows_series_id)
+    LEFT JOIN clinics ON clinics.practice_id = a.practice_id AND clinics.clinic_id = a.clinic_id
+    WHERE a.state <> 'cancelled' AND a.assessment_number IS NULL
+),
+moments AS MATERIALIZED (
+    SELECT *, 'booked' AS moment, booked_revision AS revision, start AS at,
+        (start AT TIME ZONE time_zone)::date AS day
+    FROM visits
+    UNION ALL
+    SELECT *, 'arrived', arrived_revision, arrived_at, (arrived_at AT TIME ZONE time_zone)::date
+    FROM visits
+    WHERE arrived_revision IS NOT NULL
+),
+ruled AS MATERIALIZED (
+    SELECT moments.*, protocols.screening_days
+    FROM moments
+    JOIN protocols ON protocols.practice_id = moments.practice_id AND protocols.protocol_id = moments.protocol_id
+        AND protocols.version = moments.protocol_version
+    WHERE protocols.consultation_treatment_id IS NOT NULL
+),
+decided AS MATERIALIZED (
+    SELECT DISTINCT ON (ruled.practice_id, ruled.appointment_id, ruled.moment)
+        ruled.practice_id, ruled.appointment_id, ruled.moment, c.clearance_id, c.conditions,
+        c.outcome = 'cleared' AND (c.revoked_revision IS NULL OR c.revoked_revision > ruled.revision) AS in_force,
+        c.session_count, c.valid_from, c.valid_until, c.not_before
+    FROM ruled
+    JOIN clearances AS c ON c.practice_id = ruled.practice_id AND c.patient_id = ruled.patient_id
+        AND c.protocol_id = ruled.protocol_id AND c.body_area = ruled.body_area
+        AND c.decided_revision < ruled.revision
+    ORDER BY ruled.practice_id, ruled.appointment_id, ruled.moment, c.decided_revision DESC
+),
+extended AS MATERIALIZED (
+    SELECT ruled.practice_id, ruled.appointment_id, ruled.moment, max(e.session_count) AS session_count
+    FROM ruled
+    JOIN assessment_results AS e ON e.practice_id = ruled.practice_id AND e.series_id = ruled.series_id
+        AND e.recorded_revision < ruled.revision
+    GROUP BY ruled.practice_id, ruled.appointment_id, ruled.moment
+),
+uncleared AS (
+    SELECT ruled.*
+    FROM ruled
+    LEFT JOIN decided USING (practice_id, appointment_id, moment)
+    LEFT JOIN extended USING (practice_id, appointment_id, moment)
+    WHERE NOT coalesce(
+        decided.in_force AND ruled.day BETWEEN decided.valid_from AND decided.valid_until
+        AND ruled.at >= decided.not_before
+        AND coalesce(ruled.session_number, 1) <= greatest(decided.session_count, extended.session_count)
+        AND (ruled.moment <> 'booked' OR ruled.clearance_id = decided.clearance_id), false)
+),
+screened AS MATERIALIZED (
+    SELECT DISTINCT ON (ruled.practice_id, ruled.appointment_id, ruled.moment)
+        ruled.practice_id, ruled.appointment_id, ruled.moment, s.screening_id, s.skin_type,
+        (s.recorded_at AT TIME ZONE ruled.time_zone)::date AS screened_on
+    FROM ruled
+    JOIN screenings AS s ON s.practice_id = ruled.practice_id AND s.patient_id = ruled.patient_id
+        AND s.protocol_id = ruled.protocol_id AND s.recorded_revision < ruled.revision
+    ORDER BY ruled.practice_id, ruled.appointment_id, ruled.moment, s.recorded_revision DESC
+),
+-- Each rule at each moment, with the answer to it.
+asked AS MATERIALIZED (
+    SELECT ruled.practice_id, ruled.appointment_id, ruled.moment, ruled.day, ruled.revision, ruled.patient_id,
+        ruled.protocol_id, r.condition, r.asks, r.least, r.most, r.may_be_cleared,
+        CASE r.deferral_unit WHEN 'days' THEN make_interval(days => r.deferral_amount)
+            WHEN 'months' THEN make_interval(months => r.deferral_amount) END AS deferral,
+        screened.screening_id, screened.skin_type, x.present, x.on_date
+    FROM ruled
+    JOIN screening_rules AS r ON r.practice_id = ruled.practice_id AND r.protocol_id = ruled.protocol_id
+        AND r.version = ruled.protocol_version
+    LEFT JOIN screened ON screened.practice_id = ruled.practice_id
+        AND screened.appointment_id = ruled.appointment_id AND screened.moment = ruled.moment
+    LEFT JOIN screening_answers AS x ON x.practice_id = screened.practice_id
+        AND x.screening_id = screened.screening_id AND x.condition = r.condition
+),
+unscreened AS (
+    SELECT DISTINCT practice_id, appointment_id, moment
+    FROM asked
+    WHERE asks IN ('presence', 'presence_and_date') AND present IS NULL OR asks = 'skin_type' AND skin_type IS NULL
+    UNION
+    SELECT ruled.practice_id, ruled.appointment_id, ruled.moment
+    FROM ruled
+    JOIN screened USING (practice_id, appointment_id, moment)
+    WHERE ruled.moment = 'arrived' AND ruled.day - ruled.screening_days > screened.screened_on
+),
+acquired AS MATERIALIZED (
+    SELECT r.practice_id, r.patient_id, r.reported_revision, k.counts_as AS condition,
+        (r.onset AT TIME ZONE clinics.time_zone)::date AS since
+    FROM reactions AS r
+    JOIN series ON series.practice_id = r.practice_id AND series.series_id = r.series_id
+    JOIN reaction_rules AS k ON k.practice_id = series.practice_id AND k.protocol_id = series.protocol_id
+        AND k.version = series.protocol_version AND k.kind = r.kind
+    JOIN appointments AS a ON a.practice_id = r.practice_id AND a.appointment_id = r.appointment_id
+    JOIN clinics ON clinics.practice_id = a.practice_id AND clinics.clinic_id = a.clinic_id
+    WHERE k.counts_as IS NOT NULL
+),
+firing AS MATERIALIZED (
+    SELECT asked.*
+    FROM asked
+    WHERE asks IN ('presence', 'presence_and_date') AND present
+        AND (deferral IS NULL OR on_date IS NULL OR day < on_date + deferral)
+    UNION ALL
+    SELECT asked.*
+    FROM asked
+    WHERE asks = 'skin_type' AND skin_type BETWEEN least AND most
+    UNION ALL
+    -- A birth date that was corrected since is not held against what was booked before.
+    SELECT asked.*
+    FROM asked
+    JOIN patients ON patients.practice_id = asked.practice_id AND patients.patient_id = asked.patient_id
+    WHERE asks = 'age' AND patients.changed_revision < asked.revision
+        AND asked.day >= patients.birth_date + make_interval(years => least)
+        AND asked.day < patients.birth_date + make_interval(years => most + 1)
+    UNION ALL
+    SELECT asked.*
+    FROM asked
+    JOIN acquired USING (practice_id, patient_id, condition)
+    WHERE acquired.reported_revision < asked.revision AND (deferral IS NULL OR day < acquired.since + deferral)
+),
+unfit AS (
+    SELECT DISTINCT firing.practice_id, firing.appointment_id, firing.moment
+    FROM firing
+    LEFT JOIN decided USING (practice_id, appointment_id, moment)
+    LEFT JOIN overrides AS o ON o.practice_id = firing.practice_id AND o.patient_id = firing.patient_id
+        AND o.kind = 'condition' AND o.protocol_id = firing.protocol_id AND o.condition = firing.condition
+        AND o.granted_revision < firing.revision
+        AND (o.revoked_revision IS NULL OR o.revoked_revision > firing.revision)
+    WHERE NOT (firing.may_be_cleared AND (o.override_id IS NOT NULL
+        OR coalesce(decided.in_force AND firing.condition = ANY (decided.conditions), false)))
+),
+-- A hold does not keep a visit from being put off. A change that clears a reaction books the rest anew.
+held AS (
+    SELECT DISTINCT moments.practice_id, moments.appointment_id, moments.moment
+    FROM moments
+    JOIN reactions AS r ON r.practice_id = moments.practice_id AND r.patient_id = moments.patient_id
+    LEFT JOIN appointments AS old ON old.practice_id = moments.practice_id AND old.appointment_id = moments.replaces
+    WHERE r.reaction_grade <> 'normal' AND r.reported_revision < moments.revision
+        AND (r.cleared_revision IS NULL OR r.cleared_revision > moments.revision)
+        AND NOT (moments.moment = 'booked' AND coalesce(moments.start >= lower(old.visit), false))
+),
+too_soon AS (
+    SELECT DISTINCT moments.practice_id, moments.appointment_id, moments.moment
+    FROM moments
+    JOIN reactions AS r ON r.practice_id = moments.practice_id AND r.patient_id = moments.patient_id
+    WHERE r.cleared_revision <= moments.revision AND moments.day < r.earliest_date
+)
+SELECT 'sessions are booked and begun under a clearance that covers them' AS "what!",
+    (SELECT count(*) FROM ruled) AS "rows_checked!",
+    (SELECT count(*) FROM uncleared) AS "violations!",
+    ARRAY(
+        SELECT format('practice %s appointment %s when %s', practice_id, appointment_id, moment)
+        FROM uncleared ORDER BY 1 LIMIT $1
+    ) AS "examples!"
+UNION ALL
+SELECT 'sessions are booked and begun after a screening that answers all and is recent enough',
+    (SELECT count(*) FROM ruled),
+    (SELECT count(*) FROM unscreened),
+    ARRAY(
+        SELECT format('practice %s appointment %s when %s', practice_id, appointment_id, moment)
+        FROM unscreened ORDER BY 1 LIMIT $1
+    )
+UNION ALL
+SELECT 'no session is booked or begun against a condition that nobody lifted',
+    (SELECT count(*) FROM asked),
+    (SELECT count(*) FROM unfit),
+    ARRAY(
+        SELECT format('practice %s appointment %s when %s', practice_id, appointment_id, moment)
+        FROM unfit ORDER BY 1 LIMIT $1
+    )
+UNION ALL
+SELECT 'no session is booked, brought nearer or begun while a reaction holds its series',
+    (SELECT count(*) FROM moments),
+    (SELECT count(*) FROM held),
+    ARRAY(
+        SELECT format('practice %s appointment %s when %s', practice_id, appointment_id, moment)
+        FROM held ORDER BY 1 LIMIT $1
+    )
+UNION ALL
+SELECT 'no session lies before the day that was set when a reaction was cleared',
+    (SELECT count(*) FROM moments),
+    (SELECT count(*) FROM too_soon),
+    ARRAY(
+        SELECT format('practice %s appointment %s when %s', practice_id, appointment_id, moment)
+        FROM too_soon ORDER BY 1 LIMIT $1
+    )

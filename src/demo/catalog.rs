@@ -1,7 +1,11 @@
 //! The default catalogue of a practice: treatments and protocols, each number with its source.
 
 mod assessments;
+#[cfg(test)]
+mod clinical;
+mod reactions;
 mod rows;
+mod screening;
 mod texts;
 
 use std::collections::BTreeMap;
@@ -11,12 +15,15 @@ use crate::app::Error;
 use crate::app::commands::Publish;
 use crate::domain::access::Caller;
 use crate::domain::catalog::{
-    Activity, Evidence, GapDays, Grade, Need, Phase, ProtocolContent, Qualification, Restriction, SessionCounts, Span,
-    TreatmentContent,
+    Activity, Evidence, GapDays, Grade, Maintenance, MaintenanceDays, Need, Phase, ProtocolContent, Qualification,
+    Restriction, SessionCounts, Span, TreatmentContent,
 };
+use crate::domain::clearance::ClearanceRules;
 use crate::domain::ids::{ProtocolId, TreatmentId};
 use assessments::assessments;
+use reactions::reactions;
 use rows::{Forbids, NeedRow, PROTOCOLS, PhaseRow, ProtocolRow, TREATMENTS, TreatmentRow, WINDOWS};
+use screening::screening;
 
 /// The treatments of the default catalogue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -74,6 +81,9 @@ pub enum Course {
     RadioFrequency,
 }
 
+/// A source, how good it is, and why what rests on it is as it is.
+type Cited = (&'static str, Grade, &'static str);
+
 /// The treatments, in the order in which to publish them.
 ///
 /// # Errors
@@ -83,7 +93,8 @@ pub fn treatments() -> Result<Vec<(Service, TreatmentContent)>, Error> {
     TREATMENTS.iter().map(|row| Ok((row.service, treatment(row)?))).collect()
 }
 
-/// The protocols, in the order in which to publish them, for treatments that were published under these ids.
+/// The protocols, in the order in which to publish them, for treatments that were published under these ids, the
+/// consultation among them.
 ///
 /// # Errors
 ///
@@ -172,24 +183,33 @@ fn restrictions(forbids: Forbids) -> Result<Vec<Restriction>, Error> {
     let rows = if forbids == Forbids::Nothing { &[] } else { WINDOWS };
     rows.iter()
         .map(|&(activity, before, usual, stretch_marks)| {
-            let after = if forbids == Forbids::AsNeedlingStretchMarks { stretch_marks } else { usual };
+            let own = stretch_marks.filter(|_| forbids == Forbids::AsNeedlingStretchMarks);
             Ok(Restriction {
                 activity,
                 before: (before > 0).then_some(Span::Days(before)),
-                after: Some(Span::Days(after)),
+                after: Some(Span::Days(own.unwrap_or(usual))),
                 instruction: prose(texts::instruction(activity))?,
-                evidence: evidence(forbids, activity, after != usual)?,
+                evidence: evidence(forbids, activity, own.is_some())?,
             })
         })
         .collect()
 }
 
-fn evidence(forbids: Forbids, activity: Activity, differs: bool) -> Result<Evidence, Error> {
-    let (source, grade, rationale) = match (forbids, differs) {
+fn evidence(forbids: Forbids, activity: Activity, of_stretch_marks: bool) -> Result<Evidence, Error> {
+    let rationale = texts::rationale(activity);
+    if of_stretch_marks {
+        let source = format!("{} {}", texts::STRETCH_MARK_PAGE, texts::CLINIC_PAGES);
+        let rationale = format!("{} {rationale}", texts::STRETCH_MARK_WHY);
+        return Ok(Evidence { source: prose(&source)?, grade: Grade::B, rationale: prose(&rationale)? });
+    }
+    cited(match (forbids, activity) {
         (Forbids::AsNeedlingOwn, _) => (texts::AQUAGOLD_SOURCE, Grade::Own, texts::AQUAGOLD_WHY),
-        (_, true) => (texts::STRETCH_MARK_PAGE, Grade::B, texts::STRETCH_MARK_WHY),
-        (_, false) => (texts::CLINIC_PAGES, Grade::B, texts::rationale(activity)),
-    };
+        (_, Activity::LaserAndLight) => (texts::CLINIC_PAGES, Grade::A, rationale),
+        (_, _) => (texts::CLINIC_PAGES, Grade::B, rationale),
+    })
+}
+
+fn cited((source, grade, rationale): Cited) -> Result<Evidence, Error> {
     Ok(Evidence { source: prose(source)?, grade, rationale: prose(rationale)? })
 }
 
@@ -202,22 +222,30 @@ fn numbers(row: &ProtocolRow) -> Result<(SessionCounts, GapDays), Error> {
 
 fn protocol(row: &ProtocolRow, ids: &BTreeMap<Service, TreatmentId>) -> Result<ProtocolContent, Error> {
     let (sessions, gap) = numbers(row)?;
+    let id = |service| ids.get(&service).copied().ok_or_else(|| broken("a protocol's treatment is not published"));
     Ok(ProtocolContent {
         name: label(row.name)?,
-        treatment: *ids.get(&row.service).ok_or_else(|| broken("a protocol's treatment is not published"))?,
+        treatment: id(row.service)?,
         sessions,
         gap,
-        evidence: Evidence {
-            source: prose(texts::protocol_source(row.course))?,
-            grade: row.grade,
-            rationale: prose(texts::protocol_rationale(row.course))?,
-        },
+        evidence: cited((texts::protocol_source(row.course), row.grade, texts::protocol_rationale(row.course)))?,
         assessments: assessments()?,
-        clearance: None,
-        screening: Vec::new(),
-        reactions: Vec::new(),
-        maintenance: None,
-        overdue_advice: prose("")?,
+        clearance: Some(ClearanceRules {
+            consultation: id(Service::Consultation)?,
+            qualification: qualification("clearance")?,
+            valid_days: 365,
+            cooling_off_hours: 0,
+            patch_test_hours: 0,
+            screening_days: 0,
+            evidence: cited(texts::CLEARANCE)?,
+        }),
+        screening: screening(row.course)?,
+        reactions: reactions()?,
+        maintenance: Some(Maintenance {
+            days: MaintenanceDays::new(28, 182).ok_or_else(|| broken("days until maintenance"))?,
+            evidence: cited(texts::MAINTENANCE)?,
+        }),
+        overdue_advice: prose(texts::OVERDUE)?,
     })
 }
 
@@ -228,28 +256,12 @@ mod tests {
     use super::*;
     use crate::domain::assessment::AssessmentDue;
 
-    /// The protocols as the clinical sources give them: sessions, then gaps in days.
-    const CLINICAL: [(Course, [i32; 3], [i32; 4]); 5] = [
-        (Course::StretchMarks, [3, 4, 6], [14, 28, 35, 56]),
-        (Course::AcneScars, [4, 6, 8], [14, 28, 42, 56]),
-        (Course::Rejuvenation, [3, 3, 6], [14, 28, 28, 56]),
-        (Course::Prp, [3, 4, 6], [28, 28, 28, 56]),
-        (Course::RadioFrequency, [3, 3, 4], [28, 28, 42, 84]),
-    ];
-
     fn content(wanted: Service) -> TreatmentContent {
         treatments().unwrap().into_iter().find(|(service, _)| *service == wanted).unwrap().1
     }
 
     fn courses() -> Vec<(Course, ProtocolContent)> {
         protocols(&TREATMENTS.iter().map(|row| (row.service, TreatmentId(Uuid::nil()))).collect()).unwrap()
-    }
-
-    /// Days after needling, and before it.
-    fn window(service: Service, activity: Activity) -> (Option<Span>, Option<Span>) {
-        let restrictions = content(service).restrictions;
-        let found = restrictions.iter().find(|restriction| restriction.activity == activity).unwrap();
-        (found.after, found.before)
     }
 
     #[test]
@@ -259,17 +271,6 @@ mod tests {
         for (service, content) in all {
             assert_eq!(content.check(), Ok(()), "{service:?}");
         }
-    }
-
-    #[test]
-    fn the_protocols_are_those_of_the_clinical_sources() {
-        let found: Vec<_> = courses()
-            .into_iter()
-            .map(|(course, ProtocolContent { sessions: s, gap: g, .. })| {
-                (course, [s.minimum, s.default, s.maximum], [g.floor, g.minimum, g.target, g.maximum])
-            })
-            .collect();
-        assert_eq!(found, CLINICAL);
     }
 
     #[test]
@@ -296,18 +297,5 @@ mod tests {
             let activities: Vec<_> = restrictions.iter().map(|restriction| restriction.activity).collect();
             assert_eq!(activities, Activity::ALL, "{}", row.name);
         }
-    }
-
-    #[test]
-    fn stretch_marks_keep_their_own_windows() {
-        let days = |days| Some(Span::Days(days));
-        for (activity, usual) in
-            [(Activity::SunExposure, 7), (Activity::Heat, 5), (Activity::Swimming, 5), (Activity::Exercise, 3)]
-        {
-            assert_eq!(window(Service::StretchMarks, activity).0, days(7), "{activity:?}");
-            assert_eq!(window(Service::Rejuvenation, activity).0, days(usual), "{activity:?}");
-        }
-        assert_eq!(window(Service::StretchMarks, Activity::LaserAndLight), (days(28), days(28)));
-        assert_eq!(window(Service::StretchMarks, Activity::Heat).1, None);
     }
 }

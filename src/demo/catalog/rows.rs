@@ -77,6 +77,10 @@ pub struct TreatmentRow {
     pub phases: &'static [PhaseRow],
 }
 
+// Numbing: clinic pages, 15 to 60 minutes, not part of the appointment at one of them (helloprfct.com); numbness lasts
+// 20 to 30 minutes (xthetics.ca). Needling: 10 to 60 minutes by area (content site medicinecontact.com). Aftercare talk:
+// 5 to 10 minutes (content site necolebitchie.com). Turnover: 10 to 15 minutes, because bleach has to stay wet for 10
+// (rule 4713-15-03 of Ohio). Consultation: 15 to 30 minutes (content sites). Draw and spin: clinic page myeliteskin.com.
 const NUMBING: PhaseRow = With("numbing", 30, &[TREATMENT_ROOM, PREPARES]);
 const TALK: PhaseRow = With("aftercare talk", 5, &[TREATMENT_ROOM, PREPARES]);
 const NEEDLING: PhaseRow = Proper("needling", 30, &[TREATMENT_ROOM, NEEDLES, PEN]);
@@ -84,6 +88,7 @@ const NEEDLING_RF: PhaseRow = Proper("needling", 30, &[TREATMENT_ROOM, NEEDLES_R
 const DRAW_AND_SPIN: PhaseRow = With("draw and spin", 15, &[TREATMENT_ROOM, DRAWS_BLOOD, CENTRIFUGE]);
 const TURNOVER: PhaseRow = After("turnover", 15, &[TREATMENT_ROOM, PEN]);
 const TURNOVER_RF: PhaseRow = After("turnover", 15, &[TREATMENT_ROOM, RF_DEVICE]);
+const TURNOVER_AQUAGOLD: PhaseRow = After("turnover", 15, &[TREATMENT_ROOM]);
 const CLEANING: PhaseRow = After("turnover", 10, &[TREATMENT_ROOM]);
 
 /// A needling visit with the pen.
@@ -92,7 +97,7 @@ const PEN_VISIT: &[PhaseRow] = &[NUMBING, NEEDLING, TALK, TURNOVER];
 const PRP_VISIT: &[PhaseRow] = &[DRAW_AND_SPIN, NUMBING, NEEDLING, TALK, TURNOVER];
 const RF_VISIT: &[PhaseRow] = &[NUMBING, NEEDLING_RF, TALK, TURNOVER_RF];
 const AQUAGOLD_VISIT: &[PhaseRow] =
-    &[NUMBING, Proper("micro-injection", 30, &[TREATMENT_ROOM, INJECTS]), TALK, CLEANING];
+    &[NUMBING, Proper("micro-injection", 30, &[TREATMENT_ROOM, INJECTS]), TALK, TURNOVER_AQUAGOLD];
 const CONSULTATION_VISIT: &[PhaseRow] = &[With("consultation", 30, &[CONSULTING_ROOM, CLEARS])];
 const LASER_VISIT: &[PhaseRow] = &[Proper("laser", 30, &[TREATMENT_ROOM, LASERS, LASER]), CLEANING];
 const PEEL_VISIT: &[PhaseRow] = &[Proper("peel", 40, &[TREATMENT_ROOM, PEELS]), CLEANING];
@@ -140,23 +145,23 @@ pub const TREATMENTS: &[TreatmentRow] = &[
 ];
 
 /// What needling forbids, in calendar days: how long before (0 for not at all), how long after, and how long after
-/// needling of stretch marks.
+/// needling of stretch marks where a source says so.
 #[rustfmt::skip]
-pub const WINDOWS: &[(Activity, i32, i32, i32)] = &[
+pub const WINDOWS: &[(Activity, i32, i32, Option<i32>)] = &[
     // activity        before  after  after, stretch marks
-    (SunExposure,          14,     7,     7),
-    (Heat,                  0,     5,     7),
-    (Swimming,              0,     5,     7),
-    (Exercise,              0,     3,     7),
-    (MakeUp,                0,     1,     1),
-    (RetinoidsAndAcids,     5,     7,     7),
-    (Alcohol,               1,     1,     1),
-    (Depilation,            7,     7,     7),
-    (ChemicalPeel,         14,    14,    14),
-    (LaserAndLight,        28,    28,    28),
-    (BotulinumToxin,       14,    14,    14),
-    (Filler,               28,    28,    28),
-    (Vaccination,          14,    14,    14),
+    (SunExposure,          14,     7, Some(7)),
+    (Heat,                  0,     5, Some(7)),
+    (Swimming,              0,     5, Some(7)),
+    (Exercise,              0,     3, Some(7)),
+    (MakeUp,                0,     1, None),
+    (RetinoidsAndAcids,     5,     7, None),
+    (Alcohol,               1,     1, None),
+    (Depilation,            7,     7, None),
+    (ChemicalPeel,         14,    14, None),
+    (LaserAndLight,        28,    28, None),
+    (BotulinumToxin,       14,    14, None),
+    (Filler,               28,    28, None),
+    (Vaccination,          14,    14, None),
 ];
 
 /// A protocol.

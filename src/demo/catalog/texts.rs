@@ -1,8 +1,8 @@
 //! The words of the default catalogue: what to tell the patient, where each number comes from, and why it
 //! is what it is.
 
-use super::Course;
-use crate::domain::catalog::Activity;
+use super::{Cited, Course};
+use crate::domain::catalog::{Activity, Grade};
 
 /// Clinics whose aftercare pages the windows were read from.
 pub const CLINIC_PAGES: &str = "Clinic pages: timelessbeautydermaspa.com, dermatiquelaserandskin.com, \
@@ -11,11 +11,10 @@ pub const CLINIC_PAGES: &str = "Clinic pages: timelessbeautydermaspa.com, dermat
     Device maker: InMode Optimas manual, p. 58.";
 
 /// The page with longer windows for stretch marks.
-pub const STRETCH_MARK_PAGE: &str = "Clinic page: symmetrybrowstx.com (stretch marks).";
+pub const STRETCH_MARK_PAGE: &str = "Days after: clinic page symmetrybrowstx.com (stretch marks).";
 
 /// Why the windows for stretch marks differ.
-pub const STRETCH_MARK_WHY: &str = "The page on stretch marks asks for 7 days where \
-    pages on the face ask for less.";
+pub const STRETCH_MARK_WHY: &str = "The page on stretch marks asks for 7 days after. Elsewhere:";
 
 /// Where the windows of `AquaGold` come from.
 pub const AQUAGOLD_SOURCE: &str = "No standard protocol was found (realself.com); a judgement of this project.";
@@ -83,6 +82,29 @@ pub const fn rationale(activity: Activity) -> &'static str {
         Activity::Vaccination => "Pages ask for 14 days on both sides.",
     }
 }
+
+/// The rules of clearance.
+pub const CLEARANCE: Cited = (
+    "Consultation first: the commissioning document (crucial). 365 days: US good-faith exams, redone about yearly. \
+     Asked again at every visit: clinic page heatheradams.co.uk. Cooling-off: UK members of parliament recommended 48 \
+     hours. Patch test: 48 hours where one is used.",
+    Grade::B,
+    "A practitioner sees the patient before the first session, and again when a year has passed. Answers change, so \
+     they are asked for on the day. Cooling-off and patch test are left to the practice.",
+);
+
+/// Sessions after a series.
+pub const MAINTENANCE: Cited = (
+    "A judgement of this project: sources run from monthly to 18 months.",
+    Grade::Own,
+    "Never sooner than a session of a series would follow. Half a year lies in the middle of what is practised, and \
+     depends on how long the result lasts.",
+);
+
+/// What to do about a series whose gap has grown past the maximum: a judgement of this project.
+pub const OVERDUE: &str = "Offer the next free time. The sessions after it keep their usual gaps: nothing is gained by \
+    making up for lost time. Ask the screening questions again, and check that the clearance will still be valid. If \
+    months have passed, let a practitioner look at the result before the next session.";
 
 /// Where a protocol's numbers come from.
 #[rustfmt::skip]

@@ -263,7 +263,7 @@ fn moving(criterion: &mut Criterion) {
     let moved = BookedSession { start, day: zone().day(start), ..booked[1] };
     let moving = |session| Moving { session, timing: &timing, spacing_days: i64::from(GAP.minimum) };
     let later = booked[2..].iter().map(|session| Later { moving: moving(*session), board: &board, starts: &starts });
-    let question = MoveQuestion { gap: GAP, moved: moving(moved), later: later.collect() };
+    let question = MoveQuestion { gap: GAP, before: Some(moving(moved)), from: None, later: later.collect() };
     assert!(question.following().is_some_and(|following| !following.is_empty()), "later sessions move");
     criterion.bench_function("what follows when one of 6 sessions moves", |bencher| {
         bencher.iter(|| black_box(&question).following());

@@ -82,6 +82,8 @@ pub const MAY_CALL: &[(&str, &[Role])] = &[
     ("stipple.v1.AppointmentService/GetAppointment", READERS),
     ("stipple.v1.AppointmentService/ListAppointments", READERS),
     ("stipple.v1.AppointmentService/CancelAppointment", DESK),
+    ("stipple.v1.AppointmentService/CheckIn", DESK),
+    ("stipple.v1.AppointmentService/CompleteAppointment", DESK),
     ("stipple.v1.AftercareService/GetAftercare", READERS),
     ("stipple.v1.AftercareService/CheckActivity", READERS),
     ("stipple.v1.HistoryService/ListChanges", READERS),

@@ -189,7 +189,7 @@ fn must_be_consultation(
     if !held.is_live() {
         return refuse("the appointment is cancelled");
     }
-    if held.visit.start() > now {
+    if !held.has_begun(now) {
         return refuse("the consultation has not begun");
     }
     if !held.occupied().any(|(resource, _)| resource == practitioner) {

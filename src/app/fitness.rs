@@ -2,9 +2,12 @@
 //! other rule of a booking.
 
 use super::Error;
+use crate::domain::appointment::Appointment;
 use crate::domain::catalog::{BodyArea, Protocol, ProtocolContent, Treatment};
 use crate::domain::fitness::Fitness;
 use crate::domain::ids::{PatientId, PracticeId, SeriesId};
+use crate::domain::interval::Instant;
+use crate::domain::refusal::Refusal;
 use crate::store::fitness::{For, facts};
 use crate::store::{PgConnection, catalog};
 
@@ -55,4 +58,28 @@ async fn judged(
 ) -> Result<Fitness, Error> {
     let known = facts(db, practice, of, rules.clearance.is_some()).await?;
     Ok(known.map(|known| Fitness::judge(rules, &known)).unwrap_or_default())
+}
+
+/// Why the patient of a visit may not be treated now; a screening that is too old counts too.
+pub(super) async fn at_check_in(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    visit: &Appointment,
+    what: FitFor<'_>,
+    number: Option<i32>,
+    now: Instant,
+) -> Result<Refusal, Error> {
+    let (patient, area) = (visit.patient, visit.area);
+    match what {
+        FitFor::Sessions(protocol, series) => {
+            let of = For { patient, protocol: protocol.id, area, series };
+            let rules = &protocol.content;
+            let known = facts(db, practice, of, rules.clearance.is_some()).await?;
+            Ok(known.map(|known| Fitness::at_check_in(rules, &known, number, now, visit.zone)).unwrap_or_default())
+        }
+        FitFor::Treatment(_) => {
+            let fitness = fitness(db, practice, patient, area, what).await?;
+            Ok(fitness.violations(number, now, visit.zone))
+        }
+    }
 }

@@ -32,6 +32,7 @@ mod signature;
 pub mod slots;
 mod thinkers;
 mod verify;
+mod visit;
 
 pub mod commands;
 mod facts;
@@ -48,6 +49,7 @@ pub use moving::Moved;
 pub use planning::Proposal;
 pub use reactions::{ReactionCleared, Reported};
 pub use screening::Screened;
+pub use visit::Completed;
 pub use write::{Command, Scoped};
 
 use boards::Boards;

@@ -3,7 +3,7 @@
 use chrono::NaiveDate;
 
 use super::commands::{ClearReaction, ListReactions, ReportReaction};
-use super::moving::{Restart, Shift, decide_shift, pairs};
+use super::moving::{Restart, Shift, decide_shift, overtaken, pairs};
 use super::overrides::{of_series, signed, supersede};
 use super::page::{Page, fetch};
 use super::series_booking::MAX_PLANNINGS;
@@ -132,7 +132,7 @@ impl App {
     ) -> Result<Vec<Shift>, Error> {
         let Setting { restarts, from, .. } =
             setting(&mut *self.read().await?, practice, caller, ask, None, self.clock.now()).await?;
-        let shifts = self.shifts(practice, restarts, from).await?;
+        let shifts = self.shifts(practice, restarts, from, "reaction_id").await?;
         shifts.ok_or_else(|| {
             let text = "the sessions cannot all follow; cancel sessions first, or choose another day or a longer gap";
             Error::Refused(vec![Violation::new(Rule::NoPlan, text)])
@@ -270,10 +270,10 @@ async fn observed(
             let text = "the session is cancelled; nothing came of it";
             return Err(Error::Refused(vec![Violation::new(Rule::AppointmentNotBooked, text)]));
         }
-        AppointmentState::Booked if session.visit.start() > now => {
-            return Err(Error::field("appointment_id", "must be a session that has begun"));
-        }
-        AppointmentState::Booked => {}
+        AppointmentState::Booked | AppointmentState::Arrived { .. } | AppointmentState::Fulfilled { .. } => {}
+    }
+    if !session.has_begun(now) {
+        return Err(Error::field("appointment_id", "must be a session that has begun"));
     }
     let onset = *ask.onset.expose();
     if onset > now || onset < session.visit.start() {
@@ -358,11 +358,6 @@ fn moving(restarts: &[Restart], shifts: &[Shift], from: NaiveDate, now: Instant)
     let mut ahead = restarts.iter().flat_map(|restart| restart.series.ahead(now));
     let left = ahead.any(|session| session.zone.day(session.visit.start()) < from && stays(&session));
     (!left).then_some(moving)
-}
-
-fn overtaken() -> Refusal {
-    let text = "sessions were booked or moved at the same time; try again";
-    vec![Violation::new(Rule::NoPlan, text)]
 }
 
 /// The gap that counts from now on.

@@ -5,7 +5,7 @@ use super::catalog::{BodyArea, ResourceKind};
 use super::combination::AddOn;
 use super::ids::{AppointmentId, ClearanceId, ClinicId, OverrideId, PatientId, ResourceId, SeriesId, TreatmentId};
 use super::interval::{Instant, Interval};
-use super::refusal::{Refusal, Rule, Violation};
+use super::refusal::{Earliest, Refusal, Rule, Violation};
 use super::text::{Label, Personal, Prose};
 use super::zone::Zone;
 
@@ -14,6 +14,20 @@ use super::zone::Zone;
 pub enum AppointmentState {
     /// It will take place.
     Booked,
+    /// The patient is there.
+    Arrived {
+        /// Since when.
+        at: Instant,
+    },
+    /// It took place.
+    Fulfilled {
+        /// When the patient was checked in.
+        arrived_at: Instant,
+        /// When it was completed.
+        at: Instant,
+        /// When it really began: what gaps and aftercare count from.
+        performed: Instant,
+    },
     /// It will not take place.
     Cancelled {
         /// Since when.
@@ -126,6 +140,65 @@ impl Appointment {
                 refuse(Rule::AppointmentStarted, "the appointment has begun; what happened cannot be changed")
             }
             AppointmentState::Booked => Ok(()),
+            AppointmentState::Arrived { .. } => {
+                refuse(Rule::AppointmentStarted, "the patient has been checked in; complete the visit")
+            }
+            AppointmentState::Fulfilled { .. } => {
+                refuse(Rule::AppointmentStarted, "the visit took place; what happened cannot be changed")
+            }
+        }
+    }
+
+    /// Whether it has begun: its time has come, or the patient was there before.
+    pub fn has_begun(&self, now: Instant) -> bool {
+        match self.state {
+            AppointmentState::Booked | AppointmentState::Cancelled { .. } => self.visit.start() <= now,
+            AppointmentState::Arrived { .. } | AppointmentState::Fulfilled { .. } => true,
+        }
+    }
+
+    /// When it begins, or really began.
+    pub fn begins(&self) -> Instant {
+        match self.state {
+            AppointmentState::Booked | AppointmentState::Arrived { .. } | AppointmentState::Cancelled { .. } => {
+                self.visit.start()
+            }
+            AppointmentState::Fulfilled { performed, .. } => performed,
+        }
+    }
+
+    /// A refusal unless the patient may be checked in as far as the visit itself says: it is booked, and its day has come.
+    pub fn may_arrive(&self, now: Instant) -> Result<(), Refusal> {
+        let text = match self.state {
+            AppointmentState::Booked => {
+                let day = self.zone.day(self.visit.start());
+                if self.zone.day(now) >= day {
+                    return Ok(());
+                }
+                let text = format!("the visit is on {day}; a patient is checked in on the day at the earliest");
+                let earliest = Some(Earliest { start: self.zone.midnight(day), day });
+                return Err(vec![Violation { earliest, ..Violation::new(Rule::TooEarlyToCheckIn, text) }]);
+            }
+            AppointmentState::Arrived { .. } => "the patient has been checked in already",
+            AppointmentState::Fulfilled { .. } => "the visit took place already",
+            AppointmentState::Cancelled { .. } => "the appointment is cancelled",
+        };
+        Err(vec![Violation::new(Rule::AppointmentNotBooked, text)])
+    }
+
+    /// The visit, completed; refused unless the patient is there.
+    pub fn fulfil(self, performed: Instant, now: Instant, revision: i64) -> Result<Self, Refusal> {
+        let refuse = |rule, text: &str| Err(vec![Violation::new(rule, text)]);
+        match self.state {
+            AppointmentState::Arrived { at } => {
+                let state = AppointmentState::Fulfilled { arrived_at: at, at: now, performed };
+                Ok(Self { state, changed_revision: revision, ..self })
+            }
+            AppointmentState::Booked => refuse(Rule::NotCheckedIn, "the patient has not been checked in"),
+            AppointmentState::Fulfilled { .. } => {
+                refuse(Rule::AppointmentNotBooked, "the visit has been completed already")
+            }
+            AppointmentState::Cancelled { .. } => refuse(Rule::AppointmentNotBooked, "the appointment is cancelled"),
         }
     }
 
@@ -143,7 +216,7 @@ impl Appointment {
     /// Whether it still takes up time.
     pub const fn is_live(&self) -> bool {
         match self.state {
-            AppointmentState::Booked => true,
+            AppointmentState::Booked | AppointmentState::Arrived { .. } | AppointmentState::Fulfilled { .. } => true,
             AppointmentState::Cancelled { .. } => false,
         }
     }

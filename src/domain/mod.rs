@@ -31,6 +31,7 @@ pub mod aftercare;
 pub mod appointment;
 pub mod history;
 pub mod patient;
+pub mod visit;
 
 /// Declares an enum whose values have one lower-case name each, used in the database.
 macro_rules! named_enum {

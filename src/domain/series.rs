@@ -46,7 +46,7 @@ impl BookedSession {
     /// The session that an appointment is.
     pub fn of(appointment: &Appointment) -> Option<Self> {
         let mut resources = appointment.phases.iter().flat_map(|phase| &phase.resources);
-        let start = appointment.visit.start();
+        let start = appointment.begins();
         Some(Self {
             number: appointment.session?.number,
             id: appointment.id,
@@ -134,7 +134,7 @@ impl Series {
     /// The numbers of its sessions that are not booked and may still be, if it has so many. One that was left out before
     /// a session that has begun is left out for good: it could only lie in the past.
     pub fn open(&self, count: i32, now: Instant) -> Vec<i32> {
-        let begun = self.sessions.iter().filter(|session| session.visit.start() <= now);
+        let begun = self.sessions.iter().filter(|session| session.has_begun(now));
         let begun = begun.filter_map(|session| session.session).map(|session| session.number).max().unwrap_or(0);
         (begun + 1..=count).filter(|number| self.session(*number).is_none()).collect()
     }
@@ -142,7 +142,7 @@ impl Series {
     /// Its booked sessions that have not begun, in order of their numbers.
     pub fn ahead(&self, now: Instant) -> Vec<Appointment> {
         let mut ahead: Vec<Appointment> =
-            self.sessions.iter().filter(|session| session.visit.start() > now).cloned().collect();
+            self.sessions.iter().filter(|session| !session.has_begun(now)).cloned().collect();
         ahead.sort_by_key(|session| session.session.map(|session| session.number));
         ahead
     }
@@ -220,8 +220,7 @@ impl Series {
             }
             SeriesState::Active => {}
         }
-        let (begun, ahead): (Vec<_>, Vec<_>) =
-            self.sessions.into_iter().partition(|session| session.visit.start() <= now);
+        let (begun, ahead): (Vec<_>, Vec<_>) = self.sessions.into_iter().partition(|session| session.has_begun(now));
         self.sessions = begun;
         self.hold = None;
         self.state = SeriesState::Cancelled { at: now, reason };

@@ -7,11 +7,12 @@ use super::page::Query;
 use super::parse::{Fields, Head, scoped};
 use super::pb::appointment_service_server::AppointmentService;
 use super::pb::{book_appointment_request as book, list_appointments_request as list};
-use super::{Services, open, pb, render, slots};
+use super::{Services, open, pb, render, series, slots};
 use crate::app::commands::{
-    BookAppointment, Cancel, Destination, ListAppointments, RescheduleAppointment, SheetOf, WhichVisit,
+    BookAppointment, Cancel, CompleteAppointment, Destination, Known, ListAppointments, RescheduleAppointment, SheetOf,
+    WhichVisit,
 };
-use crate::app::{Command, Error, Scoped};
+use crate::app::{Command, Completed, Error, Scoped};
 use crate::domain::appointment::{Appointment, AppointmentState, BookedPhase};
 use crate::domain::catalog::MAX_SESSIONS;
 use crate::domain::ids::AppointmentId;
@@ -76,6 +77,27 @@ impl AppointmentService for Services {
         let (caller, message) = open(request)?;
         let appointment = self.app.cancel_appointment(&caller, &parse_cancel(message)?).await?;
         Ok(Response::new(pb::CancelAppointmentResponse { appointment: Some(rendered(&appointment)) }))
+    }
+
+    async fn check_in(&self, request: Request<pb::CheckInRequest>) -> Result<Response<pb::CheckInResponse>, Status> {
+        let (caller, message) = open(request)?;
+        let appointment = self.app.check_in(&caller, &parse_check_in(message)?).await?;
+        Ok(Response::new(pb::CheckInResponse { appointment: Some(rendered(&appointment)) }))
+    }
+
+    async fn complete_appointment(
+        &self,
+        request: Request<pb::CompleteAppointmentRequest>,
+    ) -> Result<Response<pb::CompleteAppointmentResponse>, Status> {
+        let (caller, message) = open(request)?;
+        let now = self.app.now();
+        let Completed { appointment, series, moves } =
+            self.app.complete_appointment(&caller, &parse_complete(message)?).await?;
+        Ok(Response::new(pb::CompleteAppointmentResponse {
+            appointment: Some(rendered(&appointment)),
+            series: series.as_ref().map(|series| series::rendered(series, now)),
+            moves: moves.iter().map(|(old, new)| series::rendered_move(old, new)).collect(),
+        }))
     }
 }
 
@@ -145,6 +167,33 @@ fn parse_reschedule(message: pb::RescheduleAppointmentRequest) -> Result<Command
     })
 }
 
+fn parse_check_in(message: pb::CheckInRequest) -> Result<Command<Known<AppointmentId>>, Error> {
+    let head = Head::new(&message, &message.practice_id, &message.request_id, message.validate_only);
+    let pb::CheckInRequest { practice_id: _, request_id: _, validate_only: _, etag, appointment_id } = message;
+    let mut fields = Fields::default();
+    let (id, etag) = (fields.id("appointment_id", &appointment_id), fields.etag(&etag));
+    head.command(fields, || Some(Known { id: id?, etag: etag? }))
+}
+
+fn parse_complete(message: pb::CompleteAppointmentRequest) -> Result<Command<CompleteAppointment>, Error> {
+    let head = Head::new(&message, &message.practice_id, &message.request_id, message.validate_only);
+    let pb::CompleteAppointmentRequest {
+        practice_id: _,
+        request_id: _,
+        validate_only: _,
+        etag,
+        appointment_id,
+        start_time,
+    } = message;
+    let mut fields = Fields::default();
+    let (id, etag) = (fields.id("appointment_id", &appointment_id), fields.etag(&etag));
+    let start = match start_time {
+        None => Some(None),
+        given => fields.start("start_time", given).map(Some),
+    };
+    head.command(fields, || Some(CompleteAppointment { visit: Known { id: id?, etag: etag? }, start: start? }))
+}
+
 fn parse_get(message: pb::GetAppointmentRequest) -> Result<Scoped<AppointmentId>, Error> {
     let pb::GetAppointmentRequest { practice_id, appointment_id } = message;
     let mut fields = Fields::default();
@@ -203,8 +252,15 @@ fn parse_cancel(message: pb::CancelAppointmentRequest) -> Result<Command<Cancel<
 
 /// An appointment.
 pub fn rendered(appointment: &Appointment) -> pb::Appointment {
+    let (arrived_at, fulfilled) = match appointment.state {
+        AppointmentState::Booked | AppointmentState::Cancelled { .. } => (None, None),
+        AppointmentState::Arrived { at } => (Some(at), None),
+        AppointmentState::Fulfilled { arrived_at, at, performed } => (Some(arrived_at), Some((at, performed))),
+    };
     let (state, cancelled_at, cancel_reason) = match &appointment.state {
         AppointmentState::Booked => (pb::AppointmentState::Booked, None, String::new()),
+        AppointmentState::Arrived { .. } => (pb::AppointmentState::Arrived, None, String::new()),
+        AppointmentState::Fulfilled { .. } => (pb::AppointmentState::Fulfilled, None, String::new()),
         AppointmentState::Cancelled { at, reason } => {
             (pb::AppointmentState::Cancelled, Some(render::timestamp(*at)), reason.expose().as_str().to_owned())
         }
@@ -235,6 +291,10 @@ pub fn rendered(appointment: &Appointment) -> pb::Appointment {
         replaced_by_appointment_id: appointment.replaced_by.map(|id| id.to_string()).unwrap_or_default(),
         clearance_id: appointment.clearance.map(|id| id.to_string()).unwrap_or_default(),
         override_ids: appointment.overrides.iter().map(ToString::to_string).collect(),
+        arrived_at: arrived_at.map(render::timestamp),
+        fulfilled_at: fulfilled.map(|(at, _)| render::timestamp(at)),
+        performed_start_time: fulfilled.map(|(_, performed)| render::timestamp(performed)),
+        local_performed_start: fulfilled.map(|(_, performed)| appointment.zone.written(performed)).unwrap_or_default(),
     }
 }
 

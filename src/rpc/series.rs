@@ -363,7 +363,7 @@ pub fn rendered(series: &Series, now: Instant) -> pb::Series {
             (pb::SeriesState::Cancelled, Some(render::timestamp(*at)), reason.expose().as_str().to_owned())
         }
     };
-    let day = |number: i32| series.session(number).map(|booked| booked.zone.day(booked.visit.start()));
+    let day = |number: i32| series.session(number).map(|booked| booked.zone.day(booked.begins()));
     let sessions = (1..=series.session_count).map(|number| {
         let gap = day(number).zip(day(number - 1)).map_or(0, |(this, before)| (this - before).num_days());
         pb::Session {
@@ -371,7 +371,7 @@ pub fn rendered(series: &Series, now: Instant) -> pb::Series {
             appointment: series.session(number).map(rendered_appointment),
             // Bounded by the protocol's longest gap.
             gap_days: i32::try_from(gap).unwrap_or(i32::MAX),
-            at_risk: series.hold.is_some() && series.session(number).is_some_and(|booked| booked.visit.start() > now),
+            at_risk: series.hold.is_some() && series.session(number).is_some_and(|booked| !booked.has_begun(now)),
         }
     });
     pb::Series {

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::error::expect_rows;
 use super::{StoreError, catalog, read};
 use crate::domain::appointment::{Appointment, AppointmentState, SessionOf};
-use crate::domain::booking::{PlannedVisit, booked_phases};
+use crate::domain::booking::{ActivityWindow, PlannedVisit, booked_phases};
 use crate::domain::catalog::{BodyArea, SpacingScope};
 use crate::domain::combination::{AddOn, combined};
 use crate::domain::ids::{
@@ -169,6 +169,75 @@ impl Columns {
             self.window_ends.push(window.during.end());
         }
     }
+}
+
+/// Marks a patient as arrived.
+pub async fn arrive(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    id: AppointmentId,
+    now: Instant,
+    revision: i64,
+) -> Result<(), StoreError> {
+    let done = sqlx::query!(
+        "UPDATE appointments
+         SET state = 'arrived', arrived_at = $3, arrived_revision = $4, changed_revision = $4
+         WHERE practice_id = $1 AND appointment_id = $2 AND state = 'booked'",
+        practice.0,
+        id.0,
+        now,
+        revision
+    );
+    expect_rows("check in", 1, &done.execute(db).await?)
+}
+
+/// When a visit really began, and its windows from then on.
+#[derive(Debug, Clone)]
+pub struct Performed {
+    /// When it began.
+    pub start: Instant,
+    /// Its day at its clinic.
+    pub day: chrono::NaiveDate,
+    /// What it forbids, is, advises against and asks.
+    pub windows: Vec<ActivityWindow>,
+}
+
+/// Marks a visit as fulfilled, and moves its windows to what really happened. What was reserved stays as it was.
+pub async fn fulfil(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    id: AppointmentId,
+    performed: &Performed,
+    now: Instant,
+    revision: i64,
+) -> Result<(), StoreError> {
+    let texts =
+        |of: fn(&ActivityWindow) -> &'static str| -> Vec<&'static str> { performed.windows.iter().map(of).collect() };
+    let starts: Vec<Instant> = performed.windows.iter().map(|window| window.during.start()).collect();
+    let ends: Vec<Instant> = performed.windows.iter().map(|window| window.during.end()).collect();
+    let done = sqlx::query!(
+        "WITH visit AS (
+             UPDATE appointments
+             SET state = 'fulfilled', fulfilled_at = $3, performed_start = $4, changed_revision = $5
+             WHERE practice_id = $1 AND appointment_id = $2 AND state = 'arrived'),
+         spaced AS (
+             UPDATE spacing_windows SET days = daterange($6::date, $6::date + (upper(days) - lower(days)))
+             WHERE practice_id = $1 AND appointment_id = $2)
+         UPDATE activity_windows w SET during = tstzrange(a, b)
+         FROM unnest($7::text[], $8::text[], $9::timestamptz[], $10::timestamptz[]) AS n (activity, role, a, b)
+         WHERE w.practice_id = $1 AND w.appointment_id = $2 AND w.activity = n.activity AND w.role = n.role",
+        practice.0,
+        id.0,
+        now,
+        performed.start,
+        revision,
+        performed.day,
+        &texts(|window| window.activity.as_str()) as &[&str],
+        &texts(|window| window.role.as_str()) as &[&str],
+        &starts,
+        &ends
+    );
+    expect_rows("move windows", performed.windows.len(), &done.execute(db).await?)
 }
 
 /// Cancels appointments and frees what they take up: in one statement, because the foreign keys let neither happen
@@ -354,7 +423,7 @@ async fn by_ids(db: &mut PgConnection, practice: PracticeId, ids: &[Uuid]) -> Re
         r#"SELECT a.appointment_id, a.clinic_id, c.time_zone, a.patient_id, a.treatment_id, a.treatment_version,
                   a.add_on_treatment_id, a.add_on_treatment_version, a.combination_override_id,
                   a.series_id, a.session_number, a.body_area, a.state, lower(a.visit) AS "start!",
-                  upper(a.visit) AS "end!", a.cancelled_at, a.cancel_reason, a.changed_revision, a.replaces, a.clearance_id,
+                  upper(a.visit) AS "end!", a.cancelled_at, a.cancel_reason, a.arrived_at, a.fulfilled_at, a.performed_start, a.changed_revision, a.replaces, a.clearance_id,
                   (SELECT r.appointment_id FROM appointments r
                    WHERE r.practice_id = a.practice_id AND r.replaces = a.appointment_id) AS replaced_by,
                   ARRAY(SELECT resource_id FROM occupancies o
@@ -388,6 +457,15 @@ async fn by_ids(db: &mut PgConnection, practice: PracticeId, ids: &[Uuid]) -> Re
     let read = rows.into_iter().map(|row| {
         let state = match (row.state.as_str(), row.cancelled_at, row.cancel_reason) {
             ("booked", None, None) => AppointmentState::Booked,
+            ("arrived", None, None) => {
+                let at = row.arrived_at.ok_or(StoreError::Corrupt("state of an appointment"))?;
+                AppointmentState::Arrived { at }
+            }
+            ("fulfilled", None, None) => {
+                let known = row.arrived_at.zip(row.fulfilled_at).zip(row.performed_start);
+                let ((arrived_at, at), performed) = known.ok_or(StoreError::Corrupt("state of an appointment"))?;
+                AppointmentState::Fulfilled { arrived_at, at, performed }
+            }
             ("cancelled", Some(at), Some(reason)) => {
                 AppointmentState::Cancelled { at, reason: Personal::new(read::prose(&reason)?) }
             }

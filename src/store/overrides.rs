@@ -342,6 +342,27 @@ pub async fn combination(
     Ok(found.fetch_optional(db).await?.map(OverrideId))
 }
 
+/// The aftercare windows of a visit that overrides have shortened, and how long after the treatment proper each lasts.
+pub async fn shortened(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    appointment: AppointmentId,
+) -> Result<Vec<(Activity, Span)>, StoreError> {
+    let rows = sqlx::query!(
+        r#"SELECT w.activity, o.after_amount AS "amount!", o.after_unit AS "unit!"
+           FROM activity_windows w
+           JOIN overrides o ON o.practice_id = w.practice_id AND o.override_id = w.override_id
+           WHERE w.practice_id = $1 AND w.appointment_id = $2 AND w.role = 'restricts'"#,
+        practice.0,
+        appointment.0
+    );
+    let read = rows.fetch_all(db).await?.into_iter().map(|row| {
+        let span = if row.unit == HOURS { Span::Hours(row.amount) } else { Span::Days(row.amount) };
+        Ok((read::named(Activity::from_name(&row.activity))?, span))
+    });
+    read.collect()
+}
+
 /// What an override is for, as its row says it: a kind, and the columns of that kind.
 #[derive(Default)]
 struct Stored<'a> {

@@ -227,6 +227,24 @@ pub struct BookAppointment {
     pub named: Vec<ResourceId>,
 }
 
+/// Something as the caller last read it.
+#[derive(Debug, Clone, Copy)]
+pub struct Known<Id> {
+    /// What.
+    pub id: Id,
+    /// The revision that last changed it, as the caller knows it.
+    pub etag: i64,
+}
+
+/// A visit that took place.
+#[derive(Debug, Clone, Copy)]
+pub struct CompleteAppointment {
+    /// The visit.
+    pub visit: Known<AppointmentId>,
+    /// When it really began; none for as booked.
+    pub start: Option<Instant>,
+}
+
 /// A visit for which slots are looked for.
 #[derive(Debug, Clone, Copy)]
 pub enum SlotsOf {

@@ -21,7 +21,7 @@ use crate::domain::combination::{AddOn, Combined};
 use crate::domain::ids::{AppointmentId, ClinicId, PracticeId, SeriesId, TreatmentId};
 use crate::domain::interval::Interval;
 use crate::domain::planning::Following;
-use crate::domain::refusal::{Other, Refusal, Violation};
+use crate::domain::refusal::{Other, Refusal, Rule, Violation};
 use crate::domain::series::{BookedSession, Series};
 
 /// A series whose sessions may have to move.
@@ -29,7 +29,7 @@ use crate::domain::series::{BookedSession, Series};
 pub(in crate::app) struct Restart {
     /// The series, with the gap that is to count.
     pub series: Series,
-    /// Whether that gap is another than the one under which its sessions are booked.
+    /// Whether its last session keeps others away in another way than it is stored: by another gap, or from another day.
     pub is_respaced: bool,
 }
 
@@ -49,6 +49,7 @@ impl App {
         practice: PracticeId,
         restarts: Vec<Restart>,
         from: NaiveDate,
+        field: &'static str,
     ) -> Result<Option<Vec<Shift>>, Error> {
         let mut shifts = Vec::new();
         let mut placed: Vec<Placed> = Vec::new();
@@ -61,15 +62,15 @@ impl App {
             let mut clinics: Vec<(ClinicId, String)> = Vec::new();
             for session in &later {
                 if !clinics.iter().any(|(known, _)| *known == session.clinic) {
-                    clinics.push((session.clinic, "reaction_id".to_owned()));
+                    clinics.push((session.clinic, field.to_owned()));
                 }
             }
             let sought = Sought {
                 clinics: &clinics,
                 course: CourseId::Protocol(series.protocol, Some(series.protocol_version)),
-                course_field: "reaction_id",
+                course_field: field,
                 add_ons: &add_ons(later.iter()),
-                patient: Some((series.patient, "reaction_id")),
+                patient: Some((series.patient, field)),
                 area: Some(series.area),
                 series: Some(series.id),
             };
@@ -79,7 +80,8 @@ impl App {
             let before = booked.into_iter().rfind(|session| !later.iter().any(|later| later.id == session.id));
             let gap = series.gap.days();
             if let Some(before) = before.filter(|_| is_respaced) {
-                patient.respace(before.id, gap.minimum);
+                // Its gap and what it forbids are looked at as they are to be.
+                patient.forget(&[before.id]);
             }
             let added = |session: &BookedSession| {
                 series.sessions.iter().find(|known| known.id == session.id)?.add_on.map(AddOn::added)
@@ -233,4 +235,10 @@ pub(in crate::app) async fn decide_shift(
         told.collect()
     };
     Ok(plan_sessions(facts, &sessions, &asked).map_err(told))
+}
+
+/// Somebody was faster than the plan.
+pub(in crate::app) fn overtaken() -> Refusal {
+    let text = "sessions were booked or moved at the same time; try again";
+    vec![Violation::new(Rule::NoPlan, text)]
 }

@@ -8,7 +8,7 @@ mod later;
 mod session;
 mod visit;
 
-pub(super) use later::{Restart, Shift, decide_shift};
+pub(super) use later::{Restart, Shift, decide_shift, overtaken};
 pub use session::Moved;
 pub(super) use session::pairs;
 

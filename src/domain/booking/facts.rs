@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{NaiveDate, TimeDelta};
+use chrono::NaiveDate;
 
 use super::timing::{ActivityWindow, Occupied, Spaced, Timing};
 use super::{Other, VisitRequest};
@@ -177,13 +177,6 @@ impl PatientFacts {
         self.visits.retain(|visit| !is_one_of(visit.other, gone));
         self.spacing.retain(|window| !is_one_of(window.other, gone));
         self.windows.retain(|(_, other)| !is_one_of(*other, gone));
-    }
-
-    /// Takes the spacing window of a visit as this long.
-    pub fn respace(&mut self, visit: AppointmentId, days: i32) {
-        for window in self.spacing.iter_mut().filter(|window| window.other == Other::Appointment(visit)) {
-            window.until = window.day + TimeDelta::days(days.into());
-        }
     }
 
     /// Adds what a visit means for the patient.

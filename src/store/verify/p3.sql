@@ -34,8 +34,8 @@ unfollowing AS (
         AND w.override_id IS DISTINCT FROM o.override_id
 ),
 needlings AS MATERIALIZED (
-    SELECT a.practice_id, a.patient_id, a.appointment_id, a.body_area, lower(a.visit) AS start,
-        (lower(a.visit) AT TIME ZONE clinics.time_zone)::date AS day,
+    SELECT a.practice_id, a.patient_id, a.appointment_id, a.body_area, coalesce(a.performed_start, lower(a.visit)) AS start,
+        (coalesce(a.performed_start, lower(a.visit)) AT TIME ZONE clinics.time_zone)::date AS day,
         greatest(
             CASE WHEN a.series_id IS NULL THEN treatments.spacing_days
                 ELSE coalesce(overridden.gap_days, protocols.gap_minimum_days) END,

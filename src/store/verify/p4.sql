@@ -6,7 +6,7 @@ WITH booked AS MATERIALIZED (
     SELECT a.practice_id, a.appointment_id, a.patient_id, a.treatment_id, a.treatment_version AS version,
         coalesce(a.add_on_treatment_id, a.treatment_id) AS added_id,
         coalesce(a.add_on_treatment_version, a.treatment_version) AS added_version, clinics.time_zone,
-        lower(a.visit) AS start
+        coalesce(a.performed_start, lower(a.visit)) AS start
     FROM appointments AS a
     LEFT JOIN clinics ON clinics.practice_id = a.practice_id AND clinics.clinic_id = a.clinic_id
     WHERE a.state <> 'cancelled'

@@ -91,16 +91,17 @@ requested_twice AS (
 ),
 bookings AS MATERIALIZED (
     SELECT practice_id, revision, kind, subject_id, patient_id, appointment_ids,
-        kind LIKE '%.rescheduled' OR kind = 'reaction.cleared' AS moves
+        kind LIKE '%.rescheduled' OR kind IN ('reaction.cleared', 'appointment.fulfilled') AS moves
     FROM changes
     WHERE kind IN ('series.booked', 'series.continued', 'series.rescheduled', 'appointment.booked', 'appointment.rescheduled',
-        'reaction.cleared')
+        'reaction.cleared', 'appointment.fulfilled')
 ),
 named AS MATERIALIZED (
     SELECT practice_id, revision, kind, moves, subject_id, patient_id, unnest(appointment_ids) AS appointment_id
     FROM bookings
 ),
--- What a move cancels, it also books anew. Clearing a reaction also names sessions whose gap it changes.
+-- What a move cancels, it also books anew. Clearing a reaction also names sessions whose gap it changes, and completing a
+-- visit names that visit.
 unmoved AS (
     SELECT n.practice_id, n.revision, n.appointment_id
     FROM named AS n
@@ -108,7 +109,7 @@ unmoved AS (
     LEFT JOIN appointments AS b ON b.practice_id = n.practice_id AND b.replaces = n.appointment_id
         AND b.booked_revision = n.revision
     WHERE n.moves AND a.booked_revision <> n.revision AND b.appointment_id IS NULL
-        AND (n.kind <> 'reaction.cleared' OR (a.state = 'cancelled' AND a.changed_revision = n.revision))
+        AND (n.kind NOT IN ('reaction.cleared', 'appointment.fulfilled') OR (a.state = 'cancelled' AND a.changed_revision = n.revision))
 ),
 -- And what it books replaces something.
 unreplacing AS (
@@ -130,7 +131,7 @@ unbooked_appointments AS (
     LEFT JOIN named AS n ON n.practice_id = a.practice_id AND n.revision = a.booked_revision
         AND n.appointment_id = a.appointment_id AND n.patient_id = a.patient_id
         AND (
-            n.kind = 'reaction.cleared'
+            n.kind IN ('reaction.cleared', 'appointment.fulfilled')
             OR n.subject_id = CASE WHEN n.kind LIKE 'series.%' THEN a.series_id ELSE a.appointment_id END
         )
     WHERE n.revision IS NULL
@@ -143,7 +144,7 @@ unkept AS (
             a.booked_revision = n.revision
             -- A move also names what it cancels.
             OR (n.moves AND a.changed_revision = n.revision AND a.state = 'cancelled')
-            OR n.kind = 'reaction.cleared'
+            OR n.kind IN ('reaction.cleared', 'appointment.fulfilled')
         )
     WHERE a.appointment_id IS NULL
 ),

@@ -1,0 +1,301 @@
+//! Visits that take place: patients are checked in, and what happened is recorded.
+
+use chrono::NaiveDate;
+
+use super::appointment::found;
+use super::commands::{CompleteAppointment, Known};
+use super::facts::patient_question;
+use super::fitness::{FitFor, at_check_in};
+use super::moving::{Restart, Shift, decide_shift, overtaken, pairs};
+use super::series::found as found_series;
+use super::series_booking::MAX_PLANNINGS;
+use super::write::Begun;
+use super::{App, Command, Error, catalog, combination};
+use crate::domain::access::Caller;
+use crate::domain::appointment::Appointment;
+use crate::domain::booking::{PatientFacts, Spaced, Timing};
+use crate::domain::catalog::{SpacingScope, Treatment};
+use crate::domain::combination::Combined;
+use crate::domain::history::ChangeKind;
+use crate::domain::ids::{AppointmentId, PracticeId};
+use crate::domain::interval::Instant;
+use crate::domain::refusal::{Other, Refusal, Rule, Violation};
+use crate::domain::series::Series;
+use crate::domain::visit::{MAX_DAYS_LATE, collisions, windows};
+use crate::store::appointment::Performed;
+use crate::store::history::Earlier;
+use crate::store::{PgConnection, appointment, booking, overrides, series};
+
+/// A visit that was completed, with its series and the sessions that moved: each as it was and as it is.
+#[derive(Debug, Clone)]
+pub struct Completed {
+    /// The visit.
+    pub appointment: Appointment,
+    /// Its series, if it is a session.
+    pub series: Option<Series>,
+    /// What moved, in order.
+    pub moves: Vec<(Appointment, Appointment)>,
+}
+
+impl App {
+    /// Checks a patient in.
+    pub async fn check_in(
+        &self,
+        caller: &Caller,
+        command: &Command<Known<AppointmentId>>,
+    ) -> Result<Appointment, Error> {
+        self.retry(|| self.try_check_in(caller, command)).await
+    }
+
+    async fn try_check_in(
+        &self,
+        caller: &Caller,
+        command: &Command<Known<AppointmentId>>,
+    ) -> Result<Appointment, Error> {
+        let practice = Self::tenant(caller, command.practice)?;
+        let mut write = match self.begin(caller, practice, command).await? {
+            Begun::Fresh(write) => write,
+            Begun::Repeat(earlier) => return self.appointment(practice, AppointmentId(earlier.subject)).await,
+        };
+        let (now, revision) = (write.now, write.revision);
+        let before = as_known(write.db(), practice, command.body).await?;
+        let mut refusal = before.may_arrive(now).err().unwrap_or_default();
+        refusal.extend(unfit(write.db(), practice, &before, now).await?);
+        if !refusal.is_empty() {
+            return Err(Error::Refused(refusal));
+        }
+        write.record(ChangeKind::AppointmentArrived, before.id, Some(before.patient), vec![before.id]).await?;
+        appointment::arrive(write.db(), practice, before.id, now, revision).await?;
+        if let Some(session) = before.session {
+            series::touch(write.db(), practice, session.series, revision).await?;
+        }
+        let after = found(write.db(), practice, before.id).await?;
+        write.finish().await?;
+        Ok(after)
+    }
+
+    /// Completes a visit, and moves the later sessions that have to follow.
+    pub async fn complete_appointment(
+        &self,
+        caller: &Caller,
+        command: &Command<CompleteAppointment>,
+    ) -> Result<Completed, Error> {
+        let practice = Self::tenant(caller, command.practice)?;
+        if let Some(earlier) = self.repeated(practice, command).await? {
+            return self.completed(practice, earlier).await;
+        }
+        let mut plannings = 1;
+        loop {
+            let shift = match self.shift_after(practice, &command.body).await {
+                Ok(shift) => shift,
+                // The same request may have been carried out meanwhile.
+                Err(error) => match self.repeated(practice, command).await? {
+                    Some(earlier) => return self.completed(practice, earlier).await,
+                    None => return Err(error),
+                },
+            };
+            match self.retry(|| self.try_complete(caller, command, shift.as_ref())).await? {
+                Ok(completed) => return Ok(completed),
+                // Somebody took a place that a session was to move to: what is left now?
+                Err(_) if plannings < MAX_PLANNINGS => plannings += 1,
+                Err(refusal) => return Err(Error::Refused(refusal)),
+            }
+        }
+    }
+
+    /// The later sessions that have to move.
+    async fn shift_after(&self, practice: PracticeId, ask: &CompleteAppointment) -> Result<Option<Shift>, Error> {
+        let series = {
+            let now = self.clock.now();
+            let mut db = self.read().await?;
+            let before = as_known(&mut db, practice, ask.visit).await?;
+            let after = fulfilled(before, ask, now, 0)?;
+            with_fulfilled(&mut db, practice, &after).await?
+        };
+        let Some(series) = series else { return Ok(None) };
+        let restart = Restart { series, is_respaced: true };
+        let shifts = self.shifts(practice, vec![restart], NaiveDate::MIN, "appointment_id").await?;
+        let shifts = shifts.ok_or_else(|| {
+            let text = "later sessions of the series cannot all follow; cancel some of them first";
+            Error::Refused(vec![Violation::new(Rule::NoPlan, text)])
+        })?;
+        Ok(shifts.into_iter().next())
+    }
+
+    /// The inner error tells that somebody was faster than the plan.
+    async fn try_complete(
+        &self,
+        caller: &Caller,
+        command: &Command<CompleteAppointment>,
+        shift: Option<&Shift>,
+    ) -> Result<Result<Completed, Refusal>, Error> {
+        let practice = Self::tenant(caller, command.practice)?;
+        let mut write = match self.begin(caller, practice, command).await? {
+            Begun::Fresh(write) => write,
+            Begun::Repeat(earlier) => return self.completed(practice, earlier).await.map(Ok),
+        };
+        let (now, revision) = (write.now, write.revision);
+        let before = as_known(write.db(), practice, command.body.visit).await?;
+        let after = fulfilled(before, &command.body, now, revision)?;
+        let series = with_fulfilled(write.db(), practice, &after).await?;
+        let following = shift.map(|shift| shift.following.as_slice()).unwrap_or_default();
+        let ahead = series.as_ref().map(|series| series.ahead(now)).unwrap_or_default();
+        let of = |id| ahead.iter().find(|session| session.id == id).cloned();
+        let moving = following.iter().map(|following| of(following.session.id)).collect::<Option<Vec<Appointment>>>();
+        let Some(moving) = moving else { return Ok(Err(overtaken())) };
+        let old: Vec<AppointmentId> = moving.iter().map(|session| session.id).collect();
+        let new: Vec<AppointmentId> = moving.iter().map(|_| AppointmentId(self.ids.new_id(now))).collect();
+
+        let (performed, patient, spaced) = performed(write.db(), practice, &after, &old).await?;
+        if let Err(refusal) = collisions(&patient, &performed.windows, &spaced) {
+            // What is of the same series would have moved by the plan, had nobody changed it since.
+            let own = |other| matches!(other, Some(Other::Appointment(id)) if ahead.iter().any(|s| s.id == id));
+            let overtaken = refusal.iter().any(|violation| own(violation.other));
+            return if overtaken { Ok(Err(refusal)) } else { Err(Error::Refused(refusal)) };
+        }
+        let touched = std::iter::once(after.id).chain(old.iter().copied()).chain(new.iter().copied()).collect();
+        write.record(ChangeKind::AppointmentFulfilled, after.id, Some(after.patient), touched).await?;
+        // The reason is that another appointment replaces it.
+        appointment::cancel(write.db(), practice, &old, now, "", revision).await?;
+        appointment::fulfil(write.db(), practice, after.id, &performed, now, revision).await?;
+        if let Some(series) = &series {
+            if !moving.is_empty() {
+                let plans = match decide_shift(&mut write, series, &moving, following).await? {
+                    Ok(plans) => plans,
+                    Err(refusal) => return Ok(Err(refusal)),
+                };
+                let booked = moving.iter().zip(new).zip(plans).map(|((old, id), plan)| {
+                    let new = Appointment::book(id, old.patient, old.session, old.add_on, &plan, revision);
+                    (Appointment { replaces: Some(old.id), ..new }, plan)
+                });
+                appointment::insert(write.db(), practice, &booked.collect::<Vec<_>>(), now).await?;
+            }
+            series::touch(write.db(), practice, series.id, revision).await?;
+        }
+        // As it will be read, within the same transaction.
+        let done = as_it_is(write.db(), practice, after.id, revision).await?;
+        write.finish().await?;
+        Ok(Ok(done))
+    }
+
+    /// What an earlier request completed, as it is now.
+    async fn completed(&self, practice: PracticeId, earlier: Earlier) -> Result<Completed, Error> {
+        as_it_is(&mut *self.read().await?, practice, AppointmentId(earlier.subject), earlier.revision).await
+    }
+}
+
+/// An appointment, unless it has changed since the caller read it.
+async fn as_known(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    Known { id, etag }: Known<AppointmentId>,
+) -> Result<Appointment, Error> {
+    let appointment = found(db, practice, id).await?;
+    if appointment.changed_revision == etag { Ok(appointment) } else { Err(Error::EtagMismatch) }
+}
+
+async fn as_it_is(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    id: AppointmentId,
+    revision: i64,
+) -> Result<Completed, Error> {
+    let appointment = found(db, practice, id).await?;
+    let series = match appointment.session {
+        Some(session) => Some(found_series(db, practice, session.series).await?),
+        None => None,
+    };
+    let booked = appointment::booked_by(db, practice, revision).await?;
+    let moves = pairs(db, practice, booked).await?;
+    Ok(Completed { appointment, series, moves })
+}
+
+/// Why a patient may not be treated now.
+async fn unfit(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    visit: &Appointment,
+    now: Instant,
+) -> Result<Refusal, Error> {
+    let number = visit.session.map(|session| session.number);
+    let Some(session) = visit.session else {
+        let (treatment, _) = treatments(db, practice, visit).await?;
+        return at_check_in(db, practice, visit, FitFor::Treatment(&treatment), number, now).await;
+    };
+    let series = found_series(db, practice, session.series).await?;
+    let version = Some(series.protocol_version);
+    let rules = catalog::rules(db, practice, series.protocol, version).await?;
+    let (protocol, _) = rules.ok_or_else(|| Error::not_found("appointment_id"))?;
+    at_check_in(db, practice, visit, FitFor::Sessions(&protocol, Some(series.id)), number, now).await
+}
+
+/// The visit as completed.
+fn fulfilled(
+    before: Appointment,
+    ask: &CompleteAppointment,
+    now: Instant,
+    revision: i64,
+) -> Result<Appointment, Error> {
+    let booked = before.visit.start();
+    let start = ask.start.unwrap_or_else(|| booked.min(now));
+    let late = (before.zone.day(start) - before.zone.day(booked)).num_days();
+    if start > now || !(0..=MAX_DAYS_LATE).contains(&late) {
+        let remedy = "must not be in the future, and on the booked day at the clinic or at most 31 days later";
+        return Err(Error::field("start_time", remedy));
+    }
+    before.fulfil(start, now, revision).map_err(Error::Refused)
+}
+
+/// The series of a session, with that session as it really was.
+async fn with_fulfilled(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    after: &Appointment,
+) -> Result<Option<Series>, Error> {
+    let Some(session) = after.session else { return Ok(None) };
+    let mut series = found_series(db, practice, session.series).await?;
+    for known in series.sessions.iter_mut().filter(|known| known.id == after.id) {
+        known.clone_from(after);
+    }
+    Ok(Some(series))
+}
+
+/// What happened, and what it has to agree with: the patient's other visits, but for those that move.
+async fn performed(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    after: &Appointment,
+    moving: &[AppointmentId],
+) -> Result<(Performed, PatientFacts, Vec<Spaced>), Error> {
+    let (treatment, combined) = treatments(db, practice, after).await?;
+    let treatment = combined.as_ref().map_or(&treatment, |combined| &combined.treatment);
+    let timing = Timing::new(treatment);
+    let (zone, start) = (after.zone, after.begins());
+    let shortened = overrides::shortened(db, practice, after.id).await?;
+    let windows = windows(&timing, zone, start, &shortened);
+    let question = patient_question(after.patient, &[treatment], after.area, vec![timing.visit(start)]);
+    let known = booking::patient(db, practice, &question).await?;
+    let (_, mut patient) = known.ok_or_else(|| Error::not_found("appointment_id"))?;
+    let day = zone.day(start);
+    let own = patient.spacing.iter().filter(|window| window.other == Other::Appointment(after.id));
+    let spaced = own.map(|window| Spaced { scope: window.scope, day, until: day + (window.until - window.day) });
+    let mut spaced: Vec<Spaced> = spaced.collect();
+    // The same area first: two sessions on it are told of once.
+    spaced.sort_by_key(|spaced| spaced.scope == SpacingScope::AnyArea);
+    patient.forget(&[after.id]);
+    patient.forget(moving);
+    Ok((Performed { start, day, windows }, patient, spaced))
+}
+
+/// The treatment of a visit, and with what is added to it.
+async fn treatments(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    visit: &Appointment,
+) -> Result<(Treatment, Option<Combined>), Error> {
+    let version = Some(visit.treatment_version);
+    let treatment = crate::store::catalog::treatment(db, practice, visit.treatment, version).await?;
+    let treatment = treatment.ok_or_else(|| Error::not_found("appointment_id"))?;
+    let combined = combination::of_appointment(db, practice, &treatment, visit).await?;
+    Ok((treatment, combined))
+}

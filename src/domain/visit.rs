@@ -1,0 +1,71 @@
+//! What a visit means for the patient's others once it really took place.
+
+use super::booking::{ActivityWindow, PatientFacts, Spaced, Timing, WindowRole};
+use super::catalog::{Activity, Restriction, SpacingScope, Span};
+use super::interval::Instant;
+use super::refusal::{Gap, Refusal, Rule, Violation};
+use super::zone::Zone;
+
+/// Furthest that a visit can have begun after the day on which it was booked, in days.
+pub const MAX_DAYS_LATE: i64 = 31;
+
+/// The windows of a visit that really began at an instant, where overrides have shortened some.
+pub fn windows(timing: &Timing<'_>, zone: Zone, start: Instant, shortened: &[(Activity, Span)]) -> Vec<ActivityWindow> {
+    let mut windows = timing.windows(zone, start);
+    for window in windows.iter_mut().filter(|window| window.role == WindowRole::Restricts) {
+        let Some((_, after)) = shortened.iter().find(|(activity, _)| *activity == window.activity) else { continue };
+        let rule = timing.treatment().content.restrictions.iter().find(|rule| rule.activity == window.activity);
+        let shorter = rule.map(|rule| Restriction { after: Some(*after), ..rule.clone() });
+        if let Some(during) = shorter.and_then(|rule| timing.restricts(zone, start, &rule)) {
+            window.during = during;
+        }
+    }
+    windows
+}
+
+/// A refusal that names every other visit of the patient that these windows would cover.
+pub fn collisions(patient: &PatientFacts, windows: &[ActivityWindow], spaced: &[Spaced]) -> Result<(), Refusal> {
+    let mut refusal = Refusal::new();
+    for Spaced { scope, day, until } in spaced {
+        for other in patient.spacing.iter().filter(|other| other.scope == *scope) {
+            let told = refusal.iter().any(|violation: &Violation| violation.other == Some(other.other));
+            if told || other.until <= *day || *until <= other.day {
+                continue;
+            }
+            let (days, required) = if other.day <= *day {
+                ((*day - other.day).num_days(), (other.until - other.day).num_days())
+            } else {
+                ((other.day - *day).num_days(), (*until - *day).num_days())
+            };
+            let (rule, areas) = match scope {
+                SpacingScope::Area(_) => (Rule::SessionTooSoon, "the same area"),
+                SpacingScope::AnyArea => (Rule::OtherAreaTooSoon, "different areas"),
+            };
+            let text = format!("{days} days would lie between two sessions on {areas}; at least {required} must");
+            refusal.push(Violation {
+                other: Some(other.other),
+                gap: Some(Gap { days, required, latest: None }),
+                ..Violation::new(rule, text)
+            });
+        }
+    }
+    for mine in windows {
+        for (theirs, other) in &patient.windows {
+            if mine.activity != theirs.activity || !mine.during.overlaps(theirs.during) {
+                continue;
+            }
+            let activity = mine.activity.as_str().replace('_', " ");
+            let (rule, text) = match (mine.role, theirs.role) {
+                (WindowRole::Restricts, WindowRole::Exposes) => {
+                    (Rule::ForbidsBookedActivity, "is booked at a time in which the visit forbids it")
+                }
+                (WindowRole::Exposes, WindowRole::Restricts) => {
+                    (Rule::ActivityForbidden, "was forbidden by an aftercare window at that time")
+                }
+                (WindowRole::Restricts, WindowRole::Restricts) | (WindowRole::Exposes, WindowRole::Exposes) => continue,
+            };
+            refusal.push(Violation { other: Some(*other), ..Violation::new(rule, format!("{activity} {text}")) });
+        }
+    }
+    if refusal.is_empty() { Ok(()) } else { Err(refusal) }
+}

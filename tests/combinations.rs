@@ -390,6 +390,29 @@ async fn verify_puts_two_treatments_together_as_booking_does() {
     world.server.assert_clean().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_needles_and_is_added_to_what_does_not_names_an_area() {
+    let clinic = Clinic::new().await;
+    let world = &clinic.world;
+    let base = pb::TreatmentContent {
+        combinations: vec![pb::Combination { add_on_treatment_id: clinic.injection.clone(), evidence: evidence() }],
+        ..simple("Mask", 20, vec![])
+    };
+    let base = world.publish_treatment(base).await;
+    approve(world, &world.patients[0], &base, &clinic.injection).await;
+    let with = |area| pb::BookAppointmentRequest {
+        add_on_treatment_id: clinic.injection.clone(),
+        ..treatment_request(world, &world.patients[0], &base, area, "2026-02-02T10:00:00")
+    };
+    let status = world.book(with(pb::BodyArea::Unspecified)).await.unwrap_err();
+    assert_eq!(said(world, &status), ["BODY_AREA_MISMATCH"]);
+    let both = world.book(with(ABDOMEN)).await.unwrap();
+    let needling = treatment_request(world, &world.patients[0], &world.needling, ABDOMEN, "2026-03-03T12:00:00");
+    let told = said(world, &world.book(needling).await.unwrap_err());
+    assert!(told[0].starts_with(&format!("SESSION_TOO_SOON against {} 29/30 days", both.appointment_id)), "{told:?}");
+    world.server.assert_clean().await;
+}
+
 fn search(clinic: &Clinic, patient: &str, add_on: &str) -> pb::FindSlotsRequest {
     let world = &clinic.world;
     pb::FindSlotsRequest {

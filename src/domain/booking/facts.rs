@@ -182,7 +182,7 @@ impl PatientFacts {
     /// Adds what a visit means for the patient.
     pub(super) fn add(&mut self, timing: &Timing<'_>, zone: Zone, request: &VisitRequest, other: Other) {
         self.visits.push(PatientVisit { during: timing.visit(request.start), other });
-        let spaced = timing.spacing(zone, request).into_iter();
+        let spaced = timing.spacing(zone, request, request.start).into_iter();
         self.spacing.extend(spaced.map(|Spaced { scope, day, until }| SpacingWindow { scope, day, until, other }));
         self.windows.extend(timing.windows(zone, request.start).into_iter().map(|window| (window, other)));
     }

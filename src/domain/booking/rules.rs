@@ -258,9 +258,8 @@ impl<'a> Desk<'a> {
 
     /// The gaps that a visit would not keep, on its area and across areas.
     fn gaps_broken(&self, start: Instant) -> Vec<(SpacingScope, Obstacle)> {
-        let asked = VisitRequest { start, ..self.request.clone() };
         let mut broken = Vec::new();
-        for Spaced { scope, day, until } in self.timing.spacing(self.clinic.zone, &asked) {
+        for Spaced { scope, day, until } in self.timing.spacing(self.clinic.zone, self.request, start) {
             let near = self.facts.patient.spacing.iter().filter(|window| window.scope == scope);
             for window in near.filter(|window| window.day < until && day < window.until) {
                 // The gap is the one that follows the earlier of the two.

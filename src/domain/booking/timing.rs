@@ -215,12 +215,12 @@ impl<'a> Timing<'a> {
         exposes.chain(restricts).collect()
     }
 
-    /// The days in which a visit keeps other needlings away; none if it does not needle.
-    pub fn spacing(&self, zone: Zone, request: &VisitRequest) -> Vec<Spaced> {
+    /// The days in which a visit as asked for, but at this start, keeps other needlings away; none if it does not needle.
+    pub fn spacing(&self, zone: Zone, request: &VisitRequest, start: Instant) -> Vec<Spaced> {
         let (Some(area), Some(days)) = (request.area, request.spacing_days) else { return Vec::new() };
         let scopes = std::iter::once((SpacingScope::Area(area), days))
             .chain(self.across_areas_days().map(|days| (SpacingScope::AnyArea, days)));
-        let day = zone.day(request.start);
+        let day = zone.day(start);
         let spaced = scopes.filter_map(|(scope, days)| {
             let until = day.checked_add_days(Days::new(u64::try_from(days).ok()?))?;
             Some(Spaced { scope, day, until })
@@ -254,7 +254,7 @@ impl<'a> Timing<'a> {
             visit: self.visit(start),
             phases: booked_phases(self.treatment, start, serving),
             occupied: occupied.collect(),
-            spacing: self.spacing(zone, request),
+            spacing: self.spacing(zone, request, start),
             spacing_override: request.spacing_override,
             windows: self.windows(zone, start),
             clearance,

@@ -1,7 +1,7 @@
 -- P1, a resource is in one place at a time. Re-derives every occupancy of every booked appointment from the phases and
--- needs of its treatment version, together with those of what is added to it, and the start of its visit. What a resource
--- was picked for is known from the stored rows alone; whether it is there twice is counted on them, and they are held to
--- the derived ones.
+-- needs of its treatment version, together with those of what is added to it, and the start of its visit. What a
+-- resource was picked for is known from the stored rows alone; whether it is there twice is counted on them, and they
+-- are held to the derived ones.
 -- A visit to which nothing is added is its treatment combined with itself, which is that treatment again.
 WITH booked AS MATERIALIZED (
     SELECT practice_id, appointment_id, clinic_id, treatment_id, treatment_version AS version,
@@ -19,8 +19,8 @@ parts AS MATERIALIZED (
     UNION ALL
     SELECT course, practice_id, 1, added_id, added_version FROM courses
 ),
--- Phases lie before the treatment proper, in it, after it, or come when the patient has gone. On each side, those of the
--- same name are one, the longer of the two; where a treatment has several of a name, the first goes with the first.
+-- Phases lie before the treatment proper, in it, after it, or come when the patient has gone. On each side, those of
+-- the same name are one, the longer of the two; where a treatment has several of a name, the first goes with the first.
 sided AS MATERIALIZED (
     SELECT *, row_number() OVER (PARTITION BY course, part, side, name ORDER BY position) AS alike
     FROM (

@@ -17,8 +17,8 @@ parts AS MATERIALIZED (
     UNION ALL
     SELECT course, practice_id, 1, added_id, added_version FROM courses
 ),
--- Phases lie before the treatment proper, in it, after it, or come when the patient has gone. On each side, those of the
--- same name are one, the longer of the two; where a treatment has several of a name, the first goes with the first.
+-- Phases lie before the treatment proper, in it, after it, or come when the patient has gone. On each side, those of
+-- the same name are one, the longer of the two; where a treatment has several of a name, the first goes with the first.
 sided AS MATERIALIZED (
     SELECT *, row_number() OVER (PARTITION BY course, part, side, name ORDER BY position) AS alike
     FROM (

@@ -20,8 +20,8 @@ parts AS MATERIALIZED (
     UNION ALL
     SELECT course, practice_id, 1, added_id, added_version FROM courses
 ),
--- Phases lie before the treatment proper, in it, after it, or come when the patient has gone. On each side, those of the
--- same name are one, the longer of the two; where a treatment has several of a name, the first goes with the first.
+-- Phases lie before the treatment proper, in it, after it, or come when the patient has gone. On each side, those of
+-- the same name are one, the longer of the two; where a treatment has several of a name, the first goes with the first.
 sided AS MATERIALIZED (
     SELECT *, row_number() OVER (PARTITION BY course, part, side, name ORDER BY position) AS alike
     FROM (
@@ -147,22 +147,27 @@ moved AS MATERIALIZED (
         ) AS with_shown
     ) AS with_went_back
 ),
-restricted AS (
-    SELECT practice_id, appointment_id, patient_id, activity,
+-- One side after the other, so that each is looked up by zone, instant and days at once.
+begun AS MATERIALIZED (
+    SELECT practice_id, appointment_id, patient_id, activity, rules.time_zone, ends, after_amount, after_unit,
         CASE
             WHEN before_amount = 0 THEN begins
             WHEN before_unit = 'hours' THEN begins - make_interval(hours => before_amount)
             ELSE earlier.arrives
-        END AS since,
+        END AS since
+    FROM rules
+    LEFT JOIN moved AS earlier ON earlier.time_zone = rules.time_zone AND earlier.at = begins
+        AND earlier.days = -before_amount AND before_unit = 'days'
+),
+restricted AS (
+    SELECT practice_id, appointment_id, patient_id, activity, since,
         CASE
             WHEN after_amount = 0 THEN ends
             WHEN after_unit = 'hours' THEN ends + make_interval(hours => after_amount)
             ELSE later.arrives
         END AS until
-    FROM rules
-    LEFT JOIN moved AS earlier ON earlier.time_zone = rules.time_zone AND earlier.at = begins
-        AND earlier.days = -before_amount AND before_unit = 'days'
-    LEFT JOIN moved AS later ON later.time_zone = rules.time_zone AND later.at = ends
+    FROM begun
+    LEFT JOIN moved AS later ON later.time_zone = begun.time_zone AND later.at = ends
         AND later.days = after_amount AND after_unit = 'days'
 ),
 derived AS MATERIALIZED (

@@ -93,6 +93,12 @@ impl App {
         }
     }
 
+    /// The same use cases on the same database, by another clock.
+    #[must_use]
+    pub fn by_clock(&self, clock: Arc<dyn Clock>) -> Self {
+        Self::new(self.pool.clone(), clock, self.ids.clone())
+    }
+
     /// The current time, by the clock that the use cases go by.
     pub fn now(&self) -> crate::domain::interval::Instant {
         self.clock.now()

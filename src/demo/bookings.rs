@@ -16,7 +16,7 @@ use crate::domain::refusal::{Rule, Violation};
 use crate::domain::zone::Zone;
 
 /// When visits begin, in minutes after midnight.
-const STARTS: [i32; 6] = [9 * 60, 10 * 60 + 15, 11 * 60 + 30, 13 * 60, 14 * 60 + 15, 15 * 60 + 30];
+pub const STARTS: [i32; 6] = [9 * 60, 10 * 60 + 15, 11 * 60 + 30, 13 * 60, 14 * 60 + 15, 15 * 60 + 30];
 /// No start is tried unless the clinic stays open for so many minutes: the longest visit with turnover.
 const LONGEST_MINUTES: i32 = 95;
 /// Days that are walked over in search of a start before a booking is left out: more than the longest aftercare window.
@@ -33,7 +33,7 @@ pub struct Wish {
 
 /// Series: number of the patient, clinic, protocol, area, day and start to begin the search at.
 #[rustfmt::skip]
-const SERIES: &[(usize, Site, Course, BodyArea, u64, usize)] = &[
+pub const SERIES: &[(usize, Site, Course, BodyArea, u64, usize)] = &[
     (1, Berlin, Course::StretchMarks, BodyArea::Abdomen, 1, 0),
     (2, Berlin, Course::StretchMarks, BodyArea::Thighs, 2, 2),
     (3, Berlin, Course::AcneScars, BodyArea::Face, 1, 4),
@@ -143,7 +143,7 @@ pub async fn book(
 
 /// What is known in a search for a start: each refusal says when the session would do, so nothing before that is tried.
 #[derive(Debug, Default)]
-struct Search {
+pub struct Search {
     found: bool,
     hopeless: bool,
     not_before: Vec<(usize, Instant)>,
@@ -151,24 +151,27 @@ struct Search {
 
 impl Search {
     /// Whether it makes sense to ask for a visit, or a series, that begins then.
-    fn may_do(&self, starts: &[Instant]) -> bool {
+    pub fn may_do(&self, starts: &[Instant]) -> bool {
         let early = |(place, earliest): &(usize, Instant)| starts.get(*place).is_some_and(|start| start < earliest);
         !self.found && !self.hopeless && !self.not_before.iter().any(early)
     }
 
     /// Takes an answer; that it is a refusal is no error here.
-    fn learn<T>(&mut self, answer: Result<T, Error>) -> Result<(), Error> {
+    pub fn learn<T>(&mut self, answer: Result<T, Error>) -> Result<Option<T>, Error> {
         match answer {
-            Ok(_) => self.found = true,
+            Ok(booked) => {
+                self.found = true;
+                return Ok(Some(booked));
+            }
             Err(Error::Refused(refusal)) => {
                 for Violation { rule, session, earliest, .. } in refusal {
-                    self.hopeless |= rule == Rule::NoQualifiedResource;
+                    self.hopeless |= matches!(rule, Rule::NoQualifiedResource | Rule::ClearanceMissing);
                     self.not_before.extend(earliest.map(|earliest| (session.unwrap_or_default(), earliest.start)));
                 }
             }
             Err(error) => return Err(error),
         }
-        Ok(())
+        Ok(None)
     }
 }
 
@@ -244,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_booked_for_the_patient_of_the_examples() {
+    fn nothing_is_ahead_for_the_patient_of_the_examples() {
         assert!(SERIES.iter().all(|row| row.0 != 0 && row.0 < PATIENTS.len()));
         for number in 0..VISITS {
             let who = visit(number).unwrap().who;

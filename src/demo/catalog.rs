@@ -15,15 +15,15 @@ use crate::app::Error;
 use crate::app::commands::Publish;
 use crate::domain::access::Caller;
 use crate::domain::catalog::{
-    Activity, Evidence, GapDays, Grade, Maintenance, MaintenanceDays, Need, Phase, ProtocolContent, Qualification,
-    Restriction, SessionCounts, Span, TreatmentContent,
+    AcrossAreas, Activity, Combination, Evidence, GapDays, Grade, Maintenance, MaintenanceDays, Need, Phase,
+    ProtocolContent, Qualification, Restriction, SessionCounts, Span, TreatmentContent,
 };
 use crate::domain::clearance::ClearanceRules;
 use crate::domain::ids::{ProtocolId, TreatmentId};
 use assessments::assessments;
 use reactions::reactions;
 use rows::{Forbids, NeedRow, PROTOCOLS, PhaseRow, ProtocolRow, TREATMENTS, TreatmentRow, WINDOWS};
-use screening::screening;
+pub(super) use screening::screening;
 
 /// The treatments of the default catalogue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -84,13 +84,17 @@ pub enum Course {
 /// A source, how good it is, and why what rests on it is as it is.
 type Cited = (&'static str, Grade, &'static str);
 
-/// The treatments, in the order in which to publish them.
-///
-/// # Errors
-///
-/// None, unless the tables are broken; a test holds that they are not.
+/// The treatments, under ids that stand for those they would be published under.
+#[cfg(test)]
 pub fn treatments() -> Result<Vec<(Service, TreatmentContent)>, Error> {
-    TREATMENTS.iter().map(|row| Ok((row.service, treatment(row)?))).collect()
+    TREATMENTS.iter().map(|row| Ok((row.service, treatment(row, &stand_ins())?))).collect()
+}
+
+/// Ids that tell the services apart.
+#[cfg(test)]
+fn stand_ins() -> BTreeMap<Service, TreatmentId> {
+    let ids = TREATMENTS.iter().zip(1..);
+    ids.map(|(row, id)| (row.service, TreatmentId(uuid::Uuid::from_u128(id)))).collect()
 }
 
 /// The protocols, in the order in which to publish them, for treatments that were published under these ids, the
@@ -124,7 +128,8 @@ impl Catalogue {
 /// Publishes the default catalogue.
 pub(super) async fn publish(seeder: &Seeder<'_>) -> Result<Catalogue, Error> {
     let mut catalogue = Catalogue { treatments: BTreeMap::new(), protocols: BTreeMap::new() };
-    for (service, content) in treatments()? {
+    for row in TREATMENTS {
+        let (service, content) = (row.service, treatment(row, &catalogue.treatments)?);
         let command = seeder.command(&format!("treatment {service:?}"), Publish { replaces: None, content });
         let treatment = seeder.app.publish_treatment(&Caller::COMMAND_LINE, &command).await?;
         catalogue.treatments.insert(service, treatment.id);
@@ -145,19 +150,39 @@ pub(super) fn usual(course: Course) -> Result<(i32, i32), Error> {
     Ok((default, target))
 }
 
-fn treatment(row: &TreatmentRow) -> Result<TreatmentContent, Error> {
+fn treatment(row: &TreatmentRow, ids: &BTreeMap<Service, TreatmentId>) -> Result<TreatmentContent, Error> {
+    let (mut spacing_evidence, mut across_areas, mut combinations) = (None, None, Vec::new());
+    if row.spacing_days > 0 {
+        spacing_evidence = Some(cited(spacing(row.service))?);
+        across_areas = Some(AcrossAreas { days: 7, evidence: cited(texts::ACROSS_AREAS)? });
+        if row.service != Service::AquaGold {
+            let add_on = ids.get(&Service::AquaGold).copied();
+            let add_on = add_on.ok_or_else(|| broken("what may be added is not published"))?;
+            combinations.push(Combination { add_on, evidence: cited(texts::COMBINATION)? });
+        }
+    }
     let content = TreatmentContent {
         name: label(row.name)?,
         spacing_days: (row.spacing_days > 0).then_some(row.spacing_days),
-        spacing_evidence: None,
-        across_areas: None,
+        spacing_evidence,
+        across_areas,
         phases: row.phases.iter().map(phase).collect::<Result<_, _>>()?,
         exposures: row.exposures.to_vec(),
         restrictions: restrictions(row.forbids)?,
-        combinations: Vec::new(),
+        combinations,
     };
     content.check()?;
     Ok(content)
+}
+
+/// Where the gap of a treatment that needles comes from: outside a series it is the minimum gap of one.
+fn spacing(service: Service) -> Cited {
+    let row = PROTOCOLS.iter().find(|row| row.service == service);
+    match (row, service) {
+        (Some(row), _) => (texts::protocol_source(row.course), row.grade, texts::protocol_rationale(row.course)),
+        (None, Service::AquaGold) => (texts::AQUAGOLD_SOURCE, Grade::Own, texts::AQUAGOLD_SPACING_WHY),
+        (None, _) => texts::MAINTENANCE,
+    }
 }
 
 fn phase(row: &PhaseRow) -> Result<Phase, Error> {
@@ -228,7 +253,7 @@ fn protocol(row: &ProtocolRow, ids: &BTreeMap<Service, TreatmentId>) -> Result<P
         treatment: id(row.service)?,
         sessions,
         gap,
-        evidence: cited((texts::protocol_source(row.course), row.grade, texts::protocol_rationale(row.course)))?,
+        evidence: cited(spacing(row.service))?,
         assessments: assessments()?,
         clearance: Some(ClearanceRules {
             consultation: id(Service::Consultation)?,
@@ -251,8 +276,6 @@ fn protocol(row: &ProtocolRow, ids: &BTreeMap<Service, TreatmentId>) -> Result<P
 
 #[cfg(test)]
 mod tests {
-    use uuid::Uuid;
-
     use super::*;
     use crate::domain::assessment::AssessmentDue;
 
@@ -261,7 +284,7 @@ mod tests {
     }
 
     fn courses() -> Vec<(Course, ProtocolContent)> {
-        protocols(&TREATMENTS.iter().map(|row| (row.service, TreatmentId(Uuid::nil()))).collect()).unwrap()
+        protocols(&stand_ins()).unwrap()
     }
 
     #[test]
@@ -280,13 +303,6 @@ mod tests {
             let due: Vec<_> = content.assessments.iter().map(|assessment| assessment.due).collect();
             assert_eq!(due, [AssessmentDue::BeforeFirst, AssessmentDue::AtSession(3), after], "{course:?}");
             assert!(content.sessions.minimum >= 3, "{course:?} has a session 3, however short its series");
-        }
-    }
-
-    #[test]
-    fn a_treatment_outside_a_series_keeps_the_minimum_gap_of_its_protocol() {
-        for row in PROTOCOLS {
-            assert_eq!(content(row.service).spacing_days, Some(row.gap[1]), "{}", row.name);
         }
     }
 

@@ -28,6 +28,8 @@ const AREAS: [BodyArea; 8] = [
     BodyArea::Calves,
     BodyArea::Back,
 ];
+/// An area that the example plans for without booking.
+const PLANNED: BodyArea = BodyArea::Hands;
 /// How many patients are considered after the one of the demonstration.
 const MAX_PATIENTS: i32 = 100;
 /// How many series are tried in all.
@@ -36,6 +38,11 @@ const MAX_TRIES: usize = 200;
 const FIRST_DAY: Wish = Wish { day: 2, start: 1 };
 /// Days after the first session at which the example asks for a sauna.
 const SAUNA_AFTER_DAYS: i64 = 2;
+
+/// The areas for which the patient of the examples is cleared.
+pub fn areas() -> impl Iterator<Item = BodyArea> {
+    AREAS.into_iter().chain([PLANNED])
+}
 
 /// A series that can be booked, and what to ask about it.
 #[derive(Debug, Clone)]
@@ -110,8 +117,9 @@ impl Search<'_> {
                     return Ok(Some(Examples { clinic, zone, protocol, patient, area, starts: starts.clone() }));
                 }
                 Err(Error::Refused(refusal)) => {
-                    let taken = refusal.iter().any(|violation| violation.rule == Rule::SessionTooSoon);
-                    if taken {
+                    // Taken, or not cleared for it: no other start will do either.
+                    let hopeless = |rule| matches!(rule, Rule::SessionTooSoon | Rule::ClearanceMissing);
+                    if refusal.iter().any(|violation| hopeless(violation.rule)) {
                         break;
                     }
                 }
@@ -150,7 +158,7 @@ impl Examples {
             ),
         )];
         // Plans for another area, on which nothing is booked.
-        let other = if self.area == BodyArea::Hands { "NECK" } else { "HANDS" };
+        let other = PLANNED.as_str().to_ascii_uppercase();
         let json = format!(
             concat!(
                 r#"{{"patient_id":"{}","protocol_id":"{}","body_area":"BODY_AREA_{}","clinic_id":"{}","#,

@@ -4,18 +4,25 @@
 //! - `catalog`: the default catalogue, every number of it with its source
 //! - `practice`: clinics, resources, closure and time off
 //! - `patients`: invented people
+//! - `clearances`: consultations, and what they ended in
 //! - `bookings`: series and single visits
 //! - `examples`: commands to try on it
 
 pub mod catalog;
 
 mod bookings;
+mod clearances;
 mod examples;
 mod known;
 mod patients;
 mod practice;
 mod step;
 
+use std::sync::Arc;
+
+use chrono::TimeDelta;
+
+use crate::app::clock::SystemClock;
 use crate::app::commands::{NewToken, PracticeSettings};
 use crate::app::{App, Error};
 use crate::domain::access::{Caller, Role};
@@ -33,6 +40,9 @@ use step::{Seeder, broken, label};
 /// next one is asked for.
 const MAX_TOKENS: usize = 8;
 
+/// How long before the demonstration the practice opened: consultations took place in between.
+const OPEN_FOR: TimeDelta = TimeDelta::days(14);
+
 /// The demonstration practice, as far as the examples need it.
 #[derive(Debug, Clone)]
 pub struct Demo {
@@ -42,7 +52,7 @@ pub struct Demo {
     pub token: Personal<String>,
     /// The clinic of the examples.
     pub clinic: ClinicId,
-    /// A patient for whom nothing is booked at first.
+    /// A patient who is cleared, and for whom nothing is ahead at first.
     pub patient: PatientId,
     /// The protocol of the examples: stretch marks.
     pub protocol: ProtocolId,
@@ -59,11 +69,16 @@ pub async fn seed(app: &App, now: Instant) -> Result<Demo, Error> {
         name: label("Linden and Harbour Skin Clinics (demonstration)")?,
         booking_horizon_days: DEFAULT_HORIZON_DAYS,
     };
-    let practice = app.create_practice(&Caller::COMMAND_LINE, &step::command(None, "practice", settings)).await?.id;
+    let back_then = app.by_clock(Arc::new(SystemClock::starting_at(now - OPEN_FOR)));
+    let practice = step::command(None, "practice", settings);
+    let practice = back_then.create_practice(&Caller::COMMAND_LINE, &practice).await?.id;
+    let opening = Seeder { app: &back_then, practice };
+    let catalogue = catalog::publish(&opening).await?;
+    let clinics = practice::create(&opening, now).await?;
+    let patients = patients::create(&opening).await?;
+    let consultations = clearances::consult(&opening, &catalogue, &clinics, &patients, now).await?;
     let seeder = Seeder { app, practice };
-    let catalogue = catalog::publish(&seeder).await?;
-    let clinics = practice::create(&seeder, now).await?;
-    let patients = patients::create(&seeder).await?;
+    clearances::clear(&seeder, &catalogue, &consultations).await?;
     let booked = bookings::book(&seeder, &catalogue, &clinics, &patients, now).await?;
     tracing::info!(series = booked.series, visits = booked.visits, "the demonstration practice is there");
     Ok(Demo {

@@ -16,7 +16,7 @@ pub const IN_BERLIN: usize = 22;
 /// Given name, family name, mailbox, and the day of birth as year, month, day.
 pub type Row = (&'static str, &'static str, &'static str, (i32, u32, u32));
 
-/// The patients. The first is the one of the examples, for whom nothing is booked.
+/// The patients. The first is the one of the examples, for whom nothing is ahead.
 #[rustfmt::skip]
 pub const PATIENTS: &[Row] = &[
     ("Marlene", "Hoffbauer", "marlene.hoffbauer", (1991, 4, 17)),

@@ -3,8 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use uuid::Uuid;
-
 use super::*;
 use crate::domain::assessment::AssessmentDue;
 use crate::domain::screening::{Asks, Deferral};
@@ -53,10 +51,7 @@ impl Said {
 }
 
 fn all() -> (BTreeMap<Service, TreatmentContent>, Vec<(Course, ProtocolContent)>) {
-    // Ids that tell the services apart.
-    let ids = TREATMENTS.iter().zip(1..).map(|(row, id)| (row.service, TreatmentId(Uuid::from_u128(id))));
-    let protocols = protocols(&ids.collect()).unwrap();
-    (treatments().unwrap().into_iter().collect(), protocols)
+    (treatments().unwrap().into_iter().collect(), protocols(&stand_ins()).unwrap())
 }
 
 fn joined<T: ToString>(values: &[T]) -> String {
@@ -117,6 +112,13 @@ fn windows_said(said: &mut Said, services: &BTreeMap<Service, TreatmentContent>)
     };
     for (service, content) in services.iter().filter(|(_, content)| content.spacing_days.is_some()) {
         said.say(3, "needling", &content.spacing_days.unwrap().to_string(), "bookable", "-", "");
+        let across = content.across_areas.as_ref().unwrap();
+        said.cite(1, "across areas", &across.days.to_string(), "-", &across.evidence);
+        assert_eq!(content.combinations.len(), usize::from(*service != Service::AquaGold), "{service:?}");
+        for combination in &content.combinations {
+            assert_eq!(combination.add_on, stand_ins()[&Service::AquaGold]);
+            said.cite(3, "AquaGold in the same visit", "-", "by approval", &combination.evidence);
+        }
         for restriction in &content.restrictions {
             let numbers = joined(&[days(restriction.after), days(restriction.before)]);
             let class = if sold.contains(&restriction.activity) { "bookable" } else { "advice" };
@@ -152,8 +154,9 @@ fn screening_said(said: &mut Said, courses: &[(Course, ProtocolContent)]) {
     }
     for (_, content) in courses {
         let clearance = content.clearance.as_ref().unwrap();
-        let consultation = TREATMENTS.iter().zip(1..).find(|(_, id)| clearance.consultation.0 == Uuid::from_u128(*id));
-        let class = format!("{:?}; {}", consultation.unwrap().0.service, clearance.qualification.as_str());
+        let ids = stand_ins();
+        let (consultation, _) = ids.iter().find(|(_, id)| **id == clearance.consultation).unwrap();
+        let class = format!("{consultation:?}; {}", clearance.qualification.as_str());
         let (valid, screening) = (clearance.valid_days, clearance.screening_days);
         let (cooling_off, patch_test) = (clearance.cooling_off_hours, clearance.patch_test_hours);
         let numbers = format!("{valid} days; {cooling_off} h; {patch_test} h; {screening} days");
@@ -209,7 +212,7 @@ fn the_catalogue_says_what_the_clinical_sources_say_and_nothing_else() {
     screening_said(&mut said, &courses);
     reactions_said(&mut said, &courses);
     let count = |section: &str| said.lines.keys().filter(|(of, _)| of == section).count();
-    assert_eq!(["1", "2", "3", "4", "5"].map(count), [9, 8, 19, 27, 12]);
+    assert_eq!(["1", "2", "3", "4", "5"].map(count), [10, 8, 20, 27, 12]);
     for (key, line) in &expected {
         assert_eq!(said.lines.get(key), Some(line), "{key:?}");
     }
@@ -223,7 +226,7 @@ fn the_catalogue_says_what_the_clinical_sources_say_and_nothing_else() {
             compared += 1;
         }
     }
-    assert_eq!(compared, 341, "all that the table names, but for visits: phases carry no source");
+    assert_eq!(compared, 346, "all that the table names, but for visits: phases carry no source");
 }
 
 #[test]
@@ -240,6 +243,20 @@ fn every_protocol_carries_all_of_its_rules() {
         let conditions: BTreeSet<&str> = content.screening.iter().map(|rule| rule.condition.as_str()).collect();
         let kinds: BTreeSet<&str> = content.reactions.iter().map(|rule| rule.kind.as_str()).collect();
         assert_eq!((conditions.len(), kinds.len()), (content.screening.len(), content.reactions.len()));
+    }
+}
+
+#[test]
+fn the_gap_outside_a_series_is_the_minimum_gap_of_one_and_comes_from_the_same_source() {
+    let (services, courses) = all();
+    for (course, content) in courses {
+        let row = PROTOCOLS.iter().find(|row| row.course == course).unwrap();
+        let treatment = &services[&row.service];
+        assert_eq!(treatment.spacing_days, Some(content.gap.minimum), "{course:?}");
+        assert_eq!(treatment.spacing_evidence, Some(content.evidence), "{course:?}");
+    }
+    for service in [Service::Maintenance, Service::AquaGold] {
+        assert_eq!(services[&service].spacing_evidence.as_ref().unwrap().grade, Grade::Own, "{service:?}");
     }
 }
 

@@ -124,13 +124,14 @@ const fn row(
 /// patient (sources run from monthly to 18 months).
 #[rustfmt::skip]
 pub const TREATMENTS: &[TreatmentRow] = &[
+    // First, because it may be added to the others.
+    row(Service::AquaGold, "AquaGold micro-injection", 28, &[BotulinumToxin, Filler], AsNeedlingOwn, AQUAGOLD_VISIT),
     row(Service::StretchMarks, "Microneedling, stretch marks", 28, &[], AsNeedlingStretchMarks, PEN_VISIT),
     row(Service::AcneScars, "Microneedling, acne scars", 28, &[], AsNeedling, PEN_VISIT),
     row(Service::Rejuvenation, "Microneedling, rejuvenation", 28, &[], AsNeedling, PEN_VISIT),
     row(Service::Prp, "Microneedling with platelet-rich plasma", 28, &[], AsNeedling, PRP_VISIT),
     row(Service::RadioFrequency, "Radio-frequency microneedling", 28, &[], AsNeedling, RF_VISIT),
     row(Service::Maintenance, "Microneedling, maintenance session", 28, &[], AsNeedling, PEN_VISIT),
-    row(Service::AquaGold, "AquaGold micro-injection", 28, &[BotulinumToxin, Filler], AsNeedlingOwn, AQUAGOLD_VISIT),
     row(Service::Consultation, "Consultation", 0, &[], Nothing, CONSULTATION_VISIT),
     row(Service::Laser, "Laser and light", 0, &[LaserAndLight], Nothing, LASER_VISIT),
     row(Service::Peel, "Chemical peel", 0, &[ChemicalPeel], Nothing, PEEL_VISIT),

@@ -23,6 +23,28 @@ pub const AQUAGOLD_SOURCE: &str = "No standard protocol was found (realself.com)
 pub const AQUAGOLD_WHY: &str = "AquaGold needles the skin and usually carries botulinum toxin and filler, so the \
     default is that of microneedling of the face, other injectables included.";
 
+/// Why `AquaGold` keeps the gap of microneedling.
+pub const AQUAGOLD_SPACING_WHY: &str =
+    "AquaGold needles the skin, so it keeps the gap of microneedling on the same area.";
+
+/// The gap between different areas.
+pub const ACROSS_AREAS: Cited = (
+    "A judgement of this project. That one area is treated in a visit is a common rule: clinic page \
+     revivemedicalaesthetics.com.",
+    Grade::Own,
+    "A week lies between the needling of two areas, so that the patient has healed from one, and numbing cream does not \
+     go onto large areas at once (warning of the US Food and Drug Administration, FDA).",
+);
+
+/// `AquaGold` in the same visit as microneedling.
+pub const COMBINATION: Cited = (
+    "The commissioning document names AquaGold as a combination. No rule for the same day was found (realself.com); a \
+     judgement of this project.",
+    Grade::Own,
+    "It needles, and usually carries botulinum toxin and filler: in a visit of its own it keeps all gaps, in the same \
+     visit a practitioner has to approve it for the patient.",
+);
+
 /// What to tell the patient.
 #[rustfmt::skip]
 pub const fn instruction(activity: Activity) -> &'static str {

@@ -32,6 +32,7 @@ mod series;
 mod slots;
 mod tenancy;
 mod verify;
+mod visits;
 mod wall_clock;
 mod who_and_where;
 mod wire;

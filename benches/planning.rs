@@ -258,7 +258,7 @@ fn moving(criterion: &mut Criterion) {
     let start = zone().plus_days(booked[1].start, 21);
     let moved = BookedSession { start, day: zone().day(start), ..booked[1] };
     let later = booked[2..].iter().map(|session| Later { session: *session, board: &board, starts: &starts });
-    let question = MoveQuestion { timing: &timing, gap: GAP, moved, later: later.collect() };
+    let question = MoveQuestion { timing: &timing, gap: GAP, before: Some(moved), from: None, later: later.collect() };
     assert!(question.following().is_some_and(|following| !following.is_empty()), "later sessions move");
     criterion.bench_function("what follows when one of 6 sessions moves", |bencher| {
         bencher.iter(|| black_box(&question).following());

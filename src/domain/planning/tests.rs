@@ -163,6 +163,7 @@ impl Case {
             named,
             area: Some(BodyArea::Face),
             spacing_days: Some(i64::from(self.gap.minimum)),
+            spacing_override: None,
             neighbours: None,
             preferred: Vec::new(),
         }
@@ -272,20 +273,24 @@ impl Case {
 fn fewest(
     case: &Case,
     bookable: &[(Instant, Option<ResourceId>)],
-    before: BookedSession,
+    before: Option<BookedSession>,
+    from: Option<NaiveDate>,
     later: &[BookedSession],
 ) -> Option<(u64, u64)> {
     let Some((session, rest)) = later.split_first() else { return Some((0, 0)) };
     let stay = std::iter::once((session.start, false));
     let ways = stay.chain(bookable.iter().map(|(start, _)| (*start, true))).filter_map(|(start, moves)| {
         let day = zone().day(start);
-        let distance = session.number - before.number;
-        let close = distance > 1 || (day - before.day).num_days() <= i64::from(case.gap.maximum);
-        if !close || !case.may_follow(before.start, start) {
+        let follows = before.is_none_or(|before| {
+            let distance = session.number - before.number;
+            let close = distance > 1 || (day - before.day).num_days() <= i64::from(case.gap.maximum);
+            close && case.may_follow(before.start, start)
+        });
+        if !follows || from.is_some_and(|from| day < from) {
             return None;
         }
         let placed = BookedSession { start, day, ..*session };
-        let (more, days) = fewest(case, bookable, placed, rest)?;
+        let (more, days) = fewest(case, bookable, Some(placed), from, rest)?;
         let own = if moves { (1, (day - session.day).num_days().unsigned_abs()) } else { (0, 0) };
         Some((more + own.0, days + own.1))
     });
@@ -319,6 +324,7 @@ fn the_best_plan_costs_what_trying_everything_finds_and_can_be_booked() {
                 .collect();
             let series = SessionsOf {
                 gap: case.gap,
+                gap_override: None,
                 treatment: &case.treatment,
                 area: BodyArea::Face,
                 booked: case.booked.into_iter().collect(),
@@ -409,13 +415,14 @@ fn what_is_said_to_help_does_help() {
 fn as_few_sessions_as_possible_move_and_those_as_little_as_possible() {
     everywhere(
         CASES,
-        || (cases(), moves()),
-        |(case, (moved, later, skip))| {
+        || (cases(), moves(), any::<bool>(), prop::option::of(0..6_i64)),
+        |(case, (moved, later, skip), is_first, from)| {
             let timing = Timing::new(&case.treatment);
             let board = case.board();
             let starts = find(&board, &case.wanted(&timing));
             let somebody = starts.by.first().map(|(id, _)| *id);
-            let moved = session(1, moved.0 - 1, moved.1, somebody);
+            let before = (!is_first).then(|| session(1, moved.0 - 1, moved.1, somebody));
+            let from = from.map(|days| zone().day(at(0)) + TimeDelta::days(days));
             let mut at_day = 0;
             let step = if skip { 2 } else { 1 };
             let later: Vec<BookedSession> = later
@@ -427,10 +434,10 @@ fn as_few_sessions_as_possible_move_and_those_as_little_as_possible() {
                 })
                 .collect();
             let bookable = case.bookable();
-            let expected = fewest(&case, &bookable, moved, &later);
+            let expected = fewest(&case, &bookable, before, from, &later);
             let later =
                 later.iter().map(|session| Later { session: *session, board: &board, starts: &starts }).collect();
-            let question = MoveQuestion { timing: &timing, gap: case.gap, before: Some(moved), from: None, later };
+            let question = MoveQuestion { timing: &timing, gap: case.gap, before, from, later };
             let found = question.following();
             let counted = found.as_ref().map(|following| {
                 let days = following.iter().map(|f| (zone().day(f.start) - f.session.day).num_days().unsigned_abs());

@@ -57,7 +57,10 @@ fn refuses(rpc: &Rpc, leaf: &Leaf) -> (Vec<Value>, String) {
         Kind::Enum(_) => {
             let zero = matches!(
                 (method, name),
-                ("ListResources", "kind") | ("BookAppointment" | "FindSlots", "body_area") | ("FindSlots", "view")
+                ("ListResources", "kind")
+                    | ("BookAppointment" | "FindSlots", "body_area")
+                    | ("FindSlots", "view")
+                    | ("ReportReaction", "reaction_grade")
             );
             let all = [999, -1, i32::MAX, i32::MIN, 0];
             all.iter().filter(|n| !zero || **n != 0).map(|n| Value::EnumNumber(*n)).collect()
@@ -83,6 +86,8 @@ fn refuses(rpc: &Rpc, leaf: &Leaf) -> (Vec<Value>, String) {
             "sessions_minimum" | "sessions_default" | "sessions_maximum" => {
                 return (numbers(&[0, -1, 13, i32::MAX, i32::MIN]), parent(".sessions_minimum"));
             }
+            "gap_days" => numbers(&[0, -1, 366, i32::MAX, i32::MIN]),
+            "override_gap_days" => numbers(&[-1, 366, i32::MAX, i32::MIN]),
             name if name.starts_with("gap_") => {
                 return (numbers(&[0, -1, 731, i32::MAX, i32::MIN]), parent(".gap_minimum_days"));
             }
@@ -90,6 +95,8 @@ fn refuses(rpc: &Rpc, leaf: &Leaf) -> (Vec<Value>, String) {
             "minimum_days" | "target_days" | "maximum_days" => {
                 return (numbers(&[-1, 731, i32::MAX, i32::MIN]), parent(""));
             }
+            // Not at all afterwards.
+            "hours" if method == "GrantOverride" => return (numbers(&[-1, 1001, i32::MAX, i32::MIN]), parent("")),
             "hours" | "days" => return (numbers(&[0, -1, 1001, i32::MAX, i32::MIN]), parent("")),
             name => panic!("teach this test the limits of {name}"),
         },
@@ -126,10 +133,15 @@ fn refuses(rpc: &Rpc, leaf: &Leaf) -> (Vec<Value>, String) {
                 texts(&["", "1990-4-1", "1990-02-30", "1899-12-31", "1990-04-01T", "01.04.1990", "+990-04-01"])
             }
             "time_zone" => texts(&["", "Mars/Olympus", "Europe/Berlin ", "+01:00", "Europe/Berlin\0"]),
-            "start_date" | "end_date" | "first_session_from" | "first_session_until" | "finish_by" => {
+            "earliest_date"
+            | "start_date"
+            | "end_date"
+            | "first_session_from"
+            | "first_session_until"
+            | "finish_by" => {
                 let mut bad = texts(&["2026-6-1", "2026-06-31", "1999-12-31", "2101-01-01", "2026-06-01T", "1 June"]);
                 match name {
-                    "start_date" => bad.extend(texts(&[""])),
+                    "start_date" | "earliest_date" => bad.extend(texts(&[""])),
                     // The day before the first one.
                     "end_date" => bad.extend(texts(&["", "2026-05-31"])),
                     "first_session_until" | "finish_by" => bad.extend(texts(&["2026-02-01"])),
@@ -143,7 +155,9 @@ fn refuses(rpc: &Rpc, leaf: &Leaf) -> (Vec<Value>, String) {
             }
             "from" | "opens" => texts(&["", "25:00", "24:01", "9:00", "09:60", "09:00:00", "-1:00", "٠٩:00"]),
             "until" | "closes" => texts(&["", "25:00", "24:01", "9:00", "09:60", "09:00:00", "09:00", "08:59"]),
-            "qualification" | "qualifications" => texts(&["", "Room", "1a", "a-b", "a b", "ä", "a\0", &"a".repeat(64)]),
+            "qualification" | "qualifications" | "condition" | "reaction_kind" => {
+                texts(&["", "Room", "1a", "a-b", "a b", "ä", "a\0", &"a".repeat(64)])
+            }
             "page_token" => Vec::new(),
             _ => {
                 let (least, most) = limits(name);
@@ -172,6 +186,8 @@ fn limits(name: &str) -> (usize, usize) {
         "name" | "label" | "given_name" | "family_name" => (1, 200),
         "phone" => (0, 50),
         "email" => (0, 254),
+        "override_reason" => (1, 2000),
+        "revoke_reason" | "description" | "clear_notes" => (0, 2000),
         "notes" | "cancel_reason" | "instruction" | "source" | "rationale" => (0, 2000),
         "reason" | "family_name_prefix" => (0, 200),
         name => panic!("teach this test the limits of {name}"),
@@ -193,7 +209,7 @@ async fn every_field_of_every_method_refuses_what_its_comment_rules_out() {
                     continue;
                 }
                 let message = with(&rpc, &ids, &leaf, value.clone());
-                let answer = call(&world.server, Some(&ids.token), &rpc, &message).await;
+                let answer = call(&world.server, Some(ids.token(&rpc)), &rpc, &message).await;
                 let right = answer.as_ref().is_err_and(|status| {
                     status.code() == Code::InvalidArgument
                         && reason(status) == "FIELD_INVALID"
@@ -229,7 +245,7 @@ async fn a_text_of_exactly_the_longest_length_is_taken() {
             if rpc.input.get_field_by_name("validate_only").is_some() {
                 message.set_field_by_name("validate_only", Value::Bool(true));
             }
-            let answer = call(&world.server, Some(&ids.token), &rpc, &message).await;
+            let answer = call(&world.server, Some(ids.token(&rpc)), &rpc, &message).await;
             let taken = answer.as_ref().map_or_else(|status| status.code() != Code::InvalidArgument, |_| true);
             assert!(taken, "{} {}: {answer:?}", rpc.name, leaf.name);
             tried += 1;
@@ -274,6 +290,8 @@ async fn what_is_required_is_missed() {
             "content",
             "request_id",
             "visit",
+            "purpose",
+            "onset_time",
             "subject",
             "sessions",
             "clinic_ids",
@@ -291,7 +309,7 @@ async fn what_is_required_is_missed() {
             }
             message.clear_field_by_name(name);
             oneof.iter().for_each(|field| message.clear_field(field));
-            let status = call(&world.server, Some(&ids.token), &rpc, &message).await.expect_err(&rpc.name);
+            let status = call(&world.server, Some(ids.token(&rpc)), &rpc, &message).await.expect_err(&rpc.name);
             assert_eq!(malformed(&status), [name], "{}", rpc.name);
         }
     }
@@ -316,13 +334,13 @@ async fn a_stretch_of_time_ends_after_it_starts_and_not_too_late() {
         let too_long = longest.map(|longest| instant(start + longest, 1000));
         for end in [instant(start, 0), instant(start - 1, 999_999_999)].into_iter().chain(too_long) {
             let message = with(&rpc, &ids, &leaf, end);
-            let status = call(&world.server, Some(&ids.token), &rpc, &message).await.expect_err(method);
+            let status = call(&world.server, Some(ids.token(&rpc)), &rpc, &message).await.expect_err(method);
             assert_eq!(malformed(&status), ["end_time"], "{method}");
             tried += 1;
         }
         if let Some(longest) = longest {
             let message = with(&rpc, &ids, &leaf, instant(start + longest, 0));
-            call(&world.server, Some(&ids.token), &rpc, &message).await.expect(method);
+            call(&world.server, Some(ids.token(&rpc)), &rpc, &message).await.expect(method);
         }
     }
     assert_eq!(tried, 5 * 2 + 3);
@@ -452,7 +470,7 @@ async fn all_malformed_fields_of_a_request_are_named_at_once() {
         for leaf in &texts {
             message.set_field(leaf.field(), Value::String("\0".repeat(3000)));
         }
-        let answer = call(&world.server, Some(&ids.token), &rpc, &message).await;
+        let answer = call(&world.server, Some(ids.token(&rpc)), &rpc, &message).await;
         let named = malformed(&answer.expect_err(&rpc.name));
         for leaf in &texts {
             assert!(named.contains(&leaf.name), "{} names {} among {named:?}", rpc.name, leaf.name);

@@ -9,7 +9,7 @@ use tonic::{Code, Status};
 use crate::harness::wire::{fields, reason};
 use crate::harness::world::{evidence, request_id};
 use crate::harness::{World, refusal};
-use crate::wire::{Ids, bearer, call, filled, frame, rpcs, send, send_with};
+use crate::wire::{Ids, bearer, call, filled, frame, only_practitioners_may, rpcs, send, send_with};
 
 const MALFORMED: (Code, &str) = (Code::InvalidArgument, "MESSAGE_MALFORMED");
 
@@ -25,7 +25,8 @@ async fn revision(world: &World) -> i64 {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bytes_that_are_no_message_are_the_callers_error() {
     let world = World::new().await;
-    let (_, token) = bearer(&world.server, "", pb::Role::Operator, "").await;
+    let (_, operator) = bearer(&world.server, "", pb::Role::Operator, "").await;
+    let (_, clinician) = bearer(&world.server, &world.practice, pb::Role::Practitioner, &world.practitioners[0]).await;
     let mut compressed = frame(&[]).to_vec();
     compressed[0] = 1;
     let mut strange = frame(&[]).to_vec();
@@ -48,8 +49,9 @@ async fn bytes_that_are_no_message_are_the_callers_error() {
         ("nothing but noise", frame(&[0x5a, 0x03, 0x99, 0x12, 0x45, 0xfe, 0x00, 0x17]).to_vec()),
     ];
     for rpc in rpcs() {
+        let token = if only_practitioners_may(&rpc) { &clinician } else { &operator };
         for (what, body) in &bodies {
-            let status = send(&world.server, Some(&token), &rpc.name, body.clone().into()).await.expect_err(what);
+            let status = send(&world.server, Some(token), &rpc.name, body.clone().into()).await.expect_err(what);
             let (code, reason) = both(&status);
             let unknown = *what == "nothing but noise" && reason == "FIELD_UNKNOWN";
             assert!(unknown || (code, reason.as_str()) == MALFORMED, "{} with {what}: {status:?}", rpc.name);
@@ -57,7 +59,7 @@ async fn bytes_that_are_no_message_are_the_callers_error() {
         // The first field of a message that is a text, but not of characters.
         if rpc.input.get_field(1).is_some_and(|field| field.kind() == Kind::String) {
             let body = frame(&[0x0a, 0x02, 0xc3, 0x28]);
-            let status = send(&world.server, Some(&token), &rpc.name, body).await.unwrap_err();
+            let status = send(&world.server, Some(token), &rpc.name, body).await.unwrap_err();
             assert_eq!(both(&status), (MALFORMED.0, MALFORMED.1.to_owned()), "{}", rpc.name);
         }
     }
@@ -114,7 +116,8 @@ async fn a_field_of_the_future_is_refused_and_named_wherever_it_is() {
             }
         }
         for (bytes, place) in places {
-            let status = send(&world.server, Some(&ids.token), &rpc.name, frame(&bytes)).await.expect_err(&rpc.name);
+            let status =
+                send(&world.server, Some(ids.token(&rpc)), &rpc.name, frame(&bytes)).await.expect_err(&rpc.name);
             assert_eq!(both(&status), (Code::InvalidArgument, "FIELD_UNKNOWN".into()), "{} {place}", rpc.name);
             assert_eq!(fields(&status), [format!("field number 999 of {place}")], "{}", rpc.name);
         }

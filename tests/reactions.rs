@@ -223,7 +223,7 @@ async fn a_shorter_gap_and_two_reactions_leave_alone_what_may_stay() {
     assert_eq!(told(&case, &cleared.moves), Vec::<String>::new(), "the other series is still held");
     assert_eq!(cleared.series.unwrap().gap_minimum_days, 20);
     let hold = get_series(world, &other.series_id).await.on_hold.unwrap();
-    assert_eq!(hold.reaction_ids, [second.reaction_id.clone()]);
+    assert_eq!(hold.reaction_ids, std::slice::from_ref(&second.reaction_id));
     assert_eq!(held(world).await.len(), 2);
     world.server.assert_clean().await;
     // The later of the two days counts.

@@ -10,6 +10,8 @@ use http_body_util::{BodyExt as _, Full};
 use prost::Message as _;
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, Value};
 use sha2::{Digest as _, Sha256};
+use stipple::app::access::MAY_CALL;
+use stipple::domain::access::Role;
 use stipple::rpc::codec::DESCRIPTORS;
 use stipple::rpc::pb;
 use tonic::body::Body;
@@ -137,6 +139,8 @@ pub struct Ids {
     pub etags: HashMap<&'static str, String>,
     /// A manager's token.
     pub token: String,
+    /// A token of a practitioner who may sign.
+    pub clinician: String,
 }
 
 impl Ids {
@@ -162,6 +166,21 @@ impl Ids {
         };
         let away = world.manager.resources().create_time_off(away).await.unwrap().into_inner().time_off.unwrap();
         let (token_id, token) = bearer(&world.server, &world.practice, pb::Role::Manager, "").await;
+        let protocol = world.clinical_protocol().await;
+        let (_, clinician) =
+            bearer(&world.server, &world.practice, pb::Role::Practitioner, &world.practitioners[0]).await;
+        let granted = pb::GrantOverrideRequest {
+            request_id: request_id(),
+            patient_id: world.patients[0].clone(),
+            purpose: Some(pb::grant_override_request::Purpose::Condition(pb::ConditionOverride {
+                protocol_id: protocol,
+                condition: "eczema_history".into(),
+            })),
+            override_reason: "why".into(),
+            ..Default::default()
+        };
+        let granted = world.server.clients(&clinician).patients().grant_override(granted).await.unwrap();
+        let reaction = reaction(world, &series).await;
         let by_field = HashMap::from([
             ("clinic_id", world.clinic.clone()),
             ("clinic_ids", world.clinic.clone()),
@@ -176,6 +195,9 @@ impl Ids {
             ("series_id", series.series_id.clone()),
             ("moving_appointment_id", visit.appointment_id.clone()),
             ("appointment_id", visit.appointment_id.clone()),
+            ("add_on_treatment_id", world.sauna.clone()),
+            ("override_id", granted.into_inner().r#override.unwrap().override_id),
+            ("reaction_id", reaction),
             ("closure_id", closure.closure_id),
             ("time_off_id", away.time_off_id),
             ("token_id", token_id),
@@ -189,8 +211,41 @@ impl Ids {
             ("ShortenSeriesRequest", series.etag),
             ("RescheduleAppointmentRequest", visit.etag),
         ]);
-        Self { by_field, etags, token }
+        Self { by_field, etags, token, clinician }
     }
+
+    /// A token that may call a method: a manager's, unless only practitioners may.
+    pub fn token(&self, rpc: &Rpc) -> &str {
+        if only_practitioners_may(rpc) { &self.clinician } else { &self.token }
+    }
+}
+
+/// Whether a method is for practitioners alone.
+pub fn only_practitioners_may(rpc: &Rpc) -> bool {
+    let (_, roles) = MAY_CALL.iter().find(|(method, _)| *method == rpc.name).unwrap();
+    *roles == [Role::Practitioner]
+}
+
+/// A reaction that holds nothing, to a session that is yet to come: no method would take it, and clocks cannot be set
+/// everywhere.
+async fn reaction(world: &World, series: &pb::Series) -> String {
+    let session = series.sessions[0].appointment.as_ref().unwrap();
+    let uuid = |text: &str| text.parse::<uuid::Uuid>().unwrap();
+    let id = request_id();
+    sqlx::query(
+        "INSERT INTO reactions (practice_id, reaction_id, patient_id, appointment_id, series_id, kind, reaction_grade,
+                                onset, description, reported_at, reported_revision)
+         VALUES ($1, $2, $3, $4, $5, 'redness', 'normal', now(), '', now(), 1)",
+    )
+    .bind(uuid(&world.practice))
+    .bind(uuid(&id))
+    .bind(uuid(&series.patient_id))
+    .bind(uuid(&session.appointment_id))
+    .bind(uuid(&series.series_id))
+    .execute(world.server.pool())
+    .await
+    .unwrap();
+    id
 }
 
 /// A field somewhere in a message that holds no further message but a timestamp.
@@ -334,7 +389,8 @@ fn likely(field: &FieldDescriptor, ids: &Ids) -> Option<Value> {
             "first_session_until" => text("2026-07-31"),
             "finish_by" => text("2026-12-31"),
             "qualification" | "qualifications" => text("treatment_room"),
-            "condition" | "kind" | "counts_as" => text("a_code"),
+            "condition" | "kind" | "counts_as" | "reaction_kind" => text("a_code"),
+            "earliest_date" => text("2026-06-01"),
             "family_name_prefix" => text("F"),
             _ => text("A text"),
         },

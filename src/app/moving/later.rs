@@ -78,7 +78,9 @@ impl App {
             let course = std::sync::Arc::clone(&look.course);
             let timing = Timing::new(&course.treatment);
             let turnover = timing.minutes() - timing.present_minutes();
-            placed.iter().for_each(|placed| placed.add_to(&mut patient, turnover));
+            for other in &placed {
+                other.add_to(&mut patient, turnover);
+            }
             let area = series.area;
             let sessions = later.clone();
             let think = move || {

@@ -317,6 +317,10 @@ pub fn filled(message: &MessageDescriptor, ids: &Ids) -> DynamicMessage {
     }
     // Of several alternatives one.
     match message.name() {
+        "GrantOverrideRequest" => {
+            let gap = message.get_field_by_name("gap").unwrap();
+            filled.set_field(&gap, likely(&gap, ids).unwrap());
+        }
         "BookSeriesRequest" => clear(&mut filled, &["plan", "wishes"]),
         "ProposeSeriesRequest" => clear(&mut filled, &["series_id"]),
         "ExtendSeriesRequest" => clear(&mut filled, &["wishes"]),

@@ -58,7 +58,10 @@ fn refuses(rpc: &Rpc, leaf: &Leaf) -> (Vec<Value>, String) {
         Kind::Enum(_) => {
             let zero = matches!(
                 (method, name),
-                ("ListResources", "kind") | ("BookAppointment" | "FindSlots", "body_area") | ("FindSlots", "view")
+                ("ListResources", "kind")
+                    | ("BookAppointment" | "FindSlots", "body_area")
+                    | ("FindSlots", "view")
+                    | ("ReportReaction", "reaction_grade")
             );
             let all = [999, -1, i32::MAX, i32::MIN, 0];
             all.iter().filter(|n| !zero || **n != 0).map(|n| Value::EnumNumber(*n)).collect()
@@ -84,6 +87,8 @@ fn refuses(rpc: &Rpc, leaf: &Leaf) -> (Vec<Value>, String) {
             "sessions_minimum" | "sessions_default" | "sessions_maximum" => {
                 return (numbers(&[0, -1, 13, i32::MAX, i32::MIN]), parent(".sessions_minimum"));
             }
+            "gap_days" => numbers(&[0, -1, 366, i32::MAX, i32::MIN]),
+            "override_gap_days" => numbers(&[-1, 366, i32::MAX, i32::MIN]),
             name if name.starts_with("gap_") => {
                 return (numbers(&[0, -1, 731, i32::MAX, i32::MIN]), parent(".gap_minimum_days"));
             }
@@ -101,6 +106,8 @@ fn refuses(rpc: &Rpc, leaf: &Leaf) -> (Vec<Value>, String) {
             // Of Fitzpatrick types.
             "least" | "most" => return (numbers(&[0, -1, 7, i32::MAX, i32::MIN]), parent(".least")),
             "defer_days" | "defer_months" => numbers(&[0, -1, 1001, i32::MAX, i32::MIN]),
+            // Not at all afterwards.
+            "hours" if method == "GrantOverride" => return (numbers(&[-1, 1001, i32::MAX, i32::MIN]), parent("")),
             "hours" | "days" => return (numbers(&[0, -1, 1001, i32::MAX, i32::MIN]), parent("")),
             name => panic!("teach this test the limits of {name}"),
         },
@@ -138,10 +145,15 @@ fn refuses(rpc: &Rpc, leaf: &Leaf) -> (Vec<Value>, String) {
                 texts(&["", "1990-4-1", "1990-02-30", "1899-12-31", "1990-04-01T", "01.04.1990", "+990-04-01"])
             }
             "time_zone" => texts(&["", "Mars/Olympus", "Europe/Berlin ", "+01:00", "Europe/Berlin\0"]),
-            "start_date" | "end_date" | "first_session_from" | "first_session_until" | "finish_by" => {
+            "earliest_date"
+            | "start_date"
+            | "end_date"
+            | "first_session_from"
+            | "first_session_until"
+            | "finish_by" => {
                 let mut bad = texts(&["2026-6-1", "2026-06-31", "1999-12-31", "2101-01-01", "2026-06-01T", "1 June"]);
                 match name {
-                    "start_date" => bad.extend(texts(&[""])),
+                    "start_date" | "earliest_date" => bad.extend(texts(&[""])),
                     // The day before the first one.
                     "end_date" => bad.extend(texts(&["", "2026-05-31"])),
                     "first_session_until" | "finish_by" => bad.extend(texts(&["2026-02-01"])),
@@ -155,7 +167,7 @@ fn refuses(rpc: &Rpc, leaf: &Leaf) -> (Vec<Value>, String) {
             }
             "from" | "opens" => texts(&["", "25:00", "24:01", "9:00", "09:60", "09:00:00", "-1:00", "٠٩:00"]),
             "until" | "closes" => texts(&["", "25:00", "24:01", "9:00", "09:60", "09:00:00", "09:00", "08:59"]),
-            "qualification" | "qualifications" | "condition" | "kind" | "counts_as" => {
+            "qualification" | "qualifications" | "condition" | "kind" | "counts_as" | "reaction_kind" => {
                 let mut bad = texts(&["Room", "1a", "a-b", "a b", "ä", "a\0", &"a".repeat(64)]);
                 // That a reaction counts as no condition is usual.
                 bad.extend(texts(if name == "counts_as" { &[] } else { &[""] }));
@@ -197,6 +209,8 @@ fn limits(name: &str) -> (usize, usize) {
         "name" | "label" | "given_name" | "family_name" => (1, 200),
         "phone" => (0, 50),
         "email" => (0, 254),
+        "override_reason" => (1, 2000),
+        "revoke_reason" | "description" | "clear_notes" => (0, 2000),
         "notes" | "cancel_reason" | "instruction" | "source" | "rationale" | "overdue_advice" => (0, 2000),
         // Of a rule that asks.
         "question" | "meaning" => (1, 500),
@@ -301,6 +315,8 @@ async fn what_is_required_is_missed() {
             "content",
             "request_id",
             "visit",
+            "purpose",
+            "onset_time",
             "subject",
             "sessions",
             "clinic_ids",

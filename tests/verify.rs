@@ -493,6 +493,123 @@ async fn verify_finds_a_spacing_window_that_was_shortened() {
     assert_finds(&mut db, "P3", "each session has its spacing window").await;
 }
 
+/// An override of the series' gap, which all its windows follow.
+async fn gap_override(db: &mut PgConnection, days: i32) {
+    let id = Uuid::from_u128(0x0e);
+    let revision = change(db, "override.granted", id, Some(PATIENT), &SESSIONS).await;
+    sqlx::query(
+        "INSERT INTO overrides (practice_id, override_id, patient_id, kind, series_id, gap_days, reason, granted_at,
+                                granted_by, granted_revision)
+         VALUES ($1, $2, $3, 'gap', $4, $5, 'why', '2026-12-03Z', $6, $7)",
+    )
+    .bind(PRACTICE)
+    .bind(id)
+    .bind(PATIENT)
+    .bind(SERIES)
+    .bind(days)
+    .bind(PRACTITIONER)
+    .bind(revision)
+    .execute(&mut *db)
+    .await
+    .unwrap();
+    sqlx::query("UPDATE spacing_windows SET override_id = $1, days = daterange(lower(days), lower(days) + $2)")
+        .bind(id)
+        .bind(days)
+        .execute(db)
+        .await
+        .unwrap();
+}
+
+async fn revoke(db: &mut PgConnection, at: &str) {
+    let set = format!(
+        "UPDATE overrides SET revoked_at = '{at}', revoked_by = granted_by, revoked_revision = granted_revision,
+             revoke_reason = ''"
+    );
+    run(db, &set).await;
+}
+
+#[tokio::test]
+async fn verify_accepts_gaps_that_a_practitioner_decided() {
+    let mut db = planted().await;
+    gap_override(&mut db, 21).await;
+    let report = verify(&mut db).await.unwrap();
+    assert!(report.is_clean(), "{report}");
+    // What had begun when it was revoked stays under it.
+    revoke(&mut db, "2027-03-23T09:00:00Z").await;
+    let report = verify(&mut db).await.unwrap();
+    assert!(report.is_clean(), "{report}");
+}
+
+#[tokio::test]
+async fn verify_finds_a_gap_below_the_floor_or_of_an_override_that_does_not_count() {
+    let check = "a spacing window that names an override rests on it";
+    let mut db = planted().await;
+    gap_override(&mut db, 20).await;
+    assert_finds(&mut db, "P3", check).await;
+    let mut db = planted().await;
+    gap_override(&mut db, 28).await;
+    revoke(&mut db, "2027-03-23T08:59:59Z").await;
+    assert_finds(&mut db, "P3", check).await;
+}
+
+#[tokio::test]
+async fn verify_finds_a_session_ahead_that_does_not_follow_an_override() {
+    let mut db = planted().await;
+    gap_override(&mut db, 30).await;
+    sqlx::query("UPDATE spacing_windows SET override_id = NULL, days = daterange(lower(days), lower(days) + 28) WHERE appointment_id = $1")
+        .bind(SESSIONS[2])
+        .execute(&mut db)
+        .await
+        .unwrap();
+    assert_finds(&mut db, "P3", "sessions ahead follow the gap override that is in force").await;
+}
+
+/// An override of the first session's window about heat, which ends a day after the treatment proper.
+async fn aftercare_override(db: &mut PgConnection, activity: &str) {
+    let id = Uuid::from_u128(0x0f);
+    let revision = change(db, "override.granted", id, Some(PATIENT), &SESSIONS[..1]).await;
+    sqlx::query(
+        "INSERT INTO overrides (practice_id, override_id, patient_id, kind, appointment_id, activity, after_amount,
+                                after_unit, reason, granted_at, granted_by, granted_revision)
+         VALUES ($1, $2, $3, 'aftercare', $4, $5, 1, 'days', 'why', '2026-12-03Z', $6, $7)",
+    )
+    .bind(PRACTICE)
+    .bind(id)
+    .bind(PATIENT)
+    .bind(SESSIONS[0])
+    .bind(activity)
+    .bind(PRACTITIONER)
+    .bind(revision)
+    .execute(&mut *db)
+    .await
+    .unwrap();
+    sqlx::query(
+        "UPDATE activity_windows SET override_id = $1,
+             during = tstzrange(lower(during), '2027-01-13T10:10:00Z')
+         WHERE appointment_id = $2 AND activity = 'heat'",
+    )
+    .bind(id)
+    .bind(SESSIONS[0])
+    .execute(db)
+    .await
+    .unwrap();
+}
+
+#[tokio::test]
+async fn verify_accepts_an_aftercare_window_that_a_practitioner_shortened() {
+    let mut db = planted().await;
+    aftercare_override(&mut db, "heat").await;
+    let report = verify(&mut db).await.unwrap();
+    assert!(report.is_clean(), "{report}");
+}
+
+#[tokio::test]
+async fn verify_finds_an_aftercare_window_that_names_an_override_of_another() {
+    let mut db = planted().await;
+    aftercare_override(&mut db, "sun_exposure").await;
+    assert_finds(&mut db, "P4", "an activity window that names an override rests on it").await;
+}
+
 #[tokio::test]
 async fn verify_finds_a_sauna_inside_an_aftercare_window() {
     let mut db = planted().await;

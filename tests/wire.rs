@@ -164,12 +164,26 @@ impl Ids {
         };
         let away = world.manager.resources().create_time_off(away).await.unwrap().into_inner().time_off.unwrap();
         let (token_id, _) = bearer(&world.server, &world.practice, pb::Role::ReadOnly, "").await;
+        let protocol = world.clinical_protocol().await;
         let of = async |practice: &str, role, practitioner: &str| {
             bearer(&world.server, practice, role, practitioner).await.1
         };
+        let clinician = of(&world.practice, pb::Role::Practitioner, &world.practitioners[0]).await;
+        let granted = pb::GrantOverrideRequest {
+            request_id: request_id(),
+            patient_id: world.patients[0].clone(),
+            purpose: Some(pb::grant_override_request::Purpose::Condition(pb::ConditionOverride {
+                protocol_id: protocol,
+                condition: "eczema_history".into(),
+            })),
+            override_reason: "why".into(),
+            ..Default::default()
+        };
+        let granted = world.server.clients(&clinician).patients().grant_override(granted).await.unwrap();
+        let reaction = reaction(world, &series).await;
         let tokens = [
             (Role::Manager, of(&world.practice, pb::Role::Manager, "").await),
-            (Role::Practitioner, of(&world.practice, pb::Role::Practitioner, &world.practitioners[0]).await),
+            (Role::Practitioner, clinician),
             (Role::Operator, of("", pb::Role::Operator, "").await),
         ];
         let by_field = HashMap::from([
@@ -187,6 +201,9 @@ impl Ids {
             ("series_id", series.series_id.clone()),
             ("moving_appointment_id", visit.appointment_id.clone()),
             ("appointment_id", visit.appointment_id.clone()),
+            ("add_on_treatment_id", world.sauna.clone()),
+            ("override_id", granted.into_inner().r#override.unwrap().override_id),
+            ("reaction_id", reaction),
             ("closure_id", closure.closure_id),
             ("time_off_id", away.time_off_id),
             ("token_id", token_id),
@@ -209,6 +226,39 @@ impl Ids {
         let (_, token) = self.tokens.iter().find(|(role, _)| may_call(*role, &rpc.name)).expect(&rpc.name);
         token
     }
+
+    /// A token that may call a method: a manager's, unless only practitioners may.
+    pub fn token(&self, rpc: &Rpc) -> &str {
+        if only_practitioners_may(rpc) { &self.clinician } else { &self.token }
+    }
+}
+
+/// Whether a method is for practitioners alone.
+pub fn only_practitioners_may(rpc: &Rpc) -> bool {
+    let (_, roles) = MAY_CALL.iter().find(|(method, _)| *method == rpc.name).unwrap();
+    *roles == [Role::Practitioner]
+}
+
+/// A reaction that holds nothing, to a session that is yet to come: no method would take it, and clocks cannot be set
+/// everywhere.
+async fn reaction(world: &World, series: &pb::Series) -> String {
+    let session = series.sessions[0].appointment.as_ref().unwrap();
+    let uuid = |text: &str| text.parse::<uuid::Uuid>().unwrap();
+    let id = request_id();
+    sqlx::query(
+        "INSERT INTO reactions (practice_id, reaction_id, patient_id, appointment_id, series_id, kind, reaction_grade,
+                                onset, description, reported_at, reported_revision)
+         VALUES ($1, $2, $3, $4, $5, 'redness', 'normal', now(), '', now(), 1)",
+    )
+    .bind(uuid(&world.practice))
+    .bind(uuid(&id))
+    .bind(uuid(&series.patient_id))
+    .bind(uuid(&session.appointment_id))
+    .bind(uuid(&series.series_id))
+    .execute(world.server.pool())
+    .await
+    .unwrap();
+    id
 }
 
 /// A field somewhere in a message that holds no further message but a timestamp.
@@ -280,6 +330,10 @@ pub fn filled(message: &MessageDescriptor, ids: &Ids) -> DynamicMessage {
     }
     // Of several alternatives one.
     match message.name() {
+        "GrantOverrideRequest" => {
+            let gap = message.get_field_by_name("gap").unwrap();
+            filled.set_field(&gap, likely(&gap, ids).unwrap());
+        }
         "BookSeriesRequest" => clear(&mut filled, &["plan", "wishes"]),
         "ProposeSeriesRequest" => clear(&mut filled, &["series_id"]),
         "ExtendSeriesRequest" => clear(&mut filled, &["wishes"]),
@@ -352,7 +406,8 @@ fn likely(field: &FieldDescriptor, ids: &Ids) -> Option<Value> {
             "first_session_until" => text("2026-07-31"),
             "finish_by" => text("2026-12-31"),
             "qualification" | "qualifications" => text("treatment_room"),
-            "condition" | "kind" | "counts_as" => text("a_code"),
+            "condition" | "kind" | "counts_as" | "reaction_kind" => text("a_code"),
+            "earliest_date" => text("2026-06-01"),
             "family_name_prefix" => text("F"),
             _ => text("A text"),
         },

@@ -181,6 +181,115 @@ impl World {
         answer.protocol.unwrap().protocol_id
     }
 
+    /// Publishes a protocol of [`World::needling`] with the numbers of [`World::protocol`] and clinical rules: a
+    /// consultation, those who are qualified for "clearance", a condition that may be cleared (`eczema_history`) and one
+    /// that may not (`pacemaker`), and reactions of each grade (`redness`, `redness_beyond_48_hours`, `herpes_flare`,
+    /// which counts as `cold_sore_history`). Both practitioners are qualified from then on.
+    pub async fn clinical_protocol(&self) -> String {
+        for practitioner in &self.practitioners {
+            let request = pb::GetResourceRequest { resource_id: practitioner.clone(), ..Default::default() };
+            let known = self.manager.resources().get_resource(request).await.unwrap().into_inner().resource.unwrap();
+            let request = pb::UpdateResourceRequest {
+                request_id: request_id(),
+                etag: known.etag,
+                resource_id: known.resource_id,
+                name: known.name,
+                active: true,
+                qualifications: vec!["microneedling".into(), "clearance".into()],
+                working_hours: known.working_hours,
+                ..Default::default()
+            };
+            self.manager.resources().update_resource(request).await.unwrap();
+        }
+        let consultation = pb::TreatmentContent {
+            name: "Consultation".into(),
+            phases: vec![pb::Phase {
+                name: "talk".into(),
+                minutes: 30,
+                patient_present: true,
+                exposing: false,
+                needs: vec![pb::Need {
+                    kind: pb::ResourceKind::Practitioner.into(),
+                    qualification: "clearance".into(),
+                }],
+            }],
+            ..Default::default()
+        };
+        let consultation = self.publish_treatment(consultation).await;
+        let condition = |condition: &str, class: pb::ConditionClass, may_be_cleared| pb::ScreeningRule {
+            condition: condition.into(),
+            asks: pb::ScreeningQuestion::Presence.into(),
+            question: "Do you have it?".into(),
+            condition_class: class.into(),
+            may_be_cleared,
+            meaning: "Look first.".into(),
+            evidence: evidence(),
+            ..Default::default()
+        };
+        let reaction = |kind: &str, grade: pb::ReactionGrade, counts_as: &str| pb::ReactionRule {
+            kind: kind.into(),
+            name: kind.into(),
+            reaction_grade: grade.into(),
+            counts_as: counts_as.into(),
+            instruction: "Look.".into(),
+            evidence: evidence(),
+        };
+        let content = pb::ProtocolContent {
+            name: "A clinical series".into(),
+            treatment_id: self.needling.clone(),
+            sessions_minimum: 3,
+            sessions_default: 4,
+            sessions_maximum: 6,
+            gap_floor_days: 14,
+            gap_minimum_days: 28,
+            gap_target_days: 35,
+            gap_maximum_days: 56,
+            evidence: evidence(),
+            clearance: Some(pb::ClearanceRules {
+                consultation_treatment_id: consultation,
+                qualification: "clearance".into(),
+                valid_days: 365,
+                evidence: evidence(),
+                ..Default::default()
+            }),
+            screening_rules: vec![
+                condition("eczema_history", pb::ConditionClass::Clear, true),
+                condition("pacemaker", pb::ConditionClass::Block, false),
+                condition("cold_sore_history", pb::ConditionClass::Premed, true),
+            ],
+            reaction_rules: vec![
+                reaction("redness", pb::ReactionGrade::Normal, ""),
+                reaction("redness_beyond_48_hours", pb::ReactionGrade::Warning, ""),
+                reaction("herpes_flare", pb::ReactionGrade::Serious, "cold_sore_history"),
+            ],
+            ..Default::default()
+        };
+        let request =
+            pb::PublishProtocolRequest { request_id: request_id(), content: Some(content), ..Default::default() };
+        let answer = self.manager.catalog().publish_protocol(request).await.unwrap().into_inner();
+        answer.protocol.unwrap().protocol_id
+    }
+
+    /// Books a series of the first patient under a protocol with clinical rules.
+    pub async fn book_clinical(
+        &self,
+        protocol: &str,
+        area: pb::BodyArea,
+        starts: &[&str],
+    ) -> Result<pb::Series, Status> {
+        let request = pb::BookSeriesRequest {
+            protocol_id: protocol.into(),
+            body_area: area.into(),
+            ..self.series_request(starts)
+        };
+        Ok(self.manager.series().book_series(request).await?.into_inner().series.unwrap())
+    }
+
+    /// Clients with a new token of one of the practitioners.
+    pub async fn practitioner(&self, place: usize) -> Clients {
+        token(&self.server, &self.practice, pb::Role::Practitioner, &self.practitioners[place]).await
+    }
+
     /// The instant at which the clinic's wall clock shows this, as `2026-03-01T10:00:00`.
     pub fn local(&self, text: &str) -> DateTime<Utc> {
         let local: NaiveDateTime = text.parse().unwrap();

@@ -154,6 +154,7 @@ proptest! {
             named: Vec::new(),
             area: Some(BodyArea::Face),
             spacing_days: Some(i64::from(minimum)),
+            spacing_override: None,
             neighbours: None,
             preferred: Vec::new(),
             spacing_override: None,
@@ -176,6 +177,7 @@ proptest! {
         }
         let series = SessionsOf {
             gap: GapDays::new(1, minimum, minimum, maximum).unwrap(),
+            gap_override: None,
             treatment: &treatment,
             area: BodyArea::Face,
             booked: Vec::new(),
@@ -259,6 +261,7 @@ fn a_named_resource_that_fits_beside_another_is_not_called_unqualified() {
         named: named.clone(),
         area: None,
         spacing_days: None,
+        spacing_override: None,
         neighbours: None,
         preferred: Vec::new(),
         spacing_override: None,

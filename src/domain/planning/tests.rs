@@ -169,6 +169,7 @@ impl Case {
             named,
             area: Some(BodyArea::Face),
             spacing_days: Some(i64::from(self.gap.minimum)),
+            spacing_override: None,
             neighbours: None,
             preferred: Vec::new(),
             spacing_override: None,
@@ -296,20 +297,24 @@ impl Kind {
 /// The fewest moves, then the fewest days, of all ways to place the later sessions, each with its kind.
 fn fewest(
     longest_gap: i32,
-    (before, kind): (BookedSession, &Kind),
+    before: Option<(BookedSession, &Kind)>,
+    from: Option<NaiveDate>,
     later: &[(BookedSession, &Kind)],
 ) -> Option<(u64, u64)> {
     let Some(((session, own), rest)) = later.split_first() else { return Some((0, 0)) };
     let stay = std::iter::once((session.start, false));
     let ways = stay.chain(own.bookable.iter().map(|(start, _)| (*start, true))).filter_map(|(start, moves)| {
         let day = zone().day(start);
-        let distance = session.number - before.number;
-        let close = distance > 1 || (day - before.day).num_days() <= i64::from(longest_gap);
-        if !close || !kind.case.may_be_followed(before.start, start, &own.case) {
+        let follows = before.is_none_or(|(before, kind)| {
+            let distance = session.number - before.number;
+            let close = distance > 1 || (day - before.day).num_days() <= i64::from(longest_gap);
+            close && kind.case.may_be_followed(before.start, start, &own.case)
+        });
+        if !follows || from.is_some_and(|from| day < from) {
             return None;
         }
         let placed = BookedSession { start, day, ..*session };
-        let (more, days) = fewest(longest_gap, (placed, own), rest)?;
+        let (more, days) = fewest(longest_gap, Some((placed, own)), from, rest)?;
         let moved = if moves { (1, (day - session.day).num_days().unsigned_abs()) } else { (0, 0) };
         Some((more + moved.0, days + moved.1))
     });
@@ -344,6 +349,7 @@ fn the_best_plan_costs_what_trying_everything_finds_and_can_be_booked() {
                 .collect();
             let series = SessionsOf {
                 gap: case.gap,
+                gap_override: None,
                 treatment: &case.treatment,
                 area: BodyArea::Face,
                 booked: case.booked.into_iter().collect(),
@@ -436,8 +442,8 @@ fn as_few_sessions_as_possible_move_and_those_as_little_as_possible() {
     let additions = || (treatment(), prop_oneof![Just([false; 3]), any::<[bool; 3]>()]);
     everywhere(
         CASES,
-        || (cases(), moves(), additions()),
-        |(case, (moved, later, skip), (add_on, added))| {
+        || (cases(), moves(), additions(), any::<bool>(), prop::option::of(0..6_i64)),
+        |(case, (moved, later, skip), (add_on, added), is_first, from)| {
             let combined = Combined::new(&case.treatment, &add_on);
             let spacing = i32::try_from(combined.session_spacing(case.gap)).unwrap();
             let with =
@@ -448,7 +454,8 @@ fn as_few_sessions_as_possible_move_and_those_as_little_as_possible() {
             let starts: Vec<Starts> =
                 kinds.iter().zip(&timings).map(|(kind, timing)| find(&board, &kind.case.wanted(timing))).collect();
             let somebody = starts[0].by.first().map(|(id, _)| *id);
-            let moved = session(1, moved.0 - 1, moved.1, somebody);
+            let before = (!is_first).then(|| session(1, moved.0 - 1, moved.1, somebody));
+            let from = from.map(|days| zone().day(at(0)) + TimeDelta::days(days));
             let mut at_day = 0;
             let step = if skip { 2 } else { 1 };
             let later: Vec<(BookedSession, usize)> = later
@@ -463,7 +470,7 @@ fn as_few_sessions_as_possible_move_and_those_as_little_as_possible() {
             let first = usize::from(added[0]);
             let slow: Vec<(BookedSession, &Kind)> =
                 later.iter().map(|(session, kind)| (*session, &kinds[*kind])).collect();
-            let expected = fewest(case.gap.maximum, (moved, &kinds[first]), &slow);
+            let expected = fewest(case.gap.maximum, before.map(|before| (before, &kinds[first])), from, &slow);
             let moving = |session, kind: usize| Moving {
                 session,
                 timing: &timings[kind],
@@ -471,8 +478,8 @@ fn as_few_sessions_as_possible_move_and_those_as_little_as_possible() {
             };
             let question = MoveQuestion {
                 gap: case.gap,
-                before: Some(moving(moved, first)),
-                from: None,
+                before: before.map(|before| moving(before, first)),
+                from,
                 later: later
                     .iter()
                     .map(|(session, kind)| Later {

@@ -1,0 +1,266 @@
+//! Reactions hold a patient's series until a practitioner clears them; then the rest is planned anew.
+
+use std::collections::BTreeSet;
+
+use stipple::rpc::pb;
+use tonic::{Code, Status};
+
+use crate::desk::{get_series, revision, session, starts};
+use crate::harness::wire::{Clients, fields, missing, reason};
+use crate::harness::world::{at, request_id, token};
+use crate::harness::{World, refusal};
+
+/// Sessions 35 days apart.
+const DAYS: [&str; 3] = ["2026-02-02T10:00:00", "2026-03-09T10:00:00", "2026-04-13T10:00:00"];
+/// Another area's, in between.
+const OTHER_DAYS: [&str; 3] = ["2026-02-20T15:00:00", "2026-03-25T15:00:00", "2026-04-25T15:00:00"];
+
+struct Case {
+    world: World,
+    series: pb::Series,
+    other: pb::Series,
+    practitioner: Clients,
+}
+
+/// Two series of one patient, the day after the first session of one of them. Nothing where clocks cannot be set.
+async fn case() -> Option<Case> {
+    let world = World::new().await;
+    let protocol = world.clinical_protocol().await;
+    let series = world.book_clinical(&protocol, pb::BodyArea::Abdomen, &DAYS).await.unwrap();
+    let other = world.book_clinical(&protocol, pb::BodyArea::Thighs, &OTHER_DAYS).await.unwrap();
+    let practitioner = world.practitioner(0).await;
+    world.server.set_clock("2026-02-04T08:00:00Z")?;
+    Some(Case { world, series, other, practitioner })
+}
+
+fn report_request(appointment: &pb::Appointment, kind: &str) -> pb::ReportReactionRequest {
+    pb::ReportReactionRequest {
+        request_id: request_id(),
+        appointment_id: appointment.appointment_id.clone(),
+        reaction_kind: kind.into(),
+        onset_time: at("2026-02-03T12:00:00Z"),
+        description: "red".into(),
+        ..Default::default()
+    }
+}
+
+async fn report(case: &Case, kind: &str) -> Result<pb::ReportReactionResponse, Status> {
+    let request = report_request(session(&case.series, 1), kind);
+    Ok(case.world.manager.patients().report_reaction(request).await?.into_inner())
+}
+
+fn clear_request(reaction: &pb::Reaction, earliest: &str, gap: i32) -> pb::ClearReactionRequest {
+    pb::ClearReactionRequest {
+        request_id: request_id(),
+        reaction_id: reaction.reaction_id.clone(),
+        earliest_date: earliest.into(),
+        override_gap_days: gap,
+        clear_notes: "healed".into(),
+        ..Default::default()
+    }
+}
+
+async fn clear(
+    case: &Case,
+    reaction: &pb::Reaction,
+    earliest: &str,
+    gap: i32,
+) -> Result<pb::ClearReactionResponse, Status> {
+    let request = clear_request(reaction, earliest, gap);
+    Ok(case.practitioner.patients().clear_reaction(request).await?.into_inner())
+}
+
+fn broken(status: &Status) -> Vec<&'static str> {
+    refusal(status).iter().map(|v| v.reason().as_str_name().trim_start_matches("REASON_")).collect()
+}
+
+/// What moved: of which series, which session, until when.
+fn told(case: &Case, moves: &[pb::SessionMove]) -> Vec<String> {
+    let line = |moved: &pb::SessionMove| {
+        let whose = if moved.series_id == case.series.series_id { "abdomen" } else { "thighs" };
+        format!("{whose} {}: {}", moved.session_number, &moved.local_new_start[..16])
+    };
+    moves.iter().map(line).collect()
+}
+
+async fn held(world: &World) -> BTreeSet<String> {
+    let request = pb::ListSeriesRequest { on_hold_only: true, ..Default::default() };
+    let listed = world.manager.series().list_series(request).await.unwrap().into_inner().series;
+    listed.into_iter().map(|series| series.series_id).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_warning_holds_all_series_of_the_patient_and_lists_what_is_at_risk() {
+    let Some(case) = case().await else { return };
+    let Case { world, series, other, .. } = &case;
+    // Expected, and gone in days: holds nothing.
+    let normal = report(&case, "redness").await.unwrap();
+    let reaction = normal.reaction.clone().unwrap();
+    assert_eq!((reaction.holds, reaction.reaction_grade()), (false, pb::ReactionGrade::Normal));
+    assert_eq!((normal.on_hold_series_ids.len(), normal.at_risk.len()), (0, 0));
+    assert_eq!(get_series(world, &series.series_id).await, *series);
+    assert_eq!(broken(&clear(&case, &reaction, "2026-03-01", 0).await.unwrap_err()), ["ALREADY_CLEARED"]);
+
+    let request = report_request(session(series, 1), "redness_beyond_48_hours");
+    let warned = world.manager.patients().report_reaction(request.clone()).await.unwrap().into_inner();
+    let reaction = warned.reaction.clone().unwrap();
+    assert_eq!((reaction.holds, reaction.description.as_str()), (true, "red"));
+    let both = BTreeSet::from([series.series_id.clone(), other.series_id.clone()]);
+    assert_eq!(warned.on_hold_series_ids.iter().cloned().collect::<BTreeSet<_>>(), both);
+    let risky: Vec<&str> = warned.at_risk.iter().map(|booked| booked.appointment_id.as_str()).collect();
+    let expected = [(other, 1), (series, 2), (other, 2), (series, 3), (other, 3)];
+    assert_eq!(risky, expected.map(|(of, number)| session(of, number).appointment_id.as_str()));
+    for before in [series, other] {
+        let after = get_series(world, &before.series_id).await;
+        assert_ne!(after.etag, before.etag);
+        let hold = after.on_hold.unwrap();
+        assert_eq!((hold.reaction_ids, hold.since), (vec![reaction.reaction_id.clone()], reaction.reported_at));
+        let at_risk: Vec<bool> = after.sessions.iter().map(|session| session.at_risk).collect();
+        assert_eq!(at_risk, [before.series_id == other.series_id, true, true]);
+    }
+    assert_eq!(held(world).await, both);
+    let again = world.manager.patients().report_reaction(request).await.unwrap().into_inner();
+    assert_eq!(again, warned);
+    let list = pb::ListReactionsRequest { patient_id: world.patients[0].clone(), ..Default::default() };
+    let listed = world.manager.patients().list_reactions(list).await.unwrap().into_inner().reactions;
+    let expected = [normal.reaction.unwrap(), reaction];
+    assert!(listed.len() == 2 && expected.iter().all(|reaction| listed.contains(reaction)), "{listed:?}");
+    world.server.assert_clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_report_is_about_a_session_that_has_begun_and_a_reaction_that_its_protocol_knows() {
+    let Some(case) = case().await else { return };
+    let Case { world, series, .. } = &case;
+    let before = revision(world).await;
+    let good = || report_request(session(series, 1), "redness");
+    let ask =
+        async |request: pb::ReportReactionRequest| world.manager.patients().report_reaction(request).await.unwrap_err();
+    let ahead = report_request(session(series, 2), "redness");
+    assert_eq!(fields(&ask(ahead).await), ["appointment_id"]);
+    let unknown = pb::ReportReactionRequest { reaction_kind: "unheard_of".into(), ..good() };
+    assert_eq!(fields(&ask(unknown).await), ["reaction_kind"]);
+    for onset in ["2026-02-02T08:59:00Z", "2026-02-04T08:01:00Z"] {
+        let early_or_late = pb::ReportReactionRequest { onset_time: at(onset), ..good() };
+        assert_eq!(fields(&ask(early_or_late).await), ["onset_time"]);
+    }
+    let less = pb::ReportReactionRequest {
+        reaction_kind: "herpes_flare".into(),
+        reaction_grade: pb::ReactionGrade::Warning.into(),
+        ..good()
+    };
+    assert_eq!(fields(&ask(less).await), ["reaction_grade"]);
+    let nobody = pb::ReportReactionRequest { appointment_id: request_id(), ..good() };
+    assert_eq!(missing(&ask(nobody).await), "appointment_id");
+    assert_eq!(revision(world).await, before);
+    // Graver than its rule.
+    let graver = pb::ReportReactionRequest { reaction_grade: pb::ReactionGrade::Serious.into(), ..good() };
+    let graver = world.manager.patients().report_reaction(graver).await.unwrap().into_inner().reaction.unwrap();
+    assert_eq!((graver.holds, graver.reaction_grade()), (true, pb::ReactionGrade::Serious));
+    world.server.assert_clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clearing_moves_what_is_booked_too_early_and_nothing_else() {
+    let Some(case) = case().await else { return };
+    let Case { world, series, other, practitioner } = &case;
+    let reaction = report(&case, "herpes_flare").await.unwrap().reaction.unwrap();
+    let tried = pb::ClearReactionRequest { validate_only: true, ..clear_request(&reaction, "2026-03-16", 0) };
+    let tried = practitioner.patients().clear_reaction(tried).await.unwrap().into_inner();
+    // The gap between the second and the third stays long enough where the second moves by a week.
+    let expected = ["abdomen 2: 2026-03-16T10:00", "thighs 1: 2026-03-16T15:00", "thighs 2: 2026-04-13T15:00"];
+    assert_eq!(told(&case, &tried.moves)[..2], expected[..2]);
+    assert_eq!(get_series(world, &series.series_id).await.on_hold.map(|hold| hold.reaction_ids.len()), Some(1));
+
+    let request = clear_request(&reaction, "2026-03-16", 0);
+    let cleared = practitioner.patients().clear_reaction(request.clone()).await.unwrap().into_inner();
+    assert_eq!(told(&case, &cleared.moves), told(&case, &tried.moves));
+    let after = cleared.reaction.clone().unwrap();
+    assert_eq!((after.holds, after.cleared_by.as_str()), (false, world.practitioners[0].as_str()));
+    assert_eq!((after.earliest_date.as_str(), after.clear_notes.as_str()), ("2026-03-16", "healed"));
+    assert_eq!(cleared.series.as_ref().unwrap().on_hold, None);
+    assert_eq!(held(world).await, BTreeSet::new());
+    for of in [series, other] {
+        let now = get_series(world, &of.series_id).await;
+        assert_ne!(now.etag, of.etag);
+        for day in starts(&now).iter().skip(usize::from(of.series_id == series.series_id)) {
+            assert!(day.as_str() >= "2026-03-16", "{day}");
+        }
+    }
+    let again = practitioner.patients().clear_reaction(request).await.unwrap().into_inner();
+    assert_eq!(again, cleared);
+    assert_eq!(broken(&clear(&case, &reaction, "2026-03-16", 0).await.unwrap_err()), ["ALREADY_CLEARED"]);
+    world.server.assert_clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clearing_with_a_longer_gap_moves_sessions_along() {
+    let Some(case) = case().await else { return };
+    let Case { world, series, .. } = &case;
+    let reaction = report(&case, "herpes_flare").await.unwrap().reaction.unwrap();
+    let cleared = clear(&case, &reaction, "2026-02-10", 42).await.unwrap();
+    assert_eq!(
+        told(&case, &cleared.moves),
+        ["abdomen 2: 2026-03-16T10:00", "abdomen 3: 2026-04-27T10:00"],
+        "and the other series stays"
+    );
+    let now = cleared.series.unwrap();
+    assert_eq!(now.gap_minimum_days, 42);
+    for number in 1..=3 {
+        assert_eq!(session(&now, number).override_ids, std::slice::from_ref(&now.gap_override_id));
+    }
+    assert_eq!(now, get_series(world, &series.series_id).await);
+    world.server.assert_clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_shorter_gap_and_two_reactions_leave_alone_what_may_stay() {
+    let Some(case) = case().await else { return };
+    let Case { world, series, other, .. } = &case;
+    let first = report(&case, "redness_beyond_48_hours").await.unwrap().reaction.unwrap();
+    let second = report(&case, "herpes_flare").await.unwrap().reaction.unwrap();
+    let cleared = clear(&case, &first, "2026-03-01", 20).await.unwrap();
+    assert_eq!(told(&case, &cleared.moves), Vec::<String>::new(), "the other series is still held");
+    assert_eq!(cleared.series.unwrap().gap_minimum_days, 20);
+    let hold = get_series(world, &other.series_id).await.on_hold.unwrap();
+    assert_eq!(hold.reaction_ids, std::slice::from_ref(&second.reaction_id));
+    assert_eq!(held(world).await.len(), 2);
+    world.server.assert_clean().await;
+    // The later of the two days counts.
+    let cleared = clear(&case, &second, "2026-02-10", 0).await.unwrap();
+    assert_eq!(told(&case, &cleared.moves)[0], "thighs 1: 2026-03-01T15:00");
+    assert!(get_series(world, &series.series_id).await.on_hold.is_none());
+    world.server.assert_clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_follow_is_left_as_it_is() {
+    let Some(case) = case().await else { return };
+    let Case { world, series, .. } = &case;
+    let reaction = report(&case, "herpes_flare").await.unwrap().reaction.unwrap();
+    let before = (revision(world).await, get_series(world, &series.series_id).await);
+    // 57 days after the first session, one more than the longest gap.
+    let status = clear(&case, &reaction, "2026-03-31", 0).await.unwrap_err();
+    assert_eq!(broken(&status), ["NO_PLAN"]);
+    assert_eq!(broken(&clear(&case, &reaction, "2026-03-31", 13).await.unwrap_err()), ["OVERRIDE_NOT_ALLOWED"]);
+    assert_eq!(fields(&clear(&case, &reaction, "2026-02-03", 0).await.unwrap_err()), ["earliest_date"]);
+    assert_eq!((revision(world).await, get_series(world, &series.series_id).await), before);
+    // A longer gap lengthens the longest one.
+    let cleared = clear(&case, &reaction, "2026-03-31", 57).await.unwrap();
+    assert_eq!(told(&case, &cleared.moves)[0], "abdomen 2: 2026-03-31T10:00");
+    world.server.assert_clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_a_qualified_practitioner_clears() {
+    let Some(case) = case().await else { return };
+    let Case { world, .. } = &case;
+    let reaction = report(&case, "herpes_flare").await.unwrap().reaction.unwrap();
+    let status = world.manager.patients().clear_reaction(clear_request(&reaction, "2026-03-01", 0)).await.unwrap_err();
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::PermissionDenied, "ROLE_NOT_ALLOWED"));
+    let other = world.resource(pb::ResourceKind::Practitioner, "microneedling").await;
+    let other = token(&world.server, &world.practice, pb::Role::Practitioner, &other).await;
+    let status = other.patients().clear_reaction(clear_request(&reaction, "2026-03-01", 0)).await.unwrap_err();
+    assert_eq!(broken(&status), ["NOT_QUALIFIED_TO_CLEAR"]);
+    world.server.assert_clean().await;
+}

@@ -2,12 +2,13 @@
 
 use super::commands::{BookAppointment, Cancel, ListAppointments, SheetOf, WhichVisit};
 use super::facts::{self, Asked, Question};
+use super::follow_up::{Following, following, series_field};
 use super::page::{Page, fetch};
 use super::write::Begun;
 use super::{App, Command, Error, Scoped};
 use crate::domain::access::Caller;
-use crate::domain::appointment::{Appointment, SessionOf};
-use crate::domain::booking::{Facts, Neighbours, VisitRequest, plan_visit};
+use crate::domain::appointment::{Appointment, Follows, SessionOf};
+use crate::domain::booking::{Facts, FollowUp, Neighbours, VisitRequest, plan_visit};
 use crate::domain::catalog::{BodyArea, Treatment};
 use crate::domain::history::ChangeKind;
 use crate::domain::ids::{AppointmentId, PatientId, PracticeId, TreatmentId};
@@ -25,6 +26,7 @@ struct Visit {
     spacing_days: Option<i64>,
     session: Option<SessionOf>,
     neighbours: Option<Neighbours>,
+    follow_up: Option<(Follows, FollowUp)>,
 }
 
 impl App {
@@ -54,20 +56,21 @@ impl App {
         };
         let (now, revision) = (write.now, write.revision);
         let ask = &command.body;
-        let visit = visit(write.db(), practice, &ask.which).await?;
+        let visit = visit(write.db(), practice, &ask.which, now).await?;
         let facts = facts_of(write.db(), practice, ask, &visit, now, false).await?;
         let plan = plan_visit(&facts, &visit.treatment, &asked(ask, &visit)).map_err(Error::Refused)?;
 
         let id = AppointmentId(self.ids.new_id(now));
         let booked = Appointment::book(id, visit.patient, visit.session, &plan, revision);
+        let booked = Appointment { follows: visit.follow_up.map(|(follows, _)| follows), ..booked };
         write.record(ChangeKind::AppointmentBooked, id, Some(visit.patient), vec![id]).await?;
         let booked = [(booked, plan)];
         appointment::insert(write.db(), practice, &booked, now).await?;
-        if let Some(session) = visit.session {
-            series::touch(write.db(), practice, session.series, revision).await?;
+        let [(booked, _)] = booked;
+        if let Some(series) = booked.series() {
+            series::touch(write.db(), practice, series, revision).await?;
         }
         write.finish().await?;
-        let [(booked, _)] = booked;
         Ok(booked)
     }
 
@@ -83,8 +86,9 @@ impl App {
         let known = async {
             let practice = Self::tenant(caller, command.practice)?;
             let mut db = self.read().await?;
-            let visit = visit(&mut db, practice, &ask.which).await?;
-            let facts = facts_of(&mut db, practice, &ask, &visit, self.clock.now(), true).await?;
+            let now = self.clock.now();
+            let visit = visit(&mut db, practice, &ask.which, now).await?;
+            let facts = facts_of(&mut db, practice, &ask, &visit, now, true).await?;
             Ok::<_, Error>((practice, facts, visit))
         };
         let Ok((practice, facts, visit)) = known.await else { return refusal };
@@ -120,8 +124,8 @@ impl App {
         let after = before.cancel(now, reason.clone(), revision).map_err(Error::Refused)?;
         write.record(ChangeKind::AppointmentCancelled, *id, Some(after.patient), vec![*id]).await?;
         appointment::cancel(write.db(), practice, &[*id], now, reason.expose().as_str(), revision).await?;
-        if let Some(session) = after.session {
-            series::touch(write.db(), practice, session.series, revision).await?;
+        if let Some(series) = after.series() {
+            series::touch(write.db(), practice, series, revision).await?;
         }
         write.finish().await?;
         Ok(after)
@@ -170,12 +174,12 @@ pub(super) async fn found(
 }
 
 /// What a request refers to.
-async fn visit(db: &mut PgConnection, practice: PracticeId, which: &WhichVisit) -> Result<Visit, Error> {
+async fn visit(db: &mut PgConnection, practice: PracticeId, which: &WhichVisit, now: Instant) -> Result<Visit, Error> {
     match *which {
         WhichVisit::Treatment { patient, treatment, area } => {
             let treatment = the_treatment(db, practice, treatment, None).await?;
             let spacing_days = treatment.content.spacing_days.map(i64::from);
-            Ok(Visit { patient, treatment, area, spacing_days, session: None, neighbours: None })
+            Ok(Visit { patient, treatment, area, spacing_days, session: None, neighbours: None, follow_up: None })
         }
         WhichVisit::Session { series: id, number } => {
             let series = series::get(db, practice, id).await?.ok_or_else(|| Error::not_found("session.series_id"))?;
@@ -191,7 +195,24 @@ async fn visit(db: &mut PgConnection, practice: PracticeId, which: &WhichVisit) 
                 area: Some(series.area),
                 spacing_days: Some(i64::from(protocol.content.gap.minimum)),
                 session: Some(SessionOf { series: id, number }),
-                neighbours: Some(series.neighbours(number, i64::from(protocol.content.gap.maximum))),
+                neighbours: Some(series.neighbours(number, i64::from(protocol.content.gap.maximum), now)),
+                follow_up: None,
+            })
+        }
+        WhichVisit::FollowUp(follows) => {
+            let Following { patient, treatment: (id, version), area, follow_up } =
+                following(db, practice, follows, None).await?;
+            let treatment = catalog::treatment(db, practice, id, Some(version)).await?;
+            let treatment = treatment.ok_or_else(|| Error::not_found(series_field(follows)))?;
+            Ok(Visit {
+                patient,
+                // As of the same treatment outside a series.
+                spacing_days: treatment.content.spacing_days.map(i64::from),
+                treatment,
+                area,
+                session: None,
+                neighbours: None,
+                follow_up: Some((follows, follow_up)),
             })
         }
     }
@@ -240,7 +261,7 @@ async fn facts_of(
         (Error::NotFound(field), WhichVisit::Treatment { .. }) if field == "patient_id" => {
             Error::not_found("treatment.patient_id")
         }
-        (error, WhichVisit::Treatment { .. } | WhichVisit::Session { .. }) => error,
+        (error, WhichVisit::Treatment { .. } | WhichVisit::Session { .. } | WhichVisit::FollowUp(_)) => error,
     })
 }
 
@@ -253,6 +274,7 @@ fn asked(ask: &BookAppointment, visit: &Visit) -> VisitRequest {
         area: visit.area,
         spacing_days: visit.spacing_days,
         neighbours: visit.neighbours,
+        follow_up: visit.follow_up.as_ref().map(|(_, follow_up)| follow_up.clone()),
         preferred: Vec::new(),
     }
 }

@@ -11,9 +11,11 @@ mod write;
 
 mod aftercare;
 mod appointment;
+mod assessment;
 mod boards;
 mod catalog;
 mod clinic;
+mod follow_up;
 mod history;
 mod moving;
 mod patient;
@@ -40,6 +42,7 @@ pub use boards::Course;
 pub use error::{Error, FieldViolation};
 pub use moving::Moved;
 pub use planning::Proposal;
+pub use series::SeriesNow;
 pub use write::{Command, Scoped};
 
 use boards::Boards;

@@ -7,11 +7,12 @@ use chrono::{Days, TimeDelta};
 use super::appointment::the_session_is_open;
 use super::boards::{CourseId, Look, Sought};
 use super::commands::{FindSlots, SlotsOf};
+use super::follow_up::{Following, following, series_field};
 use super::page::Page;
 use super::{App, Error, Scoped};
 use crate::domain::access::Caller;
 use crate::domain::appointment::{Appointment, SessionOf};
-use crate::domain::booking::{Neighbours, PatientFacts, Timing, body_area_misfit};
+use crate::domain::booking::{FollowUp, Neighbours, PatientFacts, Timing, body_area_misfit};
 use crate::domain::catalog::{BodyArea, GRID_MINUTES, MAX_VISIT_MINUTES, ResourceKind};
 use crate::domain::finding::{Board, Slot, SlotDay, SlotPlace, Starts, Wanted, find, slot_days, slots};
 use crate::domain::ids::{AppointmentId, ClinicId, PatientId, PracticeId, ResourceId, TreatmentId};
@@ -37,6 +38,7 @@ struct Target {
     patient: Option<(PatientId, &'static str)>,
     area: Option<BodyArea>,
     session: Option<(Series, i32)>,
+    follow_up: Option<FollowUp>,
 }
 
 /// A search, the same on every board.
@@ -48,6 +50,7 @@ struct Search<'a> {
     area: Option<BodyArea>,
     spacing_days: Option<i64>,
     neighbours: Option<Neighbours>,
+    follow_up: Option<&'a FollowUp>,
     moving: Option<&'a Appointment>,
 }
 
@@ -90,13 +93,14 @@ impl App {
         let is_it = match (&moving, ask.of) {
             (None, _) => true,
             (Some(moving), SlotsOf::Treatment { patient, treatment, area }) => {
-                (Some(moving.patient), moving.treatment, moving.area, moving.session)
+                (Some(moving.patient), moving.treatment, moving.area, moving.series())
                     == (patient, treatment, area, None)
             }
             (Some(moving), SlotsOf::Session { series, number }) => moving.session == Some(SessionOf { series, number }),
+            (Some(moving), SlotsOf::FollowUp(follows)) => moving.follows == Some(follows),
         };
         if !is_it {
-            let remedy = "must be the visit that is named: the same patient, treatment and area, or the same session";
+            let remedy = "must be the visit that is named: the same patient, treatment and area, the same session or the same assessment";
             return Err(Error::field("moving_appointment_id", remedy));
         }
         let target = match ask.of {
@@ -115,6 +119,20 @@ impl App {
                     patient: Some((series.patient, "session.series_id")),
                     area: Some(series.area),
                     session: Some((series, number)),
+                    follow_up: None,
+                }
+            }
+            SlotsOf::FollowUp(follows) => {
+                let Following { patient, treatment: (id, version), area, follow_up } =
+                    following(&mut db, practice, follows, ask.moving).await?;
+                let field = series_field(follows);
+                Target {
+                    course: CourseId::Treatment(id, Some(version)),
+                    course_field: field,
+                    patient: Some((patient, field)),
+                    area,
+                    session: None,
+                    follow_up: Some(follow_up),
                 }
             }
         };
@@ -154,6 +172,7 @@ fn alone(patient: Option<PatientId>, treatment: TreatmentId, area: Option<BodyAr
         patient: patient.map(|patient| (patient, "treatment.patient_id")),
         area,
         session: None,
+        follow_up: None,
     }
 }
 
@@ -183,7 +202,8 @@ impl<'a> Search<'a> {
                 .session
                 .as_ref()
                 .zip(gap)
-                .map(|((series, number), gap)| series.neighbours(*number, i64::from(gap.maximum))),
+                .map(|((series, number), gap)| series.neighbours(*number, i64::from(gap.maximum), look.now)),
+            follow_up: target.follow_up.as_ref(),
             moving,
         }
     }
@@ -226,6 +246,7 @@ impl<'a> Search<'a> {
             area: self.area,
             spacing_days: self.spacing_days,
             neighbours: self.neighbours,
+            follow_up: self.follow_up,
             earliest: (look.now + notice).max(board.zone.midnight(ask.first)),
             latest: look.horizon_end.min(board.zone.midnight(end) - TimeDelta::microseconds(1)),
             grid_minutes: ask.starts.grid_minutes,

@@ -206,6 +206,8 @@ pub enum WhichVisit {
         /// Which session, from 1.
         number: i32,
     },
+    /// A visit that follows a series.
+    FollowUp(Follows),
 }
 
 /// A new single visit.
@@ -240,6 +242,8 @@ pub enum SlotsOf {
         /// Which session, from 1.
         number: i32,
     },
+    /// A visit that follows a series.
+    FollowUp(Follows),
 }
 
 /// When visits may begin, whatever the day.

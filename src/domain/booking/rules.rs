@@ -5,7 +5,7 @@ use chrono::{NaiveDate, TimeDelta};
 
 use super::facts::{ClinicFacts, Facts};
 use super::timing::{ActivityWindow, PlannedVisit, Timing, WindowRole, spacing};
-use super::{EARLIEST_SEARCH_DAYS, Neighbour, VisitRequest, on_grid};
+use super::{EARLIEST_SEARCH_DAYS, FollowUp, Neighbour, VisitRequest, on_grid};
 use crate::domain::calendar::Calendar;
 use crate::domain::catalog::{BodyArea, GRID_MINUTES, Treatment};
 use crate::domain::ids::ResourceId;
@@ -78,6 +78,7 @@ pub fn decide(
 
     let mut checks = desk.time_checks();
     checks.extend(desk.series_checks());
+    checks.extend(desk.follow_up_checks());
     checks.extend(desk.patient_checks());
     let mut refusal: Refusal = body_area_misfit(treatment, request.area).into_iter().collect();
     refusal.extend(desk.violations(&checks));
@@ -173,7 +174,7 @@ impl<'a> Desk<'a> {
         let day_of = move |start| self.clinic.zone.day(start);
         let too_far = move |earlier: NaiveDate, later: NaiveDate, neighbour: Neighbour, latest: Option<NaiveDate>| {
             let days = (later - earlier).num_days();
-            (neighbour.distance == 1 && days > neighbours.maximum_gap).then(|| Obstacle {
+            (neighbour.binds() && days > neighbours.maximum_gap).then(|| Obstacle {
                 other: Some(neighbour.other),
                 gap: Some(Gap { days, required: neighbours.maximum_gap, latest }),
                 description: format!(
@@ -207,6 +208,21 @@ impl<'a> Desk<'a> {
         ]
     }
 
+    /// Where a visit lies that follows a series. How far a maintenance session keeps from others is one rule with the
+    /// gaps of its area: see [`Self::gaps_broken`].
+    fn follow_up_checks(&'a self) -> Vec<Check<'a>> {
+        match &self.request.follow_up {
+            Some(FollowUp::Assessment { from, until }) => vec![Self::check(Rule::AssessmentNotDue, move |start| {
+                let day = self.clinic.zone.day(start);
+                let early = from.filter(|from| day < *from).map(|from| format!("is due from {from} on"));
+                let late = until.filter(|until| day > *until).map(|until| format!("was due until {until}"));
+                let text = early.or(late).map(|text| Obstacle::new(None, format!("the assessment {text}")));
+                text.into_iter().collect()
+            })],
+            Some(FollowUp::Maintenance { .. }) | None => Vec::new(),
+        }
+    }
+
     /// The patient's other visits, gaps and aftercare.
     fn patient_checks(&'a self) -> Vec<Check<'a>> {
         let patient = &self.facts.patient;
@@ -233,6 +249,30 @@ impl<'a> Desk<'a> {
     }
 
     fn gaps_broken(&self, start: Instant) -> Vec<Obstacle> {
+        let mut obstacles = self.maintenance_too_soon(start);
+        // Each session is said once, by the gap that maintenance keeps to it.
+        let near = self.spacing_broken(start).into_iter();
+        let near: Vec<Obstacle> = near.filter(|near| obstacles.iter().all(|known| known.other != near.other)).collect();
+        obstacles.extend(near);
+        obstacles
+    }
+
+    /// The sessions that a maintenance session is too near to.
+    fn maintenance_too_soon(&self, start: Instant) -> Vec<Obstacle> {
+        let Some(FollowUp::Maintenance { minimum_days, others }) = &self.request.follow_up else { return Vec::new() };
+        let day = self.clinic.zone.day(start);
+        let near = others.iter().map(|(other, who)| ((day - *other).num_days().abs(), *who));
+        let near = near.filter(|(days, _)| days < minimum_days).map(|(days, other)| Obstacle {
+            other: Some(other),
+            gap: Some(Gap { days, required: *minimum_days, latest: None }),
+            description: format!(
+                "{days} days lie between the maintenance session and another session; at least {minimum_days} must"
+            ),
+        });
+        near.collect()
+    }
+
+    fn spacing_broken(&self, start: Instant) -> Vec<Obstacle> {
         let asked = VisitRequest { start, ..self.request.clone() };
         let (Some(area), Some((day, until))) = (asked.area, spacing(self.clinic.zone, &asked)) else {
             return Vec::new();

@@ -152,6 +152,7 @@ proptest! {
             area: Some(BodyArea::Face),
             spacing_days: Some(i64::from(minimum)),
             neighbours: None,
+            follow_up: None,
             preferred: Vec::new(),
         };
         let mut feasible = true;
@@ -248,6 +249,7 @@ fn a_named_resource_that_fits_beside_another_is_not_called_unqualified() {
         area: None,
         spacing_days: None,
         neighbours: None,
+        follow_up: None,
         preferred: Vec::new(),
     };
     assert!(plan_visit(&facts, &treatment, &request(at(12))).is_ok());

@@ -136,6 +136,7 @@ impl Case {
             area: Some(BodyArea::Face),
             spacing_days: Some(i64::from(self.gap.minimum)),
             neighbours: None,
+            follow_up: None,
             earliest: self.facts.now.max(at(-250)),
             latest: self.facts.horizon_end.min(at(1_000)),
             grid_minutes: GRID,
@@ -151,6 +152,7 @@ impl Case {
             sessions: (1..=self.sessions)
                 .map(|number| SessionPlace { number: i32::try_from(number).unwrap(), booked: self.booked(number) })
                 .collect(),
+            now: self.facts.now,
             first: self.first,
             wishes: self.wishes.clone(),
         }
@@ -164,6 +166,7 @@ impl Case {
             area: Some(BodyArea::Face),
             spacing_days: Some(i64::from(self.gap.minimum)),
             neighbours: None,
+            follow_up: None,
             preferred: Vec::new(),
         }
     }
@@ -252,7 +255,11 @@ impl Case {
                 None => 0,
                 Some(before) => {
                     let gap = (place.day - before.day).num_days();
-                    let fits = gap <= i64::from(self.gap.maximum) && self.may_follow(before.start, place.start);
+                    let lapsed = self.booked(number - 1).is_some_and(|before| {
+                        (zone().day(self.facts.now) - before.day).num_days() > i64::from(self.gap.maximum)
+                    });
+                    let fits = lapsed || gap <= i64::from(self.gap.maximum);
+                    let fits = fits && self.may_follow(before.start, place.start);
                     let other = before.who != place.who;
                     if !fits || other && self.wishes.same_practitioner {
                         return None;

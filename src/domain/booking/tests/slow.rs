@@ -94,8 +94,23 @@ pub fn slow_rules(facts: &Facts, treatment: &Treatment, request: &VisitRequest) 
             breaks(Rule::SessionTooSoon, too_soon);
         }
     }
+    match &request.follow_up {
+        Some(FollowUp::Assessment { from, until }) => {
+            let too_early = from.is_some_and(|from| day < from);
+            breaks(Rule::AssessmentNotDue, too_early || until.is_some_and(|until| until < day));
+        }
+        Some(FollowUp::Maintenance { minimum_days, others }) => {
+            for (other, _) in others {
+                let near =
+                    *other - TimeDelta::days(*minimum_days) < day && day < *other + TimeDelta::days(*minimum_days);
+                breaks(Rule::SessionTooSoon, near);
+            }
+        }
+        None => {}
+    }
     if let Some(Neighbours { previous, next, maximum_gap }) = request.neighbours {
-        let far = |near: Neighbour| near.distance == 1 && (near.day - day).num_days().abs() > maximum_gap;
+        let far =
+            |near: Neighbour| near.distance == 1 && !near.lapsed && (near.day - day).num_days().abs() > maximum_gap;
         if let Some(previous) = previous {
             breaks(Rule::SessionOutOfOrder, day <= previous.day);
             breaks(Rule::SessionTooLate, day > previous.day && far(previous));

@@ -107,8 +107,12 @@ fn parse_book(message: pb::BookAppointmentRequest) -> Result<Command<BookAppoint
             let number = fields.within("session.session_number", session_number, 1, MAX_SESSIONS);
             series.zip(number).map(|(series, number)| WhichVisit::Session { series, number })
         }
+        Some(book::Visit::Assessment(visit)) => slots::parse_assessment(&mut fields, &visit).map(WhichVisit::FollowUp),
+        Some(book::Visit::Maintenance(visit)) => {
+            slots::parse_maintenance(&mut fields, &visit).map(WhichVisit::FollowUp)
+        }
         None => {
-            fields.note("visit", "must be a treatment or a session");
+            fields.note("visit", "must be a treatment, a session, an assessment or maintenance");
             None
         }
     };
@@ -225,6 +229,8 @@ pub fn rendered(appointment: &Appointment) -> pb::Appointment {
         cancel_reason,
         etag: render::etag(appointment.changed_revision),
         replaces_appointment_id: appointment.replaces.map(|id| id.to_string()).unwrap_or_default(),
+        follows_series_id: appointment.follows.map(|follows| follows.series.to_string()).unwrap_or_default(),
+        assessment_number: appointment.follows.and_then(|follows| follows.assessment).unwrap_or_default(),
         replaced_by_appointment_id: appointment.replaced_by.map(|id| id.to_string()).unwrap_or_default(),
     }
 }

@@ -5,6 +5,7 @@ mod series;
 use chrono::NaiveDate;
 
 use crate::domain::access::Role;
+use crate::domain::appointment::Follows;
 use crate::domain::catalog::{Activity, BodyArea, ProtocolContent, Qualification, ResourceKind, TreatmentContent};
 use crate::domain::finding::{SlotPlace, Times};
 use crate::domain::hours::{Stretch, Week};

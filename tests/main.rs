@@ -4,6 +4,7 @@
 
 mod access;
 mod aftercare;
+mod assessments;
 mod bad_input;
 mod catalog;
 mod changes;
@@ -12,9 +13,11 @@ mod desk;
 mod fuzz;
 mod harness;
 mod house;
+mod maintenance;
 mod messages;
 mod moves;
 mod offers;
+mod overdue;
 mod patients;
 mod plans;
 mod privacy;

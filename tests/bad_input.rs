@@ -1,6 +1,8 @@
 //! Whatever is sent, the answer says what is wrong with it, and nothing is changed.
 
 use prost_reflect::{DynamicMessage, Kind, Value};
+use stipple::app::access::MAY_CALL;
+use stipple::domain::access::Role;
 use stipple::rpc::pb;
 use tonic::{Code, Status};
 
@@ -21,10 +23,9 @@ async fn revision(world: &World) -> i64 {
     answer.into_inner().practice.unwrap().revision
 }
 
-/// The methods that a manager may call.
-fn managers() -> Vec<Rpc> {
-    let operators = ["CreatePractice", "ListPractices"];
-    rpcs().into_iter().filter(|rpc| !operators.iter().any(|name| rpc.name.ends_with(name))).collect()
+/// The methods that somebody of a practice may call.
+fn of_a_practice() -> Vec<Rpc> {
+    rpcs().into_iter().filter(|rpc| MAY_CALL.iter().any(|row| row.0 == rpc.name && row.1 != [Role::Operator])).collect()
 }
 
 fn malformed(status: &Status) -> Vec<String> {
@@ -87,9 +88,18 @@ fn refuses(rpc: &Rpc, leaf: &Leaf) -> (Vec<Value>, String) {
                 return (numbers(&[0, -1, 731, i32::MAX, i32::MIN]), parent(".gap_minimum_days"));
             }
             "at_session" => numbers(&[0, -1, 7, 13, i32::MAX, i32::MIN]),
+            "minimum_days" | "target_days" if leaf.name.starts_with("content.maintenance.") => {
+                return (numbers(&[0, -1, 731, i32::MAX, i32::MIN]), parent(".minimum_days"));
+            }
             "minimum_days" | "target_days" | "maximum_days" => {
                 return (numbers(&[-1, 731, i32::MAX, i32::MIN]), parent(""));
             }
+            "valid_days" => numbers(&[0, -1, 1096, i32::MAX, i32::MIN]),
+            "cooling_off_hours" | "patch_test_hours" => numbers(&[-1, 1001, i32::MAX, i32::MIN]),
+            "screening_days" => numbers(&[-1, 366, i32::MAX, i32::MIN]),
+            // Of Fitzpatrick types.
+            "least" | "most" => return (numbers(&[0, -1, 7, i32::MAX, i32::MIN]), parent(".least")),
+            "defer_days" | "defer_months" => numbers(&[0, -1, 1001, i32::MAX, i32::MIN]),
             "hours" | "days" => return (numbers(&[0, -1, 1001, i32::MAX, i32::MIN]), parent("")),
             name => panic!("teach this test the limits of {name}"),
         },
@@ -114,7 +124,7 @@ fn refuses(rpc: &Rpc, leaf: &Leaf) -> (Vec<Value>, String) {
                 || (method.starts_with("Reschedule") && matches!(name, "clinic_id" | "practitioner_id"))
                 || (method == "FindSlots" && matches!(name, "patient_id" | "moving_appointment_id"))
                 || method == "ListSeries"
-                || method.starts_with("Publish");
+                || (method.starts_with("Publish") && leaf.name == name);
             if !optional {
                 bad.push(Value::String(String::new()));
             }
@@ -143,13 +153,21 @@ fn refuses(rpc: &Rpc, leaf: &Leaf) -> (Vec<Value>, String) {
             }
             "from" | "opens" => texts(&["", "25:00", "24:01", "9:00", "09:60", "09:00:00", "-1:00", "٠٩:00"]),
             "until" | "closes" => texts(&["", "25:00", "24:01", "9:00", "09:60", "09:00:00", "09:00", "08:59"]),
-            "qualification" | "qualifications" => texts(&["", "Room", "1a", "a-b", "a b", "ä", "a\0", &"a".repeat(64)]),
+            "qualification" | "qualifications" | "condition" | "kind" | "counts_as" => {
+                let mut bad = texts(&["Room", "1a", "a-b", "a b", "ä", "a\0", &"a".repeat(64)]);
+                // That a reaction counts as no condition is usual.
+                bad.extend(texts(if name == "counts_as" { &[] } else { &[""] }));
+                bad
+            }
             "page_token" => Vec::new(),
             _ => {
                 let (least, most) = limits(name);
                 let mut bad = texts(&["a\u{7}b", "a\0b", "\u{85}a\u{9f}b@", &"ä".repeat(most + 1), &"a@".repeat(most)]);
                 if least > 0 {
-                    bad.extend(texts(&["", "  ", "a\nb"]));
+                    bad.extend(texts(&["", "  "]));
+                }
+                if is_one_line(name) {
+                    bad.extend(texts(&["a\nb"]));
                 }
                 bad
             }
@@ -166,13 +184,20 @@ fn timestamps() -> Vec<Value> {
     bad_seconds.chain(nanos.iter().map(|nanos| instant(1_780_308_000, *nanos))).collect()
 }
 
+/// Whether a text is a name of something, and not prose.
+fn is_one_line(name: &str) -> bool {
+    matches!(name, "name" | "label" | "given_name" | "family_name")
+}
+
 /// Fewest and most characters, as the contract's comments say.
 fn limits(name: &str) -> (usize, usize) {
     match name {
         "name" | "label" | "given_name" | "family_name" => (1, 200),
         "phone" => (0, 50),
         "email" => (0, 254),
-        "notes" | "cancel_reason" | "instruction" | "source" | "rationale" => (0, 2000),
+        "notes" | "cancel_reason" | "instruction" | "source" | "rationale" | "overdue_advice" => (0, 2000),
+        // Of a rule that asks.
+        "question" | "meaning" => (1, 500),
         "reason" | "family_name_prefix" => (0, 200),
         name => panic!("teach this test the limits of {name}"),
     }
@@ -183,7 +208,7 @@ async fn every_field_of_every_method_refuses_what_its_comment_rules_out() {
     let (world, ids) = site().await;
     let before = revision(&world).await;
     let (mut tried, mut wrong) = (0, Vec::new());
-    for rpc in managers() {
+    for rpc in of_a_practice() {
         for leaf in leaves(&rpc.input) {
             let (values, named) = refuses(&rpc, &leaf);
             for value in values {
@@ -193,7 +218,7 @@ async fn every_field_of_every_method_refuses_what_its_comment_rules_out() {
                     continue;
                 }
                 let message = with(&rpc, &ids, &leaf, value.clone());
-                let answer = call(&world.server, Some(&ids.token), &rpc, &message).await;
+                let answer = call(&world.server, Some(ids.token(&rpc)), &rpc, &message).await;
                 let right = answer.as_ref().is_err_and(|status| {
                     status.code() == Code::InvalidArgument
                         && reason(status) == "FIELD_INVALID"
@@ -216,7 +241,7 @@ async fn every_field_of_every_method_refuses_what_its_comment_rules_out() {
 async fn a_text_of_exactly_the_longest_length_is_taken() {
     let (world, ids) = site().await;
     let mut tried = 0;
-    for rpc in managers() {
+    for rpc in of_a_practice() {
         for leaf in leaves(&rpc.input) {
             let (Kind::String, (values, _)) = (leaf.field().kind(), refuses(&rpc, &leaf)) else { continue };
             if !values.contains(&Value::String("a\u{7}b".into())) {
@@ -229,7 +254,7 @@ async fn a_text_of_exactly_the_longest_length_is_taken() {
             if rpc.input.get_field_by_name("validate_only").is_some() {
                 message.set_field_by_name("validate_only", Value::Bool(true));
             }
-            let answer = call(&world.server, Some(&ids.token), &rpc, &message).await;
+            let answer = call(&world.server, Some(ids.token(&rpc)), &rpc, &message).await;
             let taken = answer.as_ref().map_or_else(|status| status.code() != Code::InvalidArgument, |_| true);
             assert!(taken, "{} {}: {answer:?}", rpc.name, leaf.name);
             tried += 1;
@@ -264,7 +289,7 @@ async fn what_is_required_is_missed() {
     let (world, ids) = site().await;
     let before = revision(&world).await;
     let optional = ["GetAftercare start_time", "GetAftercare end_time", "CheckActivity end_time"];
-    for rpc in managers() {
+    for rpc in of_a_practice() {
         let method = rpc.name.split('/').nth(1).unwrap();
         let required = [
             "start_time",
@@ -291,7 +316,7 @@ async fn what_is_required_is_missed() {
             }
             message.clear_field_by_name(name);
             oneof.iter().for_each(|field| message.clear_field(field));
-            let status = call(&world.server, Some(&ids.token), &rpc, &message).await.expect_err(&rpc.name);
+            let status = call(&world.server, Some(ids.token(&rpc)), &rpc, &message).await.expect_err(&rpc.name);
             assert_eq!(malformed(&status), [name], "{}", rpc.name);
         }
     }
@@ -304,7 +329,7 @@ async fn a_stretch_of_time_ends_after_it_starts_and_not_too_late() {
     let start = at("2026-06-01T10:00:00Z").unwrap().seconds;
     let day = 86_400;
     let mut tried = 0;
-    for rpc in managers() {
+    for rpc in of_a_practice() {
         let method = rpc.name.split('/').nth(1).unwrap();
         let longest = match method {
             "ListAppointments" => Some(400 * day),
@@ -316,13 +341,13 @@ async fn a_stretch_of_time_ends_after_it_starts_and_not_too_late() {
         let too_long = longest.map(|longest| instant(start + longest, 1000));
         for end in [instant(start, 0), instant(start - 1, 999_999_999)].into_iter().chain(too_long) {
             let message = with(&rpc, &ids, &leaf, end);
-            let status = call(&world.server, Some(&ids.token), &rpc, &message).await.expect_err(method);
+            let status = call(&world.server, Some(ids.token(&rpc)), &rpc, &message).await.expect_err(method);
             assert_eq!(malformed(&status), ["end_time"], "{method}");
             tried += 1;
         }
         if let Some(longest) = longest {
             let message = with(&rpc, &ids, &leaf, instant(start + longest, 0));
-            call(&world.server, Some(&ids.token), &rpc, &message).await.expect(method);
+            call(&world.server, Some(ids.token(&rpc)), &rpc, &message).await.expect(method);
         }
     }
     assert_eq!(tried, 5 * 2 + 3);
@@ -439,7 +464,7 @@ async fn hours_may_touch_and_may_not_overlap() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn all_malformed_fields_of_a_request_are_named_at_once() {
     let (world, ids) = site().await;
-    for rpc in managers() {
+    for rpc in of_a_practice() {
         // Everything that can be malformed by a text alone.
         let texts: Vec<Leaf> = rpc
             .input
@@ -452,7 +477,7 @@ async fn all_malformed_fields_of_a_request_are_named_at_once() {
         for leaf in &texts {
             message.set_field(leaf.field(), Value::String("\0".repeat(3000)));
         }
-        let answer = call(&world.server, Some(&ids.token), &rpc, &message).await;
+        let answer = call(&world.server, Some(ids.token(&rpc)), &rpc, &message).await;
         let named = malformed(&answer.expect_err(&rpc.name));
         for leaf in &texts {
             assert!(named.contains(&leaf.name), "{} names {} among {named:?}", rpc.name, leaf.name);

@@ -25,7 +25,7 @@ async fn revision(world: &World) -> i64 {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bytes_that_are_no_message_are_the_callers_error() {
     let world = World::new().await;
-    let (_, token) = bearer(&world.server, "", pb::Role::Operator, "").await;
+    let ids = Ids::of(&world).await;
     let mut compressed = frame(&[]).to_vec();
     compressed[0] = 1;
     let mut strange = frame(&[]).to_vec();
@@ -49,7 +49,8 @@ async fn bytes_that_are_no_message_are_the_callers_error() {
     ];
     for rpc in rpcs() {
         for (what, body) in &bodies {
-            let status = send(&world.server, Some(&token), &rpc.name, body.clone().into()).await.expect_err(what);
+            let status =
+                send(&world.server, Some(ids.token(&rpc)), &rpc.name, body.clone().into()).await.expect_err(what);
             let (code, reason) = both(&status);
             let unknown = *what == "nothing but noise" && reason == "FIELD_UNKNOWN";
             assert!(unknown || (code, reason.as_str()) == MALFORMED, "{} with {what}: {status:?}", rpc.name);
@@ -57,7 +58,7 @@ async fn bytes_that_are_no_message_are_the_callers_error() {
         // The first field of a message that is a text, but not of characters.
         if rpc.input.get_field(1).is_some_and(|field| field.kind() == Kind::String) {
             let body = frame(&[0x0a, 0x02, 0xc3, 0x28]);
-            let status = send(&world.server, Some(&token), &rpc.name, body).await.unwrap_err();
+            let status = send(&world.server, Some(ids.token(&rpc)), &rpc.name, body).await.unwrap_err();
             assert_eq!(both(&status), (MALFORMED.0, MALFORMED.1.to_owned()), "{}", rpc.name);
         }
     }
@@ -114,7 +115,8 @@ async fn a_field_of_the_future_is_refused_and_named_wherever_it_is() {
             }
         }
         for (bytes, place) in places {
-            let status = send(&world.server, Some(&ids.token), &rpc.name, frame(&bytes)).await.expect_err(&rpc.name);
+            let status =
+                send(&world.server, Some(ids.token(&rpc)), &rpc.name, frame(&bytes)).await.expect_err(&rpc.name);
             assert_eq!(both(&status), (Code::InvalidArgument, "FIELD_UNKNOWN".into()), "{} {place}", rpc.name);
             assert_eq!(fields(&status), [format!("field number 999 of {place}")], "{}", rpc.name);
         }
@@ -187,7 +189,7 @@ async fn a_page_token_is_good_for_its_own_query_only() {
         for bad in [token.as_str(), "garbage", "====", &long] {
             let mut message: DynamicMessage = filled(&rpc.input, &ids);
             message.set_field_by_name("page_token", Value::String(bad.to_owned()));
-            let status = call(&world.server, Some(&ids.token), &rpc, &message).await.expect_err(&rpc.name);
+            let status = call(&world.server, Some(ids.token(&rpc)), &rpc, &message).await.expect_err(&rpc.name);
             assert_eq!(both(&status), (Code::InvalidArgument, "PAGE_TOKEN_INVALID".into()), "{}", rpc.name);
         }
     }

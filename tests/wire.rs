@@ -10,6 +10,8 @@ use http_body_util::{BodyExt as _, Full};
 use prost::Message as _;
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, Value};
 use sha2::{Digest as _, Sha256};
+use stipple::app::access::may_call;
+use stipple::domain::access::Role;
 use stipple::rpc::codec::DESCRIPTORS;
 use stipple::rpc::pb;
 use tonic::body::Body;
@@ -129,14 +131,14 @@ pub async fn bearer(server: &TestServer, practice: &str, role: pb::Role, practit
     (answer.token.unwrap().token_id, answer.bearer_token)
 }
 
-/// One real thing of every kind in a practice, by the name of the field that it would stand in; and a manager.
+/// One real thing of every kind in a practice, by the name of the field that it would stand in; and who may call.
 pub struct Ids {
     /// For example `patient_id`.
     pub by_field: HashMap<&'static str, String>,
     /// Current etags by the message that wants them.
     pub etags: HashMap<&'static str, String>,
-    /// A manager's token.
-    pub token: String,
+    /// A token of each of these roles, in the order in which to prefer them.
+    tokens: [(Role, String); 3],
 }
 
 impl Ids {
@@ -161,7 +163,15 @@ impl Ids {
             ..Default::default()
         };
         let away = world.manager.resources().create_time_off(away).await.unwrap().into_inner().time_off.unwrap();
-        let (token_id, token) = bearer(&world.server, &world.practice, pb::Role::Manager, "").await;
+        let (token_id, _) = bearer(&world.server, &world.practice, pb::Role::ReadOnly, "").await;
+        let of = async |practice: &str, role, practitioner: &str| {
+            bearer(&world.server, practice, role, practitioner).await.1
+        };
+        let tokens = [
+            (Role::Manager, of(&world.practice, pb::Role::Manager, "").await),
+            (Role::Practitioner, of(&world.practice, pb::Role::Practitioner, &world.practitioners[0]).await),
+            (Role::Operator, of("", pb::Role::Operator, "").await),
+        ];
         let by_field = HashMap::from([
             ("clinic_id", world.clinic.clone()),
             ("clinic_ids", world.clinic.clone()),
@@ -189,7 +199,14 @@ impl Ids {
             ("ShortenSeriesRequest", series.etag),
             ("RescheduleAppointmentRequest", visit.etag),
         ]);
-        Self { by_field, etags, token }
+        Self { by_field, etags, tokens }
+    }
+
+    /// A token of somebody who may call the method: a manager's if one may, else a practitioner's of the practice, else
+    /// an operator's.
+    pub fn token(&self, rpc: &Rpc) -> &str {
+        let (_, token) = self.tokens.iter().find(|(role, _)| may_call(*role, &rpc.name)).expect(&rpc.name);
+        token
     }
 }
 
@@ -267,7 +284,7 @@ pub fn filled(message: &MessageDescriptor, ids: &Ids) -> DynamicMessage {
         "ExtendSeriesRequest" => clear(&mut filled, &["wishes"]),
         // What is moved would have to be the very visit that is named.
         "FindSlotsRequest" => clear(&mut filled, &["moving_appointment_id"]),
-        // Asked, and not put off.
+        // A question that is answered yes or no, and does not put off.
         "ScreeningRule" => clear(&mut filled, &["least", "most", "defer_days", "defer_months"]),
         // Fewer than the series has.
         "ShortenSeriesRequest" => filled.set_field_by_name("session_count", Value::I32(2)),
@@ -380,7 +397,6 @@ pub fn with(rpc: &Rpc, ids: &Ids, leaf: &Leaf, value: Value) -> DynamicMessage {
                 }
             }
         }
-        "PublishProtocolRequest" if name.ends_with("].least") || name.ends_with("].most") => {}
         // The first of two alternatives: a session that is booked already would say no more than that.
         "BookAppointmentRequest" | "FindSlotsRequest" if !name.starts_with("session") => {
             let treatment = rpc.input.get_field_by_name("treatment").unwrap();
@@ -409,11 +425,33 @@ pub fn with(rpc: &Rpc, ids: &Ids, leaf: &Leaf, value: Value) -> DynamicMessage {
         }
         _ => {}
     }
+    if let Some(rule) = screening_rule(&mut message) {
+        let deferral = leaf.field().containing_oneof().is_some_and(|oneof| oneof.name() == "deferral");
+        match leaf.field().name() {
+            "least" | "most" => {
+                rule.set_field_by_name("asks", Value::EnumNumber(pb::ScreeningQuestion::SkinType.into()));
+                rule.clear_field_by_name("question");
+                rule.set_field_by_name("least", Value::I32(1));
+                rule.set_field_by_name("most", Value::I32(6));
+            }
+            _ if deferral => {
+                rule.set_field_by_name("asks", Value::EnumNumber(pb::ScreeningQuestion::PresenceAndDate.into()));
+                rule.set_field_by_name("condition_class", Value::EnumNumber(pb::ConditionClass::Defer.into()));
+            }
+            _ => {}
+        }
+    }
     put(&mut message, &leaf.path, value, ids);
     if is_of_plan_and_read(leaf) {
         sign(message.get_field_by_name_mut("plan").unwrap().as_message_mut().unwrap());
     }
     message
+}
+
+/// The screening rule of a message that publishes a protocol.
+fn screening_rule(message: &mut DynamicMessage) -> Option<&mut DynamicMessage> {
+    let content = message.get_field_by_name_mut("content")?.as_message_mut()?;
+    content.get_field_by_name_mut("screening_rules")?.as_list_mut()?.first_mut()?.as_message_mut()
 }
 
 fn put(message: &mut DynamicMessage, path: &[FieldDescriptor], value: Value, ids: &Ids) {

@@ -435,6 +435,13 @@ async fn a_result_is_recorded_once_by_a_practitioner_who_may_in_a_visit_that_has
 
     let tried = pb::RecordAssessmentRequest { request_id: request_id(), validate_only: true, ..request.clone() };
     assert_eq!(shown(&course.send(tried).await.unwrap(), AT_THE_THIRD).state(), Done);
+    let tried = pb::RecordAssessmentRequest {
+        request_id: request_id(),
+        validate_only: true,
+        notes: "🩹".repeat(2000),
+        ..request.clone()
+    };
+    course.send(tried).await.unwrap();
     let request = pb::RecordAssessmentRequest { notes: "Pale, and finer.".into(), ..request };
     let after = course.send(request.clone()).await.unwrap();
     let half_way = shown(&after, AT_THE_THIRD);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::commands::RecordAssessment;
+use super::follow_up::the_assessment;
 use super::series::{SeriesNow, found, protocol_of};
 use super::write::Begun;
 use super::{App, Command, Error, appointment, signature};
@@ -41,10 +42,7 @@ impl App {
         let protocol = Arc::new(protocol_of(write.db(), practice, &before).await?);
         let content = &protocol.content;
         let visit = appointment::found(write.db(), practice, *appointment).await?;
-        let Some(due) = content.assessment(*number).map(|assessment| assessment.due) else {
-            let remedy = format!("must be 1 to {}, the assessments of the protocol", content.assessments.len());
-            return Err(Error::field("assessment_number", remedy));
-        };
+        let due = the_assessment(content, *number, "assessment_number")?.due;
         if !before.is_visit_of(*number, due, &visit) {
             let remedy = "must be the visit of the assessment: its own, or that of its session; before the first \
                           session any visit of the patient until its day; after an extension any since then";

@@ -3,8 +3,9 @@
 use super::Error;
 use super::series::protocol_of;
 use crate::domain::appointment::Follows;
+use crate::domain::assessment::Assessment;
 use crate::domain::booking::FollowUp;
-use crate::domain::catalog::BodyArea;
+use crate::domain::catalog::{BodyArea, ProtocolContent};
 use crate::domain::ids::{AppointmentId, PatientId, PracticeId, TreatmentId};
 use crate::domain::series::Series;
 use crate::store::{PgConnection, series};
@@ -50,10 +51,7 @@ pub(super) async fn following(
         let treatment = (protocol.content.treatment, protocol.treatment_version);
         return Ok(Following { patient, treatment, area: Some(area), follow_up });
     };
-    let assessment = protocol.content.assessment(number).ok_or_else(|| {
-        let remedy = format!("must be 1 to {}, the assessments of the protocol", protocol.content.assessments.len());
-        Error::field("assessment.assessment_number", remedy)
-    })?;
+    let assessment = the_assessment(&protocol.content, number, "assessment.assessment_number")?;
     if let Some(session) = assessment.due.session() {
         let remedy = format!("must have a visit of its own; this one takes place in the visit of session {session}");
         return Err(Error::field("assessment.assessment_number", remedy));
@@ -64,4 +62,16 @@ pub(super) async fn following(
     };
     let follow_up = series.assessment_visit(number, assessment.due, moving).map_err(Error::Refused)?;
     Ok(Following { patient, treatment, area: None, follow_up })
+}
+
+/// The assessment of a number that a field names.
+pub(super) fn the_assessment<'a>(
+    content: &'a ProtocolContent,
+    number: i32,
+    field: &str,
+) -> Result<&'a Assessment, Error> {
+    content.assessment(number).ok_or_else(|| {
+        let count = content.assessments.len();
+        Error::field(field, format!("must be one of the assessments of the protocol, which has {count}"))
+    })
 }

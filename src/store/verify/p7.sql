@@ -42,6 +42,8 @@ said AS (
     SELECT practice_id, booked_revision, appointment_id, 'appointment' FROM appointments
     UNION ALL
     SELECT practice_id, changed_revision, appointment_id, 'appointment' FROM appointments
+    UNION ALL
+    SELECT practice_id, recorded_revision, series_id, 'assessment' FROM assessment_results
 ),
 unrecorded AS (
     SELECT said.practice_id, said.noun, said.id, said.revision

@@ -184,6 +184,7 @@ fn wanted<'a>(timing: &'a Timing<'a>, patient: &'a PatientFacts, days: u64) -> W
         area: Some(BodyArea::Face),
         spacing_days: Some(28),
         neighbours: None,
+        follow_up: None,
         earliest: now(),
         latest: end(days),
         grid_minutes: 15,
@@ -194,7 +195,7 @@ fn wanted<'a>(timing: &'a Timing<'a>, patient: &'a PatientFacts, days: u64) -> W
 fn question<'a>(board: &'a Board, starts: &'a Starts, timing: &'a Timing<'a>, wishes: Wishes) -> SeriesQuestion<'a> {
     let first = (first_day(), first_day() + Days::new(60));
     let sessions = (1..=6).map(|number| SessionPlace { number, booked: None }).collect();
-    SeriesQuestion { board, starts, timing, gap: GAP, sessions, first, wishes }
+    SeriesQuestion { board, starts, timing, gap: GAP, sessions, now: now(), first, wishes }
 }
 
 fn boards(criterion: &mut Criterion) {

@@ -574,7 +574,7 @@ CREATE TABLE assessment_results (
     recorded_at timestamptz NOT NULL,
     recorded_by uuid NOT NULL,
     recorded_revision bigint NOT NULL,
-    CONSTRAINT assessment_result_is_identified PRIMARY KEY (practice_id, series_id, assessment_number),
+    CONSTRAINT assessment_result_is_identified PRIMARY KEY (practice_id, series_id, assessment_number, recorded_revision),
     CONSTRAINT assessment_result_is_of_a_series FOREIGN KEY (practice_id, series_id) REFERENCES series (practice_id, series_id),
     CONSTRAINT assessment_result_is_of_a_visit FOREIGN KEY (practice_id, appointment_id) REFERENCES appointments (practice_id, appointment_id),
     CONSTRAINT assessment_result_is_signed FOREIGN KEY (practice_id, recorded_by) REFERENCES resources (practice_id, resource_id),
@@ -587,7 +587,7 @@ CREATE TABLE assessment_results (
 CREATE INDEX assessment_results_by_appointment ON assessment_results (practice_id, appointment_id);
 CREATE INDEX assessment_results_by_practitioner ON assessment_results (practice_id, recorded_by);
 CREATE INDEX assessment_results_by_change ON assessment_results (practice_id, recorded_revision);
-COMMENT ON TABLE assessment_results IS 'What an assessment of a series came to.';
+COMMENT ON TABLE assessment_results IS 'What an assessment of a series came to: one result, or more where it extended the series and was due once more.';
 COMMENT ON COLUMN assessment_results.practice_id IS 'The practice.';
 COMMENT ON COLUMN assessment_results.series_id IS 'The series.';
 COMMENT ON COLUMN assessment_results.assessment_number IS 'Which assessment of its protocol, from 1.';

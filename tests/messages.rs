@@ -9,7 +9,7 @@ use tonic::{Code, Status};
 use crate::harness::wire::{fields, reason};
 use crate::harness::world::{evidence, request_id};
 use crate::harness::{World, refusal};
-use crate::wire::{Ids, bearer, call, filled, frame, only_practitioners_may, rpcs, send, send_with};
+use crate::wire::{Ids, bearer, call, filled, frame, rpcs, send, send_with};
 
 const MALFORMED: (Code, &str) = (Code::InvalidArgument, "MESSAGE_MALFORMED");
 
@@ -48,7 +48,6 @@ async fn bytes_that_are_no_message_are_the_callers_error() {
         ("nothing but noise", frame(&[0x5a, 0x03, 0x99, 0x12, 0x45, 0xfe, 0x00, 0x17]).to_vec()),
     ];
     for rpc in rpcs() {
-        let token = if only_practitioners_may(&rpc) { &clinician } else { &operator };
         for (what, body) in &bodies {
             let status =
                 send(&world.server, Some(ids.token(&rpc)), &rpc.name, body.clone().into()).await.expect_err(what);

@@ -823,7 +823,158 @@ async fn verify_finds_a_move_that_names_what_it_did_not_cancel() {
 async fn verify_finds_a_session_ahead_of_a_cancelled_series() {
     let mut db = planted().await;
     run(&mut db, "UPDATE series SET state = 'cancelled', cancelled_at = '2027-01-20Z', cancel_reason = ''").await;
-    assert_finds(&mut db, "P6", "a cancelled series has no session ahead").await;
+    assert_finds(&mut db, "P6", "a cancelled or completed series has no session ahead").await;
+}
+
+/// A practice whose series is completed by an assessment in its second session, with an assessment and a maintenance
+/// session after it.
+async fn completed() -> PgConnection {
+    let mut db = planted().await;
+    run(
+        &mut db,
+        "UPDATE protocols SET consultation_treatment_id = '00000000-0000-0000-0000-0000000000a3',
+             consultation_treatment_version = 1, clearing_qualification = 'needling', clearance_days = 365,
+             cooling_off_hours = 0, patch_test_hours = 0, screening_days = 0, clearance_source = '',
+             clearance_grade = 'own', clearance_rationale = ''",
+    )
+    .await;
+    let revision = change(&mut db, "assessment.recorded", SERIES, Some(PATIENT), &[SESSIONS[2]]).await;
+    cancel(&mut db, SESSIONS[2], revision).await;
+    sqlx::query(
+        "WITH ended AS (
+             UPDATE series SET state = 'completed', completed_at = '2027-02-16T10:00:00Z', changed_revision = $4)
+         INSERT INTO assessment_results VALUES ($1, $2, 1, $3, 'end', NULL, '', '2027-02-16T10:00:00Z', $5, $4)",
+    )
+    .bind(PRACTICE)
+    .bind(SERIES)
+    .bind(SESSIONS[1])
+    .bind(revision)
+    .bind(PRACTITIONER)
+    .execute(&mut db)
+    .await
+    .unwrap();
+    book(&mut db, NEW_VISIT, PATIENT, CONSULTATION, "2027-04-12T09:00:00Z").await;
+    book(&mut db, MAINTENANCE, PATIENT, NEEDLING, "2027-08-16T09:00:00Z").await;
+    for (visit, number) in [(NEW_VISIT, Some(2_i16)), (MAINTENANCE, None)] {
+        let sql = "UPDATE appointments SET follows_series_id = $2, assessment_number = $3 WHERE appointment_id = $1";
+        sqlx::query(sql).bind(visit).bind(SERIES).bind(number).execute(&mut db).await.unwrap();
+    }
+    db
+}
+
+const MAINTENANCE: Uuid = Uuid::from_u128(0xd7);
+const FOLLOWS: &str = "what follows a series is of its patient, and is what its protocol says";
+const IN_TIME: &str = "maintenance follows a completed series, and nothing lies ahead of a cancelled one";
+const RESULTS: &str = "an assessment has one result, of a visit of the patient that had begun";
+const COMPLETED: &str = "a series is completed by the assessment that ended it";
+
+#[tokio::test]
+async fn verify_finds_nothing_in_a_series_that_is_completed_and_maintained() {
+    let report = verify(&mut completed().await).await.unwrap();
+    assert!(report.is_clean(), "{report}");
+    for (what, rows) in [(FOLLOWS, 2), (IN_TIME, 2), (RESULTS, 1), (COMPLETED, 1)] {
+        assert_eq!(report.checks.iter().find(|check| check.what == what).unwrap().rows_checked, rows, "{what}");
+    }
+}
+
+#[tokio::test]
+async fn verify_finds_a_session_ahead_of_a_completed_series() {
+    let mut db = completed().await;
+    run(&mut db, "UPDATE series SET completed_at = '2027-02-16T08:00:00Z'").await;
+    assert_finds(&mut db, "P6", "a cancelled or completed series has no session ahead").await;
+}
+
+#[tokio::test]
+async fn verify_finds_what_follows_the_series_of_somebody_else_or_is_another_treatment() {
+    let mut db = completed().await;
+    run(&mut db, "UPDATE protocols SET consultation_treatment_id = '00000000-0000-0000-0000-0000000000a2'").await;
+    assert_finds(&mut db, "P6", FOLLOWS).await;
+    let mut db = completed().await;
+    // An assessment that is said to be maintenance.
+    sqlx::query("UPDATE appointments SET assessment_number = NULL WHERE appointment_id = $1")
+        .bind(NEW_VISIT)
+        .execute(&mut db)
+        .await
+        .unwrap();
+    assert_finds(&mut db, "P6", FOLLOWS).await;
+    let mut db = completed().await;
+    book(&mut db, Uuid::from_u128(0xd8), OTHER_PATIENT, CONSULTATION, "2027-04-13T09:00:00Z").await;
+    sqlx::query("UPDATE appointments SET follows_series_id = $1, assessment_number = 3 WHERE patient_id = $2")
+        .bind(SERIES)
+        .bind(OTHER_PATIENT)
+        .execute(&mut db)
+        .await
+        .unwrap();
+    assert_finds(&mut db, "P6", FOLLOWS).await;
+}
+
+#[tokio::test]
+async fn verify_finds_an_assessment_that_is_booked_twice() {
+    let mut db = completed().await;
+    run(&mut db, "DROP INDEX assessment_is_booked_once").await;
+    book(&mut db, Uuid::from_u128(0xd8), PATIENT, CONSULTATION, "2027-04-13T09:00:00Z").await;
+    sqlx::query("UPDATE appointments SET follows_series_id = $1, assessment_number = 2 WHERE appointment_id = $2")
+        .bind(SERIES)
+        .bind(Uuid::from_u128(0xd8))
+        .execute(&mut db)
+        .await
+        .unwrap();
+    assert_finds(&mut db, "P6", "an assessment is booked once").await;
+}
+
+#[tokio::test]
+async fn verify_finds_maintenance_before_a_series_is_completed() {
+    let mut db = completed().await;
+    run(&mut db, "UPDATE series SET completed_at = '2027-08-17Z'").await;
+    assert_finds(&mut db, "P6", IN_TIME).await;
+}
+
+#[tokio::test]
+async fn verify_finds_a_result_of_a_visit_that_had_not_begun_or_of_somebody_else() {
+    let mut db = completed().await;
+    run(&mut db, "UPDATE assessment_results SET recorded_at = '2027-02-16T08:59:00Z'").await;
+    assert_finds(&mut db, "P6", RESULTS).await;
+    let mut db = completed().await;
+    book(&mut db, Uuid::from_u128(0xd8), OTHER_PATIENT, SAUNA, "2027-01-13T09:00:00Z").await;
+    sqlx::query("UPDATE assessment_results SET appointment_id = $1")
+        .bind(Uuid::from_u128(0xd8))
+        .execute(&mut db)
+        .await
+        .unwrap();
+    assert_finds(&mut db, "P6", RESULTS).await;
+}
+
+#[tokio::test]
+async fn verify_finds_an_assessment_with_two_results() {
+    let mut db = completed().await;
+    run(
+        &mut db,
+        "INSERT INTO assessment_results
+         SELECT practice_id, series_id, assessment_number, appointment_id, 'continue', NULL, notes, recorded_at,
+             recorded_by, recorded_revision - 1 FROM assessment_results",
+    )
+    .await;
+    assert_finds(&mut db, "P6", RESULTS).await;
+    // One that extended leaves room for another.
+    run(&mut db, "UPDATE assessment_results SET outcome = 'extend', session_count = 4 WHERE outcome = 'continue'")
+        .await;
+    let report = verify(&mut db).await.unwrap();
+    assert!(report.is_clean(), "{report}");
+}
+
+#[tokio::test]
+async fn verify_finds_a_series_that_was_completed_by_nothing() {
+    let mut db = completed().await;
+    run(&mut db, "DELETE FROM assessment_results").await;
+    assert_finds(&mut db, "P6", COMPLETED).await;
+}
+
+#[tokio::test]
+async fn verify_finds_a_result_of_a_revision_that_never_was() {
+    let mut db = completed().await;
+    run(&mut db, "ALTER TABLE assessment_results DROP CONSTRAINT assessment_result_was_recorded_by_a_change").await;
+    run(&mut db, "UPDATE assessment_results SET recorded_revision = 99").await;
+    assert_finds(&mut db, "P7", "each revision that a row refers to is in the history").await;
 }
 
 #[tokio::test]

@@ -214,6 +214,7 @@ impl Ids {
             ("UpdateResourceRequest", practitioner.resource.unwrap().etag),
             ("RescheduleSessionRequest", series.etag.clone()),
             ("ExtendSeriesRequest", series.etag.clone()),
+            ("RecordAssessmentRequest", series.etag.clone()),
             ("ShortenSeriesRequest", series.etag),
             ("RescheduleAppointmentRequest", visit.etag),
         ]);
@@ -336,6 +337,10 @@ pub fn filled(message: &MessageDescriptor, ids: &Ids) -> DynamicMessage {
         }
         "BookSeriesRequest" => clear(&mut filled, &["plan", "wishes"]),
         "ProposeSeriesRequest" => clear(&mut filled, &["series_id"]),
+        // Which says to how many sessions.
+        "RecordAssessmentRequest" => {
+            filled.set_field_by_name("outcome", Value::EnumNumber(pb::AssessmentOutcome::Extend.into()));
+        }
         "ExtendSeriesRequest" => clear(&mut filled, &["wishes"]),
         // What is moved would have to be the very visit that is named.
         "FindSlotsRequest" => clear(&mut filled, &["moving_appointment_id"]),

@@ -75,6 +75,7 @@ pub const MAY_CALL: &[(&str, &[Role])] = &[
     ("stipple.v1.SeriesService/ShortenSeries", DESK),
     ("stipple.v1.SeriesService/GetSeries", READERS),
     ("stipple.v1.SeriesService/ListSeries", READERS),
+    ("stipple.v1.SeriesService/RecordAssessment", CLINICIANS),
     ("stipple.v1.SeriesService/CancelSeries", DESK),
     ("stipple.v1.AppointmentService/FindSlots", READERS),
     ("stipple.v1.AppointmentService/BookAppointment", DESK),

@@ -4,16 +4,17 @@ use super::combination::{Added, added};
 use super::commands::{BookAppointment, Cancel, ListAppointments, SheetOf, WhichVisit};
 use super::facts::{self, Asked, Question};
 use super::fitness::FitFor;
+use super::follow_up::{Following, following, series_field};
 use super::page::{Page, fetch};
 use super::write::Begun;
 use super::{App, Command, Error, Scoped};
 use crate::domain::access::Caller;
-use crate::domain::appointment::{Appointment, SessionOf};
-use crate::domain::booking::{Facts, Neighbours, PlannedVisit, VisitRequest, plan_visit};
+use crate::domain::appointment::{Appointment, Follows, SessionOf};
+use crate::domain::booking::{Facts, FollowUp, Neighbours, PlannedVisit, VisitRequest, plan_visit};
 use crate::domain::catalog::{BodyArea, GapDays, Protocol, Treatment};
 use crate::domain::combination::AddOn;
 use crate::domain::history::ChangeKind;
-use crate::domain::ids::{AppointmentId, OverrideId, PatientId, PracticeId, TreatmentId};
+use crate::domain::ids::{AppointmentId, OverrideId, PatientId, PracticeId, SeriesId, TreatmentId};
 use crate::domain::interval::Instant;
 use crate::domain::refusal::{Other, Refusal, Rule, Violation};
 use crate::domain::series::Series;
@@ -34,6 +35,15 @@ struct Visit {
     session: Option<SessionOf>,
     protocol: Option<Protocol>,
     neighbours: Option<Neighbours>,
+    follow_up: Option<(Follows, FollowUp)>,
+}
+
+impl Visit {
+    /// The series that it is a session of, or follows.
+    fn series(&self) -> Option<SeriesId> {
+        let followed = || self.follow_up.as_ref().map(|(follows, _)| follows.series);
+        self.session.map(|session| session.series).or_else(followed)
+    }
 }
 
 impl App {
@@ -63,20 +73,21 @@ impl App {
         };
         let (now, revision) = (write.now, write.revision);
         let ask = &command.body;
-        let visit = visit(write.db(), practice, ask).await?;
+        let visit = visit(write.db(), practice, ask, now).await?;
         let facts = facts_of(write.db(), practice, ask, &visit, now, false).await?;
         let plan = decide(&facts, ask, &visit).map_err(Error::Refused)?;
 
         let id = AppointmentId(self.ids.new_id(now));
         let booked = Appointment::book(id, visit.patient, visit.session, visit.add_on, &plan, revision);
+        let booked = Appointment { follows: visit.follow_up.map(|(follows, _)| follows), ..booked };
         write.record(ChangeKind::AppointmentBooked, id, Some(visit.patient), vec![id]).await?;
         let booked = [(booked, plan)];
         appointment::insert(write.db(), practice, &booked, now).await?;
-        if let Some(session) = visit.session {
-            series::touch(write.db(), practice, session.series, revision).await?;
+        let [(booked, _)] = booked;
+        if let Some(series) = booked.series() {
+            series::touch(write.db(), practice, series, revision).await?;
         }
         write.finish().await?;
-        let [(booked, _)] = booked;
         Ok(booked)
     }
 
@@ -92,8 +103,9 @@ impl App {
         let known = async {
             let practice = Self::tenant(caller, command.practice)?;
             let mut db = self.read().await?;
-            let visit = visit(&mut db, practice, &ask).await?;
-            let facts = facts_of(&mut db, practice, &ask, &visit, self.clock.now(), true).await?;
+            let now = self.clock.now();
+            let visit = visit(&mut db, practice, &ask, now).await?;
+            let facts = facts_of(&mut db, practice, &ask, &visit, now, true).await?;
             Ok::<_, Error>((practice, facts, visit))
         };
         let Ok((practice, facts, visit)) = known.await else { return refusal };
@@ -129,8 +141,8 @@ impl App {
         let after = before.cancel(now, reason.clone(), revision).map_err(Error::Refused)?;
         write.record(ChangeKind::AppointmentCancelled, *id, Some(after.patient), vec![*id]).await?;
         appointment::cancel(write.db(), practice, &[*id], now, reason.expose().as_str(), revision).await?;
-        if let Some(session) = after.session {
-            series::touch(write.db(), practice, session.series, revision).await?;
+        if let Some(series) = after.series() {
+            series::touch(write.db(), practice, series, revision).await?;
         }
         write.finish().await?;
         Ok(after)
@@ -179,8 +191,13 @@ pub(super) async fn found(
 }
 
 /// What a request refers to.
-async fn visit(db: &mut PgConnection, practice: PracticeId, ask: &BookAppointment) -> Result<Visit, Error> {
-    let (visit, gap) = base(db, practice, &ask.which).await?;
+async fn visit(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    ask: &BookAppointment,
+    now: Instant,
+) -> Result<Visit, Error> {
+    let (visit, gap) = base(db, practice, &ask.which, now).await?;
     let Some(id) = ask.add_on else { return Ok(visit) };
     let Added { combined, add_on, refusal } = added(db, practice, visit.patient, &visit.treatment, id).await?;
     let spacing_days = match gap {
@@ -195,13 +212,14 @@ async fn base(
     db: &mut PgConnection,
     practice: PracticeId,
     which: &WhichVisit,
+    now: Instant,
 ) -> Result<(Visit, Option<GapDays>), Error> {
     let (add_on, misfit) = (None, Vec::new());
     match *which {
         WhichVisit::Treatment { patient, treatment, area } => {
             let treatment = the_treatment(db, practice, treatment, None).await?;
             let spacing_days = treatment.content.spacing_days.map(i64::from);
-            let (spacing_override, session, protocol, neighbours) = (None, None, None, None);
+            let (spacing_override, session, protocol, neighbours, follow_up) = (None, None, None, None, None);
             let visit = Visit {
                 patient,
                 treatment,
@@ -213,6 +231,7 @@ async fn base(
                 session,
                 protocol,
                 neighbours,
+                follow_up,
             };
             Ok((visit, None))
         }
@@ -234,10 +253,32 @@ async fn base(
                 spacing_days: Some(i64::from(gap.minimum)),
                 spacing_override: series.gap.override_id(),
                 session: Some(SessionOf { series: id, number }),
-                neighbours: Some(series.neighbours(number)),
+                neighbours: Some(series.neighbours(number, now)),
                 protocol: Some(protocol),
+                follow_up: None,
             };
             Ok((visit, Some(gap)))
+        }
+        WhichVisit::FollowUp(follows) => {
+            let Following { patient, treatment: (id, version), area, protocol, follow_up } =
+                following(db, practice, follows, None).await?;
+            let treatment = catalog::treatment(db, practice, id, Some(version)).await?;
+            let treatment = treatment.ok_or_else(|| Error::not_found(series_field(follows)))?;
+            let visit = Visit {
+                patient,
+                // As of the same treatment outside a series.
+                spacing_days: treatment.content.spacing_days.map(i64::from),
+                spacing_override: None,
+                treatment,
+                add_on,
+                misfit,
+                area,
+                session: None,
+                protocol,
+                neighbours: None,
+                follow_up: Some((follows, follow_up)),
+            };
+            Ok((visit, None))
         }
     }
 }
@@ -281,7 +322,7 @@ async fn facts_of(
     let asked = Asked { path, clinic: ask.clinic, start: ask.start, named, practitioner: None };
     let Visit { patient, treatment, area, .. } = visit;
     let fit_for = match &visit.protocol {
-        Some(protocol) => FitFor::Sessions(protocol, visit.session.map(|session| session.series)),
+        Some(protocol) => FitFor::Sessions(protocol, visit.series()),
         None => FitFor::Treatment(treatment),
     };
     let (patient, area, treatments, visits) = (*patient, *area, vec![treatment], vec![asked]);
@@ -290,7 +331,7 @@ async fn facts_of(
         (Error::NotFound(field), WhichVisit::Treatment { .. }) if field == "patient_id" => {
             Error::not_found("treatment.patient_id")
         }
-        (error, WhichVisit::Treatment { .. } | WhichVisit::Session { .. }) => error,
+        (error, WhichVisit::Treatment { .. } | WhichVisit::Session { .. } | WhichVisit::FollowUp(_)) => error,
     })
 }
 
@@ -313,6 +354,7 @@ fn asked(ask: &BookAppointment, visit: &Visit) -> VisitRequest {
         spacing_days: visit.spacing_days,
         spacing_override: visit.spacing_override,
         neighbours: visit.neighbours,
+        follow_up: visit.follow_up.as_ref().map(|(_, follow_up)| follow_up.clone()),
         preferred: Vec::new(),
         moved_from: None,
     }

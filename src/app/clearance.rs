@@ -4,6 +4,7 @@ use chrono::{Days, NaiveDate};
 
 use super::commands::{ClearedPatient, ListClearances, RecordClearance, Revoke};
 use super::page::{Page, fetch};
+use super::series::{SeriesNow, seen};
 use super::signature::signer;
 use super::write::Begun;
 use super::{App, Command, Error, Scoped};
@@ -15,7 +16,6 @@ use crate::domain::history::ChangeKind;
 use crate::domain::ids::{ClearanceId, PracticeId, ResourceId};
 use crate::domain::interval::Instant;
 use crate::domain::refusal::{Other, Rule, Violation};
-use crate::domain::series::Series;
 use crate::domain::text::Personal;
 use crate::domain::zone::Zone;
 use crate::store::{PgConnection, appointment, catalog, clearance, patient, series};
@@ -84,7 +84,7 @@ impl App {
         &self,
         caller: &Caller,
         command: &Command<Revoke<ClearanceId>>,
-    ) -> Result<(Clearance, Vec<Series>), Error> {
+    ) -> Result<(Clearance, Vec<SeriesNow>), Error> {
         self.retry(|| self.try_revoke_clearance(caller, command)).await
     }
 
@@ -92,7 +92,7 @@ impl App {
         &self,
         caller: &Caller,
         command: &Command<Revoke<ClearanceId>>,
-    ) -> Result<(Clearance, Vec<Series>), Error> {
+    ) -> Result<(Clearance, Vec<SeriesNow>), Error> {
         let practice = Self::tenant(caller, command.practice)?;
         let mut write = match self.begin(caller, practice, command).await? {
             Begun::Fresh(write) => write,
@@ -162,15 +162,15 @@ async fn at_risk(
     practice: PracticeId,
     decided: &Clearance,
     now: Instant,
-) -> Result<Vec<Series>, Error> {
-    let listed = series::Listed { patient: Some(decided.patient), on_hold_only: false, after: None };
+) -> Result<Vec<SeriesNow>, Error> {
+    let listed = series::Listed { patient: Some(decided.patient), after: None };
     let mut found = series::list(db, practice, listed, MAX_SERIES).await?;
     found.retain(|series| {
         let same = (series.protocol, series.area) == (decided.protocol, decided.area);
         same && series.must_be_active().is_ok()
             && series.sessions.iter().any(|session| session.must_lie_ahead(now).is_ok())
     });
-    Ok(found)
+    seen(db, practice, found, now).await
 }
 
 fn must_be_consultation(

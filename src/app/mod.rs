@@ -11,12 +11,14 @@ mod write;
 
 mod aftercare;
 mod appointment;
+mod assessment;
 mod boards;
 mod catalog;
 mod clearance;
 mod clinic;
 mod combination;
 mod fitness;
+mod follow_up;
 mod history;
 mod moving;
 mod overrides;
@@ -49,6 +51,7 @@ pub use moving::Moved;
 pub use planning::Proposal;
 pub use reactions::{ReactionCleared, Reported};
 pub use screening::Screened;
+pub use series::SeriesNow;
 pub use visit::Completed;
 pub use write::{Command, Scoped};
 

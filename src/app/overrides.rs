@@ -4,7 +4,7 @@ use super::commands::{GrantOverride, ListOverrides, RevokeOverride};
 use super::page::{Page, fetch};
 use super::signature::signer;
 use super::write::{Begun, Write};
-use super::{App, Command, Error, Scoped, appointment, series as series_app};
+use super::{App, Command, Error, Scoped, appointment, combination, series as series_app};
 use crate::domain::access::Caller;
 use crate::domain::appointment::Appointment;
 use crate::domain::booking::Timing;
@@ -342,10 +342,12 @@ async fn windows(
 ) -> Result<Option<(Interval, Interval)>, Error> {
     let treatment = catalog::treatment(db, practice, visit.treatment, Some(visit.treatment_version)).await?;
     let Some(treatment) = treatment else { return Ok(None) };
-    let timing = Timing::new(&treatment);
+    let combined = combination::of_appointment(db, practice, &treatment, visit).await?;
+    let treatment = combined.as_ref().map_or(&treatment, |combined| &combined.treatment);
+    let timing = Timing::new(treatment);
     let restriction = treatment.content.restrictions.iter().find(|restriction| restriction.activity == activity);
     let Some(restriction) = restriction.cloned() else { return Ok(None) };
-    let of = |restriction: &Restriction| timing.restricts(visit.zone, visit.visit.start(), restriction);
+    let of = |restriction: &Restriction| timing.restricts(visit.zone, visit.begins(), restriction);
     Ok(of(&restriction).zip(of(&Restriction { after, ..restriction.clone() })))
 }
 

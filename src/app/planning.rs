@@ -214,6 +214,7 @@ fn plan(
         area: Some(area),
         spacing_days: Some(i64::from(gap.minimum)),
         neighbours: None,
+        follow_up: None,
         moved_from: None,
         earliest: look.now + TimeDelta::minutes(i64::from(ask.starts.notice_minutes)),
         latest: look.horizon_end,
@@ -232,6 +233,7 @@ fn plan(
         timing: &timing,
         gap,
         sessions,
+        now: look.now,
         first: (from, until),
         wishes: ask.wishes.clone(),
     };

@@ -1,11 +1,14 @@
 //! Reactions to a session: what they hold, and how it goes on after them.
 
+use std::sync::Arc;
+
 use chrono::NaiveDate;
 
 use super::commands::{ClearReaction, ListReactions, ReportReaction};
 use super::moving::{Restart, Shift, decide_shift, overtaken, pairs};
 use super::overrides::{of_series, signed, supersede};
 use super::page::{Page, fetch};
+use super::series::SeriesNow;
 use super::series_booking::MAX_PLANNINGS;
 use super::write::Begun;
 use super::{App, Command, Error, Scoped, appointment as appointment_app, series as series_app};
@@ -48,7 +51,7 @@ pub struct ReactionCleared {
     /// The reaction.
     pub reaction: Reaction,
     /// Its series.
-    pub series: Series,
+    pub series: SeriesNow,
     /// What moved, by start.
     pub moves: Vec<(Appointment, Appointment)>,
 }
@@ -198,14 +201,15 @@ impl App {
             appointment::insert(write.db(), practice, &booked.collect::<Vec<_>>(), now).await?;
         }
         // As it will be read, within the same transaction.
-        let done = as_it_is(write.db(), practice, reaction.id, revision).await?;
+        let done = as_it_is(write.db(), practice, reaction.id, revision, now).await?;
         write.finish().await?;
         Ok(Ok(done))
     }
 
     /// What an earlier request cleared, as it is now.
     async fn cleared(&self, practice: PracticeId, earlier: Earlier) -> Result<ReactionCleared, Error> {
-        as_it_is(&mut *self.read().await?, practice, ReactionId(earlier.subject), earlier.revision).await
+        let now = self.clock.now();
+        as_it_is(&mut *self.read().await?, practice, ReactionId(earlier.subject), earlier.revision, now).await
     }
 
     /// The reactions of a patient, oldest first.
@@ -246,9 +250,12 @@ async fn as_it_is(
     practice: PracticeId,
     id: ReactionId,
     revision: i64,
+    now: Instant,
 ) -> Result<ReactionCleared, Error> {
     let reaction = found(db, practice, id).await?;
     let series = series_app::found(db, practice, reaction.series).await?;
+    let protocol = Arc::new(series_app::protocol_of(db, practice, &series).await?);
+    let series = SeriesNow { series, protocol, now };
     let booked = appointment::booked_by(db, practice, revision).await?;
     let mut moves = pairs(db, practice, booked).await?;
     moves.sort_by_key(|(_, new)| (new.visit.start(), new.id));
@@ -276,7 +283,7 @@ async fn observed(
         return Err(Error::field("appointment_id", "must be a session that has begun"));
     }
     let onset = *ask.onset.expose();
-    if onset > now || onset < session.visit.start() {
+    if onset > now || onset < session.begins() {
         return Err(Error::field("onset_time", "must not be before the session, nor in the future"));
     }
     let series = series_app::found(db, practice, of.series).await?;

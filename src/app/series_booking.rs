@@ -1,8 +1,11 @@
 //! Booking a series, whole, and continuing one: the sessions that are not booked, all of them.
 
+use std::sync::Arc;
+
 use super::commands::{BookSeries, ExtendSeries, ProposeSeries, SeriesOf, WhichSessions};
 use super::facts::{self, Asked, Question};
 use super::fitness::FitFor;
+use super::series::SeriesNow;
 use super::write::{Begun, Write};
 use super::{App, Command, Error};
 use crate::domain::access::Caller;
@@ -52,13 +55,13 @@ struct Setting {
 
 impl App {
     /// Books a series, or the rest of one.
-    pub async fn book_series(&self, caller: &Caller, command: &Command<BookSeries>) -> Result<Series, Error> {
+    pub async fn book_series(&self, caller: &Caller, command: &Command<BookSeries>) -> Result<SeriesNow, Error> {
         let BookSeries { of, sessions } = &command.body;
         self.book_sessions(caller, command, *of, None, None, sessions).await
     }
 
     /// Extends a series.
-    pub async fn extend_series(&self, caller: &Caller, command: &Command<ExtendSeries>) -> Result<Series, Error> {
+    pub async fn extend_series(&self, caller: &Caller, command: &Command<ExtendSeries>) -> Result<SeriesNow, Error> {
         let ExtendSeries { id, etag, session_count, sessions } = &command.body;
         let (of, count) = (SeriesOf::Continued(*id), Some(*session_count));
         self.book_sessions(caller, command, of, Some(*etag), count, sessions).await
@@ -72,7 +75,7 @@ impl App {
         etag: Option<i64>,
         count: Option<i32>,
         sessions: &WhichSessions,
-    ) -> Result<Series, Error> {
+    ) -> Result<SeriesNow, Error> {
         let booking = |sessions, path| Booking { of, etag, count, sessions, path };
         let (clinic, wishes) = match sessions {
             WhichSessions::Given(sessions) => {
@@ -127,14 +130,14 @@ impl App {
         Ok((best, version))
     }
 
-    async fn book_or_advise(&self, caller: &Caller, command: Command<Booking>) -> Result<Series, Error> {
+    async fn book_or_advise(&self, caller: &Caller, command: Command<Booking>) -> Result<SeriesNow, Error> {
         match self.retry(|| self.try_book(caller, &command)).await {
             Err(Error::Refused(refusal)) => Err(Error::Refused(self.advise_booking(caller, command, refusal).await)),
             done => done,
         }
     }
 
-    async fn try_book(&self, caller: &Caller, command: &Command<Booking>) -> Result<Series, Error> {
+    async fn try_book(&self, caller: &Caller, command: &Command<Booking>) -> Result<SeriesNow, Error> {
         let practice = Self::tenant(caller, command.practice)?;
         let mut write = match self.begin(caller, practice, command).await? {
             Begun::Fresh(write) => write,
@@ -156,7 +159,7 @@ impl App {
         setting: Setting,
         asked: &[AskedSession],
         plans: Vec<PlannedVisit>,
-    ) -> Result<Series, Error> {
+    ) -> Result<SeriesNow, Error> {
         let (now, revision, practice) = (write.now, write.revision, write.practice);
         let is_new = setting.series.is_none();
         let (kind, mut after) = match setting.series {
@@ -187,7 +190,7 @@ impl App {
         }
         appointment::insert(write.db(), practice, &booked, now).await?;
         write.finish().await?;
-        Ok(after)
+        Ok(SeriesNow { series: after, protocol: Arc::new(setting.protocol), now })
     }
 
     /// Finds out, without holding the practice, when a refused series would do. If meanwhile nothing is in its way any
@@ -248,6 +251,8 @@ fn new_series(id: SeriesId, setting: &Setting) -> Series {
         session_count: 0,
         state: SeriesState::Active,
         sessions: Vec::new(),
+        follow_ups: Vec::new(),
+        results: Vec::new(),
         changed_revision: 0,
     }
 }

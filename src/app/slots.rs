@@ -8,15 +8,16 @@ use super::appointment::the_session_is_open;
 use super::boards::{CourseId, Look, Sought};
 use super::combination::misfit;
 use super::commands::{FindSlots, SlotsOf};
+use super::follow_up::{Following, following, series_field};
 use super::page::Page;
 use super::{App, Error, Scoped};
 use crate::domain::access::Caller;
 use crate::domain::appointment::{Appointment, SessionOf};
-use crate::domain::booking::{Neighbours, PatientFacts, Timing, body_area_misfit};
+use crate::domain::booking::{FollowUp, Neighbours, PatientFacts, Timing, body_area_misfit};
 use crate::domain::catalog::{BodyArea, GRID_MINUTES, MAX_VISIT_MINUTES, ResourceKind, Treatment};
 use crate::domain::combination::{Combined, combination_misfit};
 use crate::domain::finding::{Board, Slot, SlotDay, SlotPlace, Starts, Wanted, find, slot_days, slots};
-use crate::domain::ids::{AppointmentId, ClinicId, PatientId, PracticeId, ResourceId, TreatmentId};
+use crate::domain::ids::{AppointmentId, ClinicId, PatientId, PracticeId, ResourceId, SeriesId, TreatmentId};
 use crate::domain::refusal::{Refusal, Violation};
 use crate::domain::series::Series;
 use crate::store::{PgConnection, appointment, overrides, resource, series};
@@ -49,6 +50,9 @@ struct Target {
     patient: Option<(PatientId, &'static str)>,
     area: Option<BodyArea>,
     session: Option<(Series, i32)>,
+    /// The series that it is a session of, or keeps the result of.
+    series: Option<SeriesId>,
+    follow_up: Option<FollowUp>,
     /// What is added: a treatment in a version, none for the highest.
     add_on: Option<(TreatmentId, Option<i32>)>,
 }
@@ -62,6 +66,7 @@ struct Search<'a> {
     area: Option<BodyArea>,
     spacing_days: Option<i64>,
     neighbours: Option<Neighbours>,
+    follow_up: Option<&'a FollowUp>,
     moving: Option<&'a Appointment>,
 }
 
@@ -82,7 +87,7 @@ impl App {
             add_ons: target.add_on.as_slice(),
             patient: target.patient,
             area: target.area,
-            series: target.session.as_ref().map(|(series, _)| series.id),
+            series: target.series,
         };
         let look = self.look(practice, &sought).await?;
         for (place, id) in ask.practitioners.iter().enumerate() {
@@ -133,16 +138,17 @@ impl App {
             && match (&moving, ask.of) {
                 (None, _) => true,
                 (Some(moving), SlotsOf::Treatment { patient, treatment, area }) => {
-                    (Some(moving.patient), moving.treatment, moving.area, moving.session)
+                    (Some(moving.patient), moving.treatment, moving.area, moving.series())
                         == (patient, treatment, area, None)
                 }
                 (Some(moving), SlotsOf::Session { series, number }) => {
                     moving.session == Some(SessionOf { series, number })
                 }
+                (Some(moving), SlotsOf::FollowUp(follows)) => moving.follows == Some(follows),
             };
         if !is_it {
-            let remedy = "must be the visit that is named: the same patient, treatment and area, or the same session, and \
-                          the same added treatment";
+            let remedy = "must be the visit that is named: the same patient, treatment and area, the same session or the \
+                          same assessment, and the same added treatment";
             return Err(Error::field("moving_appointment_id", remedy));
         }
         let target = match ask.of {
@@ -160,6 +166,26 @@ impl App {
                     patient: Some((series.patient, "session.series_id")),
                     area: Some(series.area),
                     session: Some((series, number)),
+                    series: Some(id),
+                    follow_up: None,
+                    add_on,
+                }
+            }
+            SlotsOf::FollowUp(follows) => {
+                let Following { patient, treatment: (id, version), area, protocol, follow_up } =
+                    following(&mut db, practice, follows, ask.moving).await?;
+                let field = series_field(follows);
+                Target {
+                    course: match protocol {
+                        Some(protocol) => CourseId::Protocol(protocol.id, Some(protocol.version)),
+                        None => CourseId::Treatment(id, Some(version)),
+                    },
+                    course_field: field,
+                    patient: Some((patient, field)),
+                    area,
+                    session: None,
+                    series: Some(follows.series),
+                    follow_up: Some(follow_up),
                     add_on,
                 }
             }
@@ -200,6 +226,8 @@ fn alone(patient: Option<PatientId>, treatment: TreatmentId, area: Option<BodyAr
         patient: patient.map(|patient| (patient, "treatment.patient_id")),
         area,
         session: None,
+        series: None,
+        follow_up: None,
         add_on: None,
     }
 }
@@ -237,7 +265,8 @@ impl<'a> Search<'a> {
             patient,
             area: target.area,
             spacing_days,
-            neighbours: target.session.as_ref().map(|(series, number)| series.neighbours(*number)),
+            neighbours: target.session.as_ref().map(|(series, number)| series.neighbours(*number, look.now)),
+            follow_up: target.follow_up.as_ref(),
             moving,
         }
     }
@@ -280,6 +309,7 @@ impl<'a> Search<'a> {
             area: self.area,
             spacing_days: self.spacing_days,
             neighbours: self.neighbours,
+            follow_up: self.follow_up,
             moved_from: self.moving.map(|moving| moving.visit.start()),
             earliest: (look.now + notice).max(board.zone.midnight(ask.first)),
             latest: look.horizon_end.min(board.zone.midnight(end) - TimeDelta::microseconds(1)),

@@ -1,5 +1,7 @@
 //! Visits that take place: patients are checked in, and what happened is recorded.
 
+use std::sync::Arc;
+
 use chrono::NaiveDate;
 
 use super::appointment::found;
@@ -7,13 +9,13 @@ use super::commands::{CompleteAppointment, Known};
 use super::facts::patient_question;
 use super::fitness::{FitFor, at_check_in};
 use super::moving::{Restart, Shift, decide_shift, overtaken, pairs};
-use super::series::found as found_series;
+use super::series::{SeriesNow, found as found_series, protocol_of};
 use super::series_booking::MAX_PLANNINGS;
 use super::write::Begun;
-use super::{App, Command, Error, catalog, combination};
+use super::{App, Command, Error, combination};
 use crate::domain::access::Caller;
 use crate::domain::appointment::Appointment;
-use crate::domain::booking::{PatientFacts, Spaced, Timing};
+use crate::domain::booking::{PatientFacts, Spaced, Timing, before_grid};
 use crate::domain::catalog::{SpacingScope, Treatment};
 use crate::domain::combination::Combined;
 use crate::domain::history::ChangeKind;
@@ -32,7 +34,7 @@ pub struct Completed {
     /// The visit.
     pub appointment: Appointment,
     /// Its series, if it is a session.
-    pub series: Option<Series>,
+    pub series: Option<SeriesNow>,
     /// What moved, in order.
     pub moves: Vec<(Appointment, Appointment)>,
 }
@@ -66,8 +68,8 @@ impl App {
         }
         write.record(ChangeKind::AppointmentArrived, before.id, Some(before.patient), vec![before.id]).await?;
         appointment::arrive(write.db(), practice, before.id, now, revision).await?;
-        if let Some(session) = before.session {
-            series::touch(write.db(), practice, session.series, revision).await?;
+        if let Some(series) = before.series() {
+            series::touch(write.db(), practice, series, revision).await?;
         }
         let after = found(write.db(), practice, before.id).await?;
         write.finish().await?;
@@ -110,7 +112,9 @@ impl App {
             let mut db = self.read().await?;
             let before = as_known(&mut db, practice, ask.visit).await?;
             let after = fulfilled(before, ask, now, 0)?;
-            with_fulfilled(&mut db, practice, &after).await?
+            // What took place as it was booked moves nothing.
+            let as_booked = after.begins() == after.visit.start();
+            if as_booked { None } else { with_fulfilled(&mut db, practice, &after, now).await? }
         };
         let Some(series) = series else { return Ok(None) };
         let restart = Restart { series, is_respaced: true };
@@ -137,7 +141,7 @@ impl App {
         let (now, revision) = (write.now, write.revision);
         let before = as_known(write.db(), practice, command.body.visit).await?;
         let after = fulfilled(before, &command.body, now, revision)?;
-        let series = with_fulfilled(write.db(), practice, &after).await?;
+        let series = with_fulfilled(write.db(), practice, &after, now).await?;
         let following = shift.map(|shift| shift.following.as_slice()).unwrap_or_default();
         let ahead = series.as_ref().map(|series| series.ahead(now)).unwrap_or_default();
         let of = |id| ahead.iter().find(|session| session.id == id).cloned();
@@ -158,29 +162,30 @@ impl App {
         // The reason is that another appointment replaces it.
         appointment::cancel(write.db(), practice, &old, now, "", revision).await?;
         appointment::fulfil(write.db(), practice, after.id, &performed, now, revision).await?;
-        if let Some(series) = &series {
-            if !moving.is_empty() {
-                let plans = match decide_shift(&mut write, series, &moving, following).await? {
-                    Ok(plans) => plans,
-                    Err(refusal) => return Ok(Err(refusal)),
-                };
-                let booked = moving.iter().zip(new).zip(plans).map(|((old, id), plan)| {
-                    let new = Appointment::book(id, old.patient, old.session, old.add_on, &plan, revision);
-                    (Appointment { replaces: Some(old.id), ..new }, plan)
-                });
-                appointment::insert(write.db(), practice, &booked.collect::<Vec<_>>(), now).await?;
-            }
-            series::touch(write.db(), practice, series.id, revision).await?;
+        if let Some(series) = series.as_ref().filter(|_| !moving.is_empty()) {
+            let plans = match decide_shift(&mut write, series, &moving, following).await? {
+                Ok(plans) => plans,
+                Err(refusal) => return Ok(Err(refusal)),
+            };
+            let booked = moving.iter().zip(new).zip(plans).map(|((old, id), plan)| {
+                let new = Appointment::book(id, old.patient, old.session, old.add_on, &plan, revision);
+                (Appointment { replaces: Some(old.id), ..new }, plan)
+            });
+            appointment::insert(write.db(), practice, &booked.collect::<Vec<_>>(), now).await?;
+        }
+        if let Some(series) = after.series() {
+            series::touch(write.db(), practice, series, revision).await?;
         }
         // As it will be read, within the same transaction.
-        let done = as_it_is(write.db(), practice, after.id, revision).await?;
+        let done = as_it_is(write.db(), practice, after.id, revision, now).await?;
         write.finish().await?;
         Ok(Ok(done))
     }
 
     /// What an earlier request completed, as it is now.
     async fn completed(&self, practice: PracticeId, earlier: Earlier) -> Result<Completed, Error> {
-        as_it_is(&mut *self.read().await?, practice, AppointmentId(earlier.subject), earlier.revision).await
+        let now = self.clock.now();
+        as_it_is(&mut *self.read().await?, practice, AppointmentId(earlier.subject), earlier.revision, now).await
     }
 }
 
@@ -199,10 +204,15 @@ async fn as_it_is(
     practice: PracticeId,
     id: AppointmentId,
     revision: i64,
+    now: Instant,
 ) -> Result<Completed, Error> {
     let appointment = found(db, practice, id).await?;
     let series = match appointment.session {
-        Some(session) => Some(found_series(db, practice, session.series).await?),
+        Some(session) => {
+            let series = found_series(db, practice, session.series).await?;
+            let protocol = Arc::new(protocol_of(db, practice, &series).await?);
+            Some(SeriesNow { series, protocol, now })
+        }
         None => None,
     };
     let booked = appointment::booked_by(db, practice, revision).await?;
@@ -218,14 +228,14 @@ async fn unfit(
     now: Instant,
 ) -> Result<Refusal, Error> {
     let number = visit.session.map(|session| session.number);
-    let Some(session) = visit.session else {
+    // A session, or one that maintains a series; an assessment needles nobody.
+    let needled = visit.area.and(visit.series());
+    let Some(series) = needled else {
         let (treatment, _) = treatments(db, practice, visit).await?;
         return at_check_in(db, practice, visit, FitFor::Treatment(&treatment), number, now).await;
     };
-    let series = found_series(db, practice, session.series).await?;
-    let version = Some(series.protocol_version);
-    let rules = catalog::rules(db, practice, series.protocol, version).await?;
-    let (protocol, _) = rules.ok_or_else(|| Error::not_found("appointment_id"))?;
+    let series = found_series(db, practice, series).await?;
+    let protocol = protocol_of(db, practice, &series).await?;
     at_check_in(db, practice, visit, FitFor::Sessions(&protocol, Some(series.id)), number, now).await
 }
 
@@ -236,14 +246,16 @@ fn fulfilled(
     now: Instant,
     revision: i64,
 ) -> Result<Appointment, Error> {
-    let booked = before.visit.start();
-    let start = ask.start.unwrap_or_else(|| booked.min(now));
-    let late = (before.zone.day(start) - before.zone.day(booked)).num_days();
+    let (booked, zone) = (before.visit.start(), before.zone);
+    // Who is there early may be treated early.
+    let start = ask.start.unwrap_or_else(|| booked.min(before_grid(now)));
+    let after = before.fulfil(start, now, revision).map_err(Error::Refused)?;
+    let late = (zone.day(start) - zone.day(booked)).num_days();
     if start > now || !(0..=MAX_DAYS_LATE).contains(&late) {
         let remedy = "must not be in the future, and on the booked day at the clinic or at most 31 days later";
         return Err(Error::field("start_time", remedy));
     }
-    before.fulfil(start, now, revision).map_err(Error::Refused)
+    Ok(after)
 }
 
 /// The series of a session, with that session as it really was.
@@ -251,13 +263,35 @@ async fn with_fulfilled(
     db: &mut PgConnection,
     practice: PracticeId,
     after: &Appointment,
+    now: Instant,
 ) -> Result<Option<Series>, Error> {
     let Some(session) = after.session else { return Ok(None) };
     let mut series = found_series(db, practice, session.series).await?;
     for known in series.sessions.iter_mut().filter(|known| known.id == after.id) {
         known.clone_from(after);
     }
+    must_keep_order(&series, after, session.number, now).map_err(Error::Refused)?;
     Ok(Some(series))
+}
+
+/// Sessions that have begun lie in the order of their numbers, whatever is said of one of them.
+fn must_keep_order(series: &Series, after: &Appointment, number: i32, now: Instant) -> Result<(), Refusal> {
+    let day = after.zone.day(after.begins());
+    let begun = series.sessions.iter().filter(|known| known.id != after.id && known.has_begun(now));
+    let astray = begun.filter(|known| {
+        let other = known.zone.day(known.begins());
+        known.session.is_some_and(|of| if of.number < number { other >= day } else { other <= day })
+    });
+    let refusal: Refusal = astray
+        .map(|known| Violation {
+            other: Some(Other::Appointment(known.id)),
+            ..Violation::new(
+                Rule::SessionOutOfOrder,
+                "another session of the series has begun on the other side of that day",
+            )
+        })
+        .collect();
+    if refusal.is_empty() { Ok(()) } else { Err(refusal) }
 }
 
 /// What happened, and what it has to agree with: the patient's other visits, but for those that move.
@@ -277,9 +311,10 @@ async fn performed(
     let known = booking::patient(db, practice, &question).await?;
     let (_, mut patient) = known.ok_or_else(|| Error::not_found("appointment_id"))?;
     let day = zone.day(start);
-    let own = patient.spacing.iter().filter(|window| window.other == Other::Appointment(after.id));
-    let spaced = own.map(|window| Spaced { scope: window.scope, day, until: day + (window.until - window.day) });
-    let mut spaced: Vec<Spaced> = spaced.collect();
+    let mut spaced = appointment::spaced(db, practice, after.id).await?;
+    for own in &mut spaced {
+        *own = Spaced { day, until: day + (own.until - own.day), ..*own };
+    }
     // The same area first: two sessions on it are told of once.
     spaced.sort_by_key(|spaced| spaced.scope == SpacingScope::AnyArea);
     patient.forget(&[after.id]);

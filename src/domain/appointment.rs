@@ -46,6 +46,15 @@ pub struct SessionOf {
     pub number: i32,
 }
 
+/// The series that an appointment follows without being one of its sessions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Follows {
+    /// The series.
+    pub series: SeriesId,
+    /// Which assessment of it, from 1; none for a maintenance session.
+    pub assessment: Option<i32>,
+}
+
 /// One phase of a booked visit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BookedPhase {
@@ -78,6 +87,8 @@ pub struct Appointment {
     pub add_on: Option<AddOn>,
     /// The session that it is; none for any other visit.
     pub session: Option<SessionOf>,
+    /// The series that it assesses or maintains; none for any other visit.
+    pub follows: Option<Follows>,
     /// The area treated.
     pub area: Option<BodyArea>,
     /// Where it stands.
@@ -117,6 +128,7 @@ impl Appointment {
             treatment_version: plan.treatment_version,
             add_on,
             session,
+            follows: None,
             area: plan.area,
             state: AppointmentState::Booked,
             visit: plan.visit,
@@ -206,6 +218,11 @@ impl Appointment {
     pub fn cancel(self, now: Instant, reason: Personal<Prose<2000>>, revision: i64) -> Result<Self, Refusal> {
         self.must_lie_ahead(now)?;
         Ok(Self { state: AppointmentState::Cancelled { at: now, reason }, changed_revision: revision, ..self })
+    }
+
+    /// The series that shows it: as a session, or as what follows.
+    pub fn series(&self) -> Option<SeriesId> {
+        self.session.map(|session| session.series).or(self.follows.map(|follows| follows.series))
     }
 
     /// What it occupies, phase by phase.

@@ -3,7 +3,9 @@
 use chrono::{NaiveDate, TimeDelta};
 
 use super::catalog::Evidence;
-use super::text::Label;
+use super::ids::{AppointmentId, ResourceId};
+use super::interval::Instant;
+use super::text::{Label, Personal, Prose};
 
 /// Most assessments of a protocol.
 pub const MAX_ASSESSMENTS: usize = 8;
@@ -45,6 +47,62 @@ impl AssessmentDue {
         (0 <= minimum && minimum <= target && target <= maximum && maximum <= MAX_DAYS_AFTER_LAST)
             .then_some(Self::AfterLast { minimum, target, maximum })
     }
+
+    /// The session of whose visit it is a part; none if it is a visit by itself.
+    pub const fn session(self) -> Option<i32> {
+        match self {
+            Self::AtSession(number) => Some(number),
+            Self::BeforeFirst | Self::AfterLast { .. } => None,
+        }
+    }
+
+    /// The session that it counts from, of sessions in the order of their numbers.
+    pub fn counts_from<S>(self, sessions: &[S], number_of: impl Fn(&S) -> i32) -> Option<&S> {
+        match self {
+            Self::BeforeFirst => sessions.first(),
+            Self::AtSession(number) => sessions.iter().find(|session| number_of(session) == number),
+            Self::AfterLast { .. } => sessions.last(),
+        }
+    }
+
+    /// The first day, the day aimed at and the last day, if the session that it counts from is on this day. All are
+    /// inclusive; where the first two are missing, any day will do that is early enough.
+    pub fn days(self, session: NaiveDate) -> (Option<NaiveDate>, Option<NaiveDate>, NaiveDate) {
+        let after = |days: i32| session + TimeDelta::days(i64::from(days));
+        match self {
+            Self::BeforeFirst => (None, None, session),
+            Self::AtSession(_) => (Some(session), Some(session), session),
+            Self::AfterLast { minimum, target, maximum } => (Some(after(minimum)), Some(after(target)), after(maximum)),
+        }
+    }
+}
+
+/// What a practitioner decided in an assessment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// The series goes on as planned.
+    Continue,
+    /// It may have so many sessions in all.
+    Extend(i32),
+    /// It is completed.
+    End,
+}
+
+/// What an assessment of a series came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AssessmentResult {
+    /// Which assessment of the protocol, from 1.
+    pub number: i32,
+    /// The visit in which it took place.
+    pub appointment: AppointmentId,
+    /// What was decided.
+    pub outcome: Outcome,
+    /// What was seen.
+    pub notes: Personal<Prose<2000>>,
+    /// When it was recorded.
+    pub recorded_at: Instant,
+    /// Who assessed.
+    pub recorded_by: ResourceId,
 }
 
 /// An assessment of a series whose days are known. All days are inclusive.
@@ -65,25 +123,13 @@ pub struct DueAssessment<'a> {
 /// When the assessments of a series are due, in the protocol's order. `days` are the calendar days of its sessions in
 /// the order of their numbers. What refers to a session that the series does not have is left out.
 pub fn due<'a>(assessments: &'a [Assessment], days: &[NaiveDate]) -> Vec<DueAssessment<'a>> {
-    assessments
-        .iter()
-        .filter_map(|assessment| {
-            let (session, from, target, until) = match assessment.due {
-                AssessmentDue::BeforeFirst => (None, None, None, *days.first()?),
-                AssessmentDue::AtSession(number) => {
-                    let place = usize::try_from(number).ok()?.checked_sub(1)?;
-                    let day = *days.get(place)?;
-                    (Some(number), Some(day), Some(day), day)
-                }
-                AssessmentDue::AfterLast { minimum, target, maximum } => {
-                    let last = *days.last()?;
-                    let after = |days: i32| last + TimeDelta::days(i64::from(days));
-                    (None, Some(after(minimum)), Some(after(target)), after(maximum))
-                }
-            };
-            Some(DueAssessment { assessment, session, from, target, until: Some(until) })
-        })
-        .collect()
+    let sessions: Vec<(i32, NaiveDate)> = (1..).zip(days.iter().copied()).collect();
+    let due = assessments.iter().filter_map(|assessment| {
+        let (_, day) = assessment.due.counts_from(&sessions, |(number, _)| *number)?;
+        let (from, target, until) = assessment.due.days(*day);
+        Some(DueAssessment { assessment, session: assessment.due.session(), from, target, until: Some(until) })
+    });
+    due.collect()
 }
 
 #[cfg(test)]

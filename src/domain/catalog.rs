@@ -427,6 +427,13 @@ pub struct ProtocolContent {
     pub overdue_advice: Prose<2000>,
 }
 
+impl ProtocolContent {
+    /// Its assessment of a number, from 1.
+    pub fn assessment(&self, number: i32) -> Option<&Assessment> {
+        self.assessments.get(usize::try_from(number).ok()?.checked_sub(1)?)
+    }
+}
+
 /// Longest time until a maintenance session, in days.
 pub const MAX_MAINTENANCE_DAYS: i32 = 730;
 

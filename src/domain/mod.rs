@@ -26,6 +26,8 @@ pub mod refusal;
 pub mod resource;
 pub mod series;
 
+pub mod follow_up;
+
 pub mod access;
 pub mod aftercare;
 pub mod appointment;

@@ -3,6 +3,7 @@
 use chrono::NaiveDate;
 
 use super::appointment::Appointment;
+use super::assessment::AssessmentResult;
 use super::booking::{Neighbour, Neighbours};
 use super::catalog::{BodyArea, GapDays, ProtocolContent, ResourceKind};
 use super::ids::{AppointmentId, OverrideId, PatientId, ProtocolId, ReactionId, ResourceId, SeriesId};
@@ -16,6 +17,11 @@ use super::zone::Zone;
 pub enum SeriesState {
     /// Its sessions take place.
     Active,
+    /// An assessment ended it.
+    Completed {
+        /// Since when.
+        at: Instant,
+    },
     /// No further session takes place.
     Cancelled {
         /// Since when.
@@ -55,6 +61,17 @@ impl BookedSession {
             zone: appointment.zone,
             practitioner: resources.find(|(_, kind)| *kind == ResourceKind::Practitioner).map(|(id, _)| *id),
         })
+    }
+
+    /// Whether the last day has passed on which the longest gap after it would have been kept.
+    pub fn has_lapsed(&self, maximum_gap: i64, now: Instant) -> bool {
+        (self.zone.day(now) - self.day).num_days() > maximum_gap
+    }
+
+    /// The session as a neighbour of others.
+    pub fn neighbour(&self, maximum_gap: i64, now: Instant) -> Neighbour {
+        let lapsed = self.has_lapsed(maximum_gap, now);
+        Neighbour { day: self.day, distance: 0, lapsed, other: Other::Appointment(self.id) }
     }
 }
 
@@ -114,6 +131,10 @@ pub struct Series {
     pub state: SeriesState,
     /// The live appointments of its sessions, by start.
     pub sessions: Vec<Appointment>,
+    /// The live appointments that follow it: assessments that are visits by themselves, and maintenance; by start.
+    pub follow_ups: Vec<Appointment>,
+    /// What its assessments came to, in order.
+    pub results: Vec<AssessmentResult>,
     /// Revision that last changed it.
     pub changed_revision: i64,
 }
@@ -153,18 +174,26 @@ impl Series {
     }
 
     /// The nearest booked sessions on both sides of a session.
-    pub fn neighbours(&self, number: i32) -> Neighbours {
+    pub fn neighbours(&self, number: i32, now: Instant) -> Neighbours {
+        let maximum_gap = i64::from(self.gap.days().maximum);
         let booked = self.booked();
         let near = |session: &BookedSession| Neighbour {
-            day: session.day,
             distance: (session.number - number).abs(),
-            other: Other::Appointment(session.id),
+            ..session.neighbour(maximum_gap, now)
         };
         Neighbours {
             number,
             previous: booked.iter().rfind(|session| session.number < number).map(near),
             next: booked.iter().find(|session| session.number > number).map(near),
-            maximum_gap: i64::from(self.gap.days().maximum),
+            maximum_gap,
+        }
+    }
+
+    /// Whether its sessions take place.
+    pub const fn is_active(&self) -> bool {
+        match self.state {
+            SeriesState::Active => true,
+            SeriesState::Completed { .. } | SeriesState::Cancelled { .. } => false,
         }
     }
 
@@ -172,6 +201,10 @@ impl Series {
     pub fn must_be_active(&self) -> Result<(), Refusal> {
         match self.state {
             SeriesState::Active => Ok(()),
+            SeriesState::Completed { .. } => {
+                let text = "the series is completed; what keeps its result is a maintenance session";
+                Err(vec![Violation::new(Rule::SeriesNotActive, text)])
+            }
             SeriesState::Cancelled { .. } => {
                 Err(vec![Violation::new(Rule::SeriesNotActive, "the series is cancelled")])
             }
@@ -207,24 +240,41 @@ impl Series {
         Ok((self, beyond.into_iter().map(|session| session.id).collect()))
     }
 
-    /// The series, cancelled together with every session that has not begun, and the appointments of those.
+    /// The series, cancelled together with every session and assessment that has not begun, and the appointments of
+    /// those.
     pub fn cancel(
-        mut self,
+        self,
         now: Instant,
         reason: Personal<Prose<2000>>,
         revision: i64,
     ) -> Result<(Self, Vec<AppointmentId>), Refusal> {
-        match self.state {
-            SeriesState::Cancelled { .. } => {
-                return Err(vec![Violation::new(Rule::SeriesNotActive, "the series is cancelled already")]);
-            }
-            SeriesState::Active => {}
+        let already = match self.state {
+            SeriesState::Active => None,
+            SeriesState::Completed { .. } => Some("the series is completed; nothing of it is left to cancel"),
+            SeriesState::Cancelled { .. } => Some("the series is cancelled already"),
+        };
+        if let Some(text) = already {
+            return Err(vec![Violation::new(Rule::SeriesNotActive, text)]);
         }
+        let (mut after, mut ahead) = self.end(SeriesState::Cancelled { at: now, reason }, now, revision);
+        let (begun, visits): (Vec<_>, Vec<_>) = after.follow_ups.into_iter().partition(|visit| visit.has_begun(now));
+        after.follow_ups = begun;
+        ahead.extend(visits.into_iter().map(|visit| visit.id));
+        Ok((after, ahead))
+    }
+
+    /// The series, completed: every session that has not begun is cancelled. What follows it stays.
+    pub(super) fn complete(self, now: Instant, revision: i64) -> (Self, Vec<AppointmentId>) {
+        self.end(SeriesState::Completed { at: now }, now, revision)
+    }
+
+    /// The series with another state and without the sessions that have not begun, and the appointments of those.
+    fn end(mut self, state: SeriesState, now: Instant, revision: i64) -> (Self, Vec<AppointmentId>) {
         let (begun, ahead): (Vec<_>, Vec<_>) = self.sessions.into_iter().partition(|session| session.has_begun(now));
         self.sessions = begun;
         self.hold = None;
-        self.state = SeriesState::Cancelled { at: now, reason };
+        self.state = state;
         self.changed_revision = revision;
-        Ok((self, ahead.into_iter().map(|session| session.id).collect()))
+        (self, ahead.into_iter().map(|session| session.id).collect())
     }
 }

@@ -90,12 +90,11 @@ impl AppointmentService for Services {
         request: Request<pb::CompleteAppointmentRequest>,
     ) -> Result<Response<pb::CompleteAppointmentResponse>, Status> {
         let (caller, message) = open(request)?;
-        let now = self.app.now();
         let Completed { appointment, series, moves } =
             self.app.complete_appointment(&caller, &parse_complete(message)?).await?;
         Ok(Response::new(pb::CompleteAppointmentResponse {
             appointment: Some(rendered(&appointment)),
-            series: series.as_ref().map(|series| series::rendered(series, now)),
+            series: series.as_ref().map(series::rendered),
             moves: moves.iter().map(|(old, new)| series::rendered_move(old, new)).collect(),
         }))
     }
@@ -130,8 +129,12 @@ fn parse_book(message: pb::BookAppointmentRequest) -> Result<Command<BookAppoint
             let number = fields.within("session.session_number", session_number, 1, MAX_SESSIONS);
             series.zip(number).map(|(series, number)| WhichVisit::Session { series, number })
         }
+        Some(book::Visit::Assessment(visit)) => slots::parse_assessment(&mut fields, &visit).map(WhichVisit::FollowUp),
+        Some(book::Visit::Maintenance(visit)) => {
+            slots::parse_maintenance(&mut fields, &visit).map(WhichVisit::FollowUp)
+        }
         None => {
-            fields.note("visit", "must be a treatment or a session");
+            fields.note("visit", "must be a treatment, a session, an assessment or maintenance");
             None
         }
     };
@@ -288,6 +291,8 @@ pub fn rendered(appointment: &Appointment) -> pb::Appointment {
         add_on_treatment_id: appointment.add_on.map(|add_on| add_on.treatment.to_string()).unwrap_or_default(),
         add_on_treatment_version: appointment.add_on.map_or(0, |add_on| add_on.version),
         combination_override_id: appointment.add_on.map(|add_on| add_on.approval.to_string()).unwrap_or_default(),
+        follows_series_id: appointment.follows.map(|follows| follows.series.to_string()).unwrap_or_default(),
+        assessment_number: appointment.follows.and_then(|follows| follows.assessment).unwrap_or_default(),
         replaced_by_appointment_id: appointment.replaced_by.map(|id| id.to_string()).unwrap_or_default(),
         clearance_id: appointment.clearance.map(|id| id.to_string()).unwrap_or_default(),
         override_ids: appointment.overrides.iter().map(ToString::to_string).collect(),

@@ -92,11 +92,10 @@ impl PatientService for Services {
         request: Request<pb::RevokeClearanceRequest>,
     ) -> Result<Response<pb::RevokeClearanceResponse>, Status> {
         let (caller, message) = open(request)?;
-        let now = self.app.now();
         let (revoked, at_risk) = self.app.revoke_clearance(&caller, &clearance::parse_revoke(message)?).await?;
         Ok(Response::new(pb::RevokeClearanceResponse {
             clearance: Some(clearance::rendered(&revoked)),
-            series_at_risk: at_risk.iter().map(|series| series::rendered(series, now)).collect(),
+            series_at_risk: at_risk.iter().map(series::rendered).collect(),
         }))
     }
 
@@ -155,7 +154,7 @@ impl PatientService for Services {
     ) -> Result<Response<pb::ClearReactionResponse>, Status> {
         let (caller, message) = open(request)?;
         let cleared = self.app.clear_reaction(&caller, &reaction::parse_clear(message)?).await?;
-        Ok(Response::new(reaction::rendered_clearing(&cleared, self.app.now())))
+        Ok(Response::new(reaction::rendered_clearing(&cleared)))
     }
 
     async fn list_reactions(

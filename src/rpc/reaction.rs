@@ -8,7 +8,6 @@ use super::series::{rendered as rendered_series, rendered_move};
 use super::{pb, render};
 use crate::app::commands::{ClearReaction, ListReactions, ReportReaction};
 use crate::app::{Command, Error, ReactionCleared, Reported, Scoped};
-use crate::domain::interval::Instant;
 use crate::domain::overrides::MAX_OVERRIDE_GAP_DAYS;
 use crate::domain::reaction::Reaction;
 use crate::domain::text::Personal;
@@ -82,11 +81,11 @@ pub fn rendered_report(reported: &Reported) -> pb::ReportReactionResponse {
     }
 }
 
-pub fn rendered_clearing(cleared: &ReactionCleared, now: Instant) -> pb::ClearReactionResponse {
+pub fn rendered_clearing(cleared: &ReactionCleared) -> pb::ClearReactionResponse {
     let ReactionCleared { reaction, series, moves } = cleared;
     pb::ClearReactionResponse {
         reaction: Some(rendered(reaction)),
-        series: Some(rendered_series(series, now)),
+        series: Some(rendered_series(series)),
         moves: moves.iter().map(|(old, new)| rendered_move(old, new)).collect(),
     }
 }

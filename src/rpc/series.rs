@@ -1,5 +1,6 @@
 //! `SeriesService`.
 
+use chrono::NaiveDate;
 use tonic::{Request, Response, Status};
 
 use super::appointment::rendered as rendered_appointment;
@@ -8,16 +9,17 @@ use super::parse::{Fields, Head, scoped};
 use super::pb::series_service_server::SeriesService;
 use super::{Services, open, pb, plan, render};
 use crate::app::commands::{
-    BookSeries, Cancel, DEFAULT_PLANS, Destination, ExtendSeries, ListSeries, ProposeSeries, RescheduleSession,
-    SeriesOf, SessionRequest, ShortenSeries, WhichSessions,
+    BookSeries, Cancel, DEFAULT_PLANS, Destination, ExtendSeries, ListSeries, Needing, ProposeSeries, RecordAssessment,
+    RescheduleSession, SeriesOf, SessionRequest, ShortenSeries, WhichSessions,
 };
-use crate::app::{Command, Error, Moved, Scoped};
+use crate::app::{Command, Error, Moved, Scoped, SeriesNow};
 use crate::domain::appointment::Appointment;
+use crate::domain::assessment::{AssessmentResult, MAX_ASSESSMENTS, Outcome};
 use crate::domain::catalog::MAX_SESSIONS;
+use crate::domain::follow_up::{AssessmentState, MaintenanceDue, Overdue, SeriesAssessment};
 use crate::domain::ids::{ClinicId, ResourceId, SeriesId};
-use crate::domain::interval::Instant;
 use crate::domain::planning::MAX_PLANS;
-use crate::domain::series::{Series, SeriesState};
+use crate::domain::series::SeriesState;
 use crate::domain::text::Personal;
 
 /// Most series of a page.
@@ -43,7 +45,7 @@ impl SeriesService for Services {
         let (caller, message) = open(request)?;
         let Moved { series, moves } = self.app.reschedule_session(&caller, &parse_reschedule(message)?).await?;
         let moves = moves.iter().map(|(old, new)| rendered_move(old, new)).collect();
-        Ok(Response::new(pb::RescheduleSessionResponse { series: Some(rendered(&series, self.app.now())), moves }))
+        Ok(Response::new(pb::RescheduleSessionResponse { series: Some(rendered(&series)), moves }))
     }
 
     async fn extend_series(
@@ -52,7 +54,7 @@ impl SeriesService for Services {
     ) -> Result<Response<pb::ExtendSeriesResponse>, Status> {
         let (caller, message) = open(request)?;
         let series = self.app.extend_series(&caller, &parse_extend(message)?).await?;
-        Ok(Response::new(pb::ExtendSeriesResponse { series: Some(rendered(&series, self.app.now())) }))
+        Ok(Response::new(pb::ExtendSeriesResponse { series: Some(rendered(&series)) }))
     }
 
     async fn shorten_series(
@@ -61,7 +63,7 @@ impl SeriesService for Services {
     ) -> Result<Response<pb::ShortenSeriesResponse>, Status> {
         let (caller, message) = open(request)?;
         let series = self.app.shorten_series(&caller, &parse_shorten(message)?).await?;
-        Ok(Response::new(pb::ShortenSeriesResponse { series: Some(rendered(&series, self.app.now())) }))
+        Ok(Response::new(pb::ShortenSeriesResponse { series: Some(rendered(&series)) }))
     }
 
     async fn book_series(
@@ -70,7 +72,7 @@ impl SeriesService for Services {
     ) -> Result<Response<pb::BookSeriesResponse>, Status> {
         let (caller, message) = open(request)?;
         let series = self.app.book_series(&caller, &parse_book(message)?).await?;
-        Ok(Response::new(pb::BookSeriesResponse { series: Some(rendered(&series, self.app.now())) }))
+        Ok(Response::new(pb::BookSeriesResponse { series: Some(rendered(&series)) }))
     }
 
     async fn get_series(
@@ -79,7 +81,7 @@ impl SeriesService for Services {
     ) -> Result<Response<pb::GetSeriesResponse>, Status> {
         let (caller, message) = open(request)?;
         let series = self.app.get_series(&caller, parse_get(message)?).await?;
-        Ok(Response::new(pb::GetSeriesResponse { series: Some(rendered(&series, self.app.now())) }))
+        Ok(Response::new(pb::GetSeriesResponse { series: Some(rendered(&series)) }))
     }
 
     async fn list_series(
@@ -88,10 +90,17 @@ impl SeriesService for Services {
     ) -> Result<Response<pb::ListSeriesResponse>, Status> {
         let (caller, message) = open(request)?;
         let (query, scoped) = parse_list(message)?;
-        let now = self.app.now();
-        let (series, next_page_token) =
-            query.render(self.app.list_series(&caller, scoped).await?, |series| rendered(series, now));
+        let (series, next_page_token) = query.render(self.app.list_series(&caller, scoped).await?, rendered);
         Ok(Response::new(pb::ListSeriesResponse { series, next_page_token }))
+    }
+
+    async fn record_assessment(
+        &self,
+        request: Request<pb::RecordAssessmentRequest>,
+    ) -> Result<Response<pb::RecordAssessmentResponse>, Status> {
+        let (caller, message) = open(request)?;
+        let series = self.app.record_assessment(&caller, &parse_record(message)?).await?;
+        Ok(Response::new(pb::RecordAssessmentResponse { series: Some(rendered(&series)) }))
     }
 
     async fn cancel_series(
@@ -100,7 +109,7 @@ impl SeriesService for Services {
     ) -> Result<Response<pb::CancelSeriesResponse>, Status> {
         let (caller, message) = open(request)?;
         let series = self.app.cancel_series(&caller, &parse_cancel(message)?).await?;
-        Ok(Response::new(pb::CancelSeriesResponse { series: Some(rendered(&series, self.app.now())) }))
+        Ok(Response::new(pb::CancelSeriesResponse { series: Some(rendered(&series)) }))
     }
 }
 
@@ -336,12 +345,21 @@ fn parse_get(message: pb::GetSeriesRequest) -> Result<Scoped<SeriesId>, Error> {
 }
 
 fn parse_list(message: pb::ListSeriesRequest) -> Result<(Query, Scoped<ListSeries>), Error> {
-    let pb::ListSeriesRequest { practice_id, patient_id, page_size, page_token, on_hold_only } = message;
-    let query = Query::new("ListSeries", &[&practice_id, &patient_id, if on_hold_only { "on hold" } else { "" }]);
+    let pb::ListSeriesRequest {
+        practice_id,
+        patient_id,
+        page_size,
+        page_token,
+        on_hold_only,
+        overdue_only,
+        assessment_due_only,
+    } = message;
+    let needing = Needing { clearing: on_hold_only, next_session: overdue_only, assessment: assessment_due_only };
+    let query = Query::new("ListSeries", &[&practice_id, &patient_id, &format!("{needing:?}")]);
     let mut fields = Fields::default();
     let patient = fields.optional_id("patient_id", &patient_id);
     let page = fields.page_sized(&query, page_size, &page_token, DEFAULT_PAGE, MAX_PAGE)?;
-    let scoped = scoped(fields, &practice_id, || Some(ListSeries { patient: patient?, on_hold_only, page: page? }))?;
+    let scoped = scoped(fields, &practice_id, || Some(ListSeries { patient: patient?, needing, page: page? }))?;
     Ok((query, scoped))
 }
 
@@ -355,12 +373,65 @@ fn parse_cancel(message: pb::CancelSeriesRequest) -> Result<Command<Cancel<Serie
     head.command(fields, || Some(Cancel { id: id?, etag: etag?, reason: Personal::new(reason?) }))
 }
 
-/// A series, at a time.
-pub fn rendered(series: &Series, now: Instant) -> pb::Series {
-    let (state, cancelled_at, cancel_reason) = match &series.state {
-        SeriesState::Active => (pb::SeriesState::Active, None, String::new()),
+fn parse_record(message: pb::RecordAssessmentRequest) -> Result<Command<RecordAssessment>, Error> {
+    let head = Head::new(&message, &message.practice_id, &message.request_id, message.validate_only);
+    let pb::RecordAssessmentRequest {
+        practice_id: _,
+        request_id: _,
+        validate_only: _,
+        etag,
+        series_id,
+        assessment_number,
+        appointment_id,
+        outcome,
+        session_count,
+        notes,
+    } = message;
+    let mut fields = Fields::default();
+    let (series, etag) = (fields.id("series_id", &series_id), fields.etag(&etag));
+    let most = i32::try_from(MAX_ASSESSMENTS).unwrap_or(i32::MAX);
+    let number = fields.within("assessment_number", assessment_number, 1, most);
+    let appointment = fields.id("appointment_id", &appointment_id);
+    let outcome = parse_outcome(&mut fields, outcome, session_count);
+    let notes = fields.prose("notes", &notes);
+    head.command(fields, || {
+        Some(RecordAssessment {
+            series: series?,
+            etag: etag?,
+            number: number?,
+            appointment: appointment?,
+            outcome: outcome?,
+            notes: Personal::new(notes?),
+        })
+    })
+}
+
+fn parse_outcome(fields: &mut Fields, outcome: i32, session_count: i32) -> Option<Outcome> {
+    let outcome = match pb::AssessmentOutcome::try_from(outcome) {
+        Ok(pb::AssessmentOutcome::Extend) => {
+            return fields.within("session_count", session_count, 1, MAX_SESSIONS).map(Outcome::Extend);
+        }
+        Ok(pb::AssessmentOutcome::Continue) => Some(Outcome::Continue),
+        Ok(pb::AssessmentOutcome::End) => Some(Outcome::End),
+        Ok(pb::AssessmentOutcome::Unspecified) | Err(_) => None,
+    };
+    let outcome = fields.some("outcome", outcome, "must be to continue, to extend or to end")?;
+    fields.must_be_absent("unless the series is extended", &[("session_count", session_count != 0)]);
+    Some(outcome)
+}
+
+/// A series, as it is.
+pub fn rendered(shown: &SeriesNow) -> pb::Series {
+    let SeriesNow { series, protocol, now } = shown;
+    let content = &protocol.content;
+    let (state, completed_at, cancelled_at, cancel_reason) = match &series.state {
+        SeriesState::Active => (pb::SeriesState::Active, None, None, String::new()),
+        SeriesState::Completed { at } => {
+            (pb::SeriesState::Completed, Some(render::timestamp(*at)), None, String::new())
+        }
         SeriesState::Cancelled { at, reason } => {
-            (pb::SeriesState::Cancelled, Some(render::timestamp(*at)), reason.expose().as_str().to_owned())
+            let reason = reason.expose().as_str().to_owned();
+            (pb::SeriesState::Cancelled, None, Some(render::timestamp(*at)), reason)
         }
     };
     let day = |number: i32| series.session(number).map(|booked| booked.zone.day(booked.begins()));
@@ -369,10 +440,22 @@ pub fn rendered(series: &Series, now: Instant) -> pb::Series {
         pb::Session {
             session_number: number,
             appointment: series.session(number).map(rendered_appointment),
-            // Bounded by the protocol's longest gap.
+            // Bounded by the years that times may lie in.
             gap_days: i32::try_from(gap).unwrap_or(i32::MAX),
-            at_risk: series.hold.is_some() && series.session(number).is_some_and(|booked| !booked.has_begun(now)),
+            at_risk: series.hold.is_some() && series.session(number).is_some_and(|booked| !booked.has_begun(*now)),
         }
+    });
+    let overdue = series.overdue(*now).map(|Overdue { last_session, latest, days_over }| pb::OverdueSession {
+        last_session_date: last_session.to_string(),
+        latest_date: latest.to_string(),
+        days_over: i32::try_from(days_over).unwrap_or(i32::MAX),
+        advice: content.overdue_advice.as_str().to_owned(),
+        evidence: Some(render::evidence(&content.evidence)),
+    });
+    let maintenance_due = content.maintenance.as_ref().and_then(|maintenance| series.maintenance_due(maintenance.days));
+    let maintenance_due = maintenance_due.map(|MaintenanceDue { from, target }| pb::MaintenanceDue {
+        due_from: from.to_string(),
+        due_target: target.to_string(),
     });
     pb::Series {
         series_id: series.id.to_string(),
@@ -392,6 +475,49 @@ pub fn rendered(series: &Series, now: Instant) -> pb::Series {
             reaction_ids: hold.reactions.iter().map(ToString::to_string).collect(),
             since: Some(render::timestamp(hold.since)),
         }),
+        completed_at,
+        assessments: series.assessments(&content.assessments, *now).iter().map(rendered_assessment).collect(),
+        overdue,
+        maintenance_due,
+    }
+}
+
+fn rendered_assessment(assessment: &SeriesAssessment<'_>) -> pb::SeriesAssessment {
+    let SeriesAssessment { number, assessment, from, target, until, state, appointment, results } = assessment;
+    let day = |day: &Option<NaiveDate>| day.map(|day| day.to_string()).unwrap_or_default();
+    let state = match state {
+        AssessmentState::Upcoming => pb::AssessmentState::Upcoming,
+        AssessmentState::Due => pb::AssessmentState::Due,
+        AssessmentState::Overdue => pb::AssessmentState::Overdue,
+        AssessmentState::Done => pb::AssessmentState::Done,
+    };
+    pb::SeriesAssessment {
+        assessment_number: *number,
+        name: assessment.name.as_str().to_owned(),
+        session_number: assessment.due.session().unwrap_or_default(),
+        due_from: day(from),
+        due_target: day(target),
+        due_until: day(until),
+        state: state.into(),
+        appointment_id: appointment.map(|id| id.to_string()).unwrap_or_default(),
+        results: results.iter().map(|result| rendered_result(result)).collect(),
+    }
+}
+
+fn rendered_result(result: &AssessmentResult) -> pb::AssessmentResult {
+    let AssessmentResult { number: _, appointment, outcome, notes, recorded_at, recorded_by } = result;
+    let (outcome, session_count) = match outcome {
+        Outcome::Continue => (pb::AssessmentOutcome::Continue, 0),
+        Outcome::Extend(count) => (pb::AssessmentOutcome::Extend, *count),
+        Outcome::End => (pb::AssessmentOutcome::End, 0),
+    };
+    pb::AssessmentResult {
+        outcome: outcome.into(),
+        session_count,
+        notes: notes.expose().as_str().to_owned(),
+        appointment_id: appointment.to_string(),
+        practitioner_id: recorded_by.to_string(),
+        recorded_at: Some(render::timestamp(*recorded_at)),
     }
 }
 

@@ -10,6 +10,8 @@ use super::{pb, render};
 use crate::app::commands::{DEFAULT_GRID_MINUTES, FindSlots, SlotsOf, StartRules};
 use crate::app::slots::{Found, FoundSlots};
 use crate::app::{Error, Scoped};
+use crate::domain::appointment::Follows;
+use crate::domain::assessment::MAX_ASSESSMENTS;
 use crate::domain::catalog::{GRID_MINUTES, MAX_SESSIONS};
 use crate::domain::finding::{MAX_TIMES, Slot, SlotDay, Times, TimesOfDay};
 use crate::domain::ids::{AppointmentId, ResourceId};
@@ -99,11 +101,28 @@ fn parse_visit(fields: &mut Fields, visit: Option<find::Visit>) -> Option<SlotsO
             let number = fields.within("session.session_number", session_number, 1, MAX_SESSIONS);
             Some(SlotsOf::Session { series: series?, number: number? })
         }
+        Some(find::Visit::Assessment(visit)) => parse_assessment(fields, &visit).map(SlotsOf::FollowUp),
+        Some(find::Visit::Maintenance(visit)) => parse_maintenance(fields, &visit).map(SlotsOf::FollowUp),
         None => {
-            fields.note("visit", "must be a treatment or a session");
+            fields.note("visit", "must be a treatment, a session, an assessment or maintenance");
             None
         }
     }
+}
+
+/// An assessment that has a visit of its own.
+pub fn parse_assessment(fields: &mut Fields, visit: &pb::AssessmentVisit) -> Option<Follows> {
+    let pb::AssessmentVisit { series_id, assessment_number } = visit;
+    let series = fields.id("assessment.series_id", series_id);
+    let most = i32::try_from(MAX_ASSESSMENTS).unwrap_or(i32::MAX);
+    let number = fields.within("assessment.assessment_number", *assessment_number, 1, most);
+    Some(Follows { series: series?, assessment: Some(number?) })
+}
+
+/// A maintenance session.
+pub fn parse_maintenance(fields: &mut Fields, visit: &pb::MaintenanceVisit) -> Option<Follows> {
+    let pb::MaintenanceVisit { series_id } = visit;
+    Some(Follows { series: fields.id("maintenance.series_id", series_id)?, assessment: None })
 }
 
 fn parse_days(fields: &mut Fields, first: &str, last: &str) -> Option<(NaiveDate, NaiveDate)> {

@@ -7,8 +7,8 @@ use uuid::Uuid;
 
 use super::error::expect_rows;
 use super::{StoreError, catalog, read};
-use crate::domain::appointment::{Appointment, AppointmentState, SessionOf};
-use crate::domain::booking::{ActivityWindow, PlannedVisit, booked_phases};
+use crate::domain::appointment::{Appointment, AppointmentState, Follows, SessionOf};
+use crate::domain::booking::{ActivityWindow, PlannedVisit, Spaced, booked_phases};
 use crate::domain::catalog::{BodyArea, SpacingScope};
 use crate::domain::combination::{AddOn, combined};
 use crate::domain::ids::{
@@ -35,14 +35,15 @@ pub async fn insert(
              INSERT INTO appointments (practice_id, patient_id, booked_at, booked_revision, changed_revision, state,
                                        appointment_id, clinic_id, treatment_id, treatment_version, series_id,
                                        session_number, body_area, visit, replaces, clearance_id, add_on_treatment_id,
-                                       add_on_treatment_version, combination_override_id)
+                                       add_on_treatment_version, combination_override_id, follows_series_id,
+                                       assessment_number)
              SELECT $1, $2, $3, $4, $4, 'booked', id, clinic, treatment, version, series, number, area, tstzrange(a, b),
-                    replaced, clearance, added, added_version, approval
+                    replaced, clearance, added, added_version, approval, followed, assessment
              FROM unnest($5::uuid[], $6::uuid[], $7::uuid[], $8::int[], $9::uuid[], $10::int[], $11::text[],
                          $12::timestamptz[], $13::timestamptz[], $28::uuid[], $29::uuid[], $30::uuid[], $31::int[],
-                         $32::uuid[])
+                         $32::uuid[], $34::uuid[], $35::int[])
                   AS v (id, clinic, treatment, version, series, number, area, a, b, replaced, clearance, added,
-                        added_version, approval)),
+                        added_version, approval, followed, assessment)),
          taken AS (
              INSERT INTO occupancies (practice_id, live, appointment_id, resource_id, need, during)
              SELECT $1, true, id, resource, need, tstzrange(a, b)
@@ -88,7 +89,9 @@ pub async fn insert(
         &rows.added as &[Option<Uuid>],
         &rows.added_versions as &[Option<i32>],
         &rows.approvals as &[Option<Uuid>],
-        &rows.spaced_overrides as &[Option<Uuid>]
+        &rows.spaced_overrides as &[Option<Uuid>],
+        &rows.followed as &[Option<Uuid>],
+        &rows.assessments as &[Option<i32>]
     );
     // The statement reports the rows of its last part; the others have no way to write fewer than they are given.
     expect_rows("insert activity windows", rows.windows_of.len(), &done.execute(db).await?)
@@ -126,6 +129,8 @@ struct Columns {
     added: Vec<Option<Uuid>>,
     added_versions: Vec<Option<i32>>,
     approvals: Vec<Option<Uuid>>,
+    followed: Vec<Option<Uuid>>,
+    assessments: Vec<Option<i32>>,
 }
 
 impl Columns {
@@ -145,6 +150,8 @@ impl Columns {
         self.added.push(appointment.add_on.map(|add_on| add_on.treatment.0));
         self.added_versions.push(appointment.add_on.map(|add_on| add_on.version));
         self.approvals.push(appointment.add_on.map(|add_on| add_on.approval.0));
+        self.followed.push(appointment.follows.map(|follows| follows.series.0));
+        self.assessments.push(appointment.follows.and_then(|follows| follows.assessment));
         for occupied in &plan.occupied {
             self.taken_by.push(id);
             self.taken_resources.push(occupied.resource.0);
@@ -169,6 +176,21 @@ impl Columns {
             self.window_ends.push(window.during.end());
         }
     }
+}
+
+/// The days in which a visit keeps other needlings away, as they are stored.
+pub async fn spaced(db: &mut PgConnection, practice: PracticeId, id: AppointmentId) -> Result<Vec<Spaced>, StoreError> {
+    let rows = sqlx::query!(
+        r#"SELECT scope, lower(days) AS "day!", upper(days) AS "until!" FROM spacing_windows
+           WHERE practice_id = $1 AND appointment_id = $2 AND live"#,
+        practice.0,
+        id.0
+    );
+    let read = rows.fetch_all(db).await?.into_iter();
+    let read = read.map(|row| {
+        Ok(Spaced { scope: read::named(SpacingScope::from_name(&row.scope))?, day: row.day, until: row.until })
+    });
+    read.collect()
 }
 
 /// Marks a patient as arrived.
@@ -303,15 +325,19 @@ pub async fn several(
     by_ids(db, practice, &ids).await
 }
 
-/// The live sessions of some series, by start.
-pub async fn live_sessions(
+/// The live sessions of some series and the live appointments that follow them, by start.
+pub async fn live_of_series(
     db: &mut PgConnection,
     practice: PracticeId,
     series: &[SeriesId],
 ) -> Result<Vec<Appointment>, StoreError> {
     let series: Vec<Uuid> = series.iter().map(|id| id.0).collect();
     let ids = sqlx::query_scalar!(
-        "SELECT appointment_id FROM appointments WHERE practice_id = $1 AND series_id = ANY($2) AND live",
+        r#"SELECT appointment_id AS "id!" FROM appointments
+           WHERE practice_id = $1 AND series_id = ANY($2) AND live
+           UNION ALL
+           SELECT appointment_id FROM appointments
+           WHERE practice_id = $1 AND follows_series_id = ANY($2) AND live"#,
         practice.0,
         &series
     );
@@ -423,7 +449,9 @@ async fn by_ids(db: &mut PgConnection, practice: PracticeId, ids: &[Uuid]) -> Re
         r#"SELECT a.appointment_id, a.clinic_id, c.time_zone, a.patient_id, a.treatment_id, a.treatment_version,
                   a.add_on_treatment_id, a.add_on_treatment_version, a.combination_override_id,
                   a.series_id, a.session_number, a.body_area, a.state, lower(a.visit) AS "start!",
-                  upper(a.visit) AS "end!", a.cancelled_at, a.cancel_reason, a.arrived_at, a.fulfilled_at, a.performed_start, a.changed_revision, a.replaces, a.clearance_id,
+                  upper(a.visit) AS "end!", a.cancelled_at, a.cancel_reason, a.arrived_at, a.fulfilled_at,
+                  a.performed_start, a.changed_revision, a.replaces, a.clearance_id, a.follows_series_id,
+                  a.assessment_number,
                   (SELECT r.appointment_id FROM appointments r
                    WHERE r.practice_id = a.practice_id AND r.replaces = a.appointment_id) AS replaced_by,
                   ARRAY(SELECT resource_id FROM occupancies o
@@ -497,6 +525,9 @@ async fn by_ids(db: &mut PgConnection, practice: PracticeId, ids: &[Uuid]) -> Re
             treatment_version: row.treatment_version,
             add_on,
             session: session.map(|(series, number)| SessionOf { series: SeriesId(series), number }),
+            follows: row
+                .follows_series_id
+                .map(|series| Follows { series: SeriesId(series), assessment: row.assessment_number.map(i32::from) }),
             area: row.body_area.map(|area| read::named(BodyArea::from_name(&area))).transpose()?,
             state,
             visit: read::interval(row.start, row.end)?,

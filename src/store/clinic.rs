@@ -9,6 +9,7 @@ use crate::domain::clinic::{Clinic, Closure};
 use crate::domain::hours::Week;
 use crate::domain::ids::{ClinicId, ClosureId, PracticeId};
 use crate::domain::interval::Instant;
+use crate::domain::zone::Zone;
 
 /// A clinic.
 pub async fn get(db: &mut PgConnection, practice: PracticeId, clinic: ClinicId) -> Result<Option<Clinic>, StoreError> {
@@ -28,6 +29,12 @@ pub async fn get(db: &mut PgConnection, practice: PracticeId, clinic: ClinicId) 
         clinic.0
     );
     row.fetch_optional(db).await?.map(Row::read).transpose()
+}
+
+/// The zones of a practice's clinics.
+pub async fn zones(db: &mut PgConnection, practice: PracticeId) -> Result<Vec<Zone>, StoreError> {
+    let names = sqlx::query_scalar!("SELECT DISTINCT time_zone FROM clinics WHERE practice_id = $1", practice.0);
+    names.fetch_all(db).await?.iter().map(|name| read::zone(name)).collect()
 }
 
 /// Whether there is such a clinic.

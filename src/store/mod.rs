@@ -9,6 +9,7 @@ mod read;
 pub mod access;
 pub mod aftercare;
 pub mod appointment;
+pub mod assessment;
 pub mod booking;
 pub mod catalog;
 pub mod clearance;

@@ -1,15 +1,17 @@
 //! Series.
 
+use chrono::NaiveDate;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::error::expect_rows;
-use super::{StoreError, appointment, read};
+use super::{StoreError, appointment, assessment, read};
 use crate::domain::catalog::{BodyArea, GapDays};
 use crate::domain::ids::{OverrideId, PatientId, PracticeId, ProtocolId, ReactionId, SeriesId};
 use crate::domain::interval::Instant;
 use crate::domain::series::{Series, SeriesGap, SeriesHold, SeriesState};
 use crate::domain::text::Personal;
+use crate::domain::zone::Zone;
 
 /// A series with its sessions.
 pub async fn get(db: &mut PgConnection, practice: PracticeId, id: SeriesId) -> Result<Option<Series>, StoreError> {
@@ -21,8 +23,6 @@ pub async fn get(db: &mut PgConnection, practice: PracticeId, id: SeriesId) -> R
 pub struct Listed {
     /// Only of this patient.
     pub patient: Option<PatientId>,
-    /// Only those on hold.
-    pub on_hold_only: bool,
     /// Only those after this one.
     pub after: Option<SeriesId>,
 }
@@ -34,45 +34,31 @@ pub async fn list(
     listed: Listed,
     limit: i64,
 ) -> Result<Vec<Series>, StoreError> {
-    let Listed { patient, on_hold_only, after } = listed;
+    let Listed { patient, after } = listed;
     let after = after.map_or(Uuid::nil(), |id| id.0);
-    let ids = match patient {
-        Some(patient) => {
-            sqlx::query_scalar!(
-                "SELECT series_id FROM series
-                 WHERE practice_id = $1 AND patient_id = $2 AND series_id > $3
-                   AND (NOT $5 OR state = 'active' AND EXISTS (
-                        SELECT FROM reactions r
-                        WHERE r.practice_id = series.practice_id AND r.patient_id = series.patient_id
-                          AND r.reaction_grade <> 'normal' AND r.cleared_at IS NULL))
-                 ORDER BY series_id LIMIT $4",
-                practice.0,
-                patient.0,
-                after,
-                limit,
-                on_hold_only
-            )
-            .fetch_all(&mut *db)
-            .await?
-        }
-        None => {
-            sqlx::query_scalar!(
-                "SELECT series_id FROM series
-                 WHERE practice_id = $1 AND series_id > $2
-                   AND (NOT $4 OR state = 'active' AND EXISTS (
-                        SELECT FROM reactions r
-                        WHERE r.practice_id = series.practice_id AND r.patient_id = series.patient_id
-                          AND r.reaction_grade <> 'normal' AND r.cleared_at IS NULL))
-                 ORDER BY series_id LIMIT $3",
+    let ids =
+        match patient {
+            Some(patient) => {
+                sqlx::query_scalar!(
+                    "SELECT series_id FROM series
+                 WHERE practice_id = $1 AND patient_id = $2 AND series_id > $3 ORDER BY series_id LIMIT $4",
+                    practice.0,
+                    patient.0,
+                    after,
+                    limit
+                )
+                .fetch_all(&mut *db)
+                .await?
+            }
+            None => sqlx::query_scalar!(
+                "SELECT series_id FROM series WHERE practice_id = $1 AND series_id > $2 ORDER BY series_id LIMIT $3",
                 practice.0,
                 after,
-                limit,
-                on_hold_only
+                limit
             )
             .fetch_all(&mut *db)
-            .await?
-        }
-    };
+            .await?,
+        };
     by_ids(db, practice, &ids).await
 }
 
@@ -96,7 +82,7 @@ async fn by_ids(db: &mut PgConnection, practice: PracticeId, ids: &[Uuid]) -> Re
     let rows = sqlx::query_as!(
         Row,
         r#"SELECT s.series_id, s.patient_id, s.protocol_id, s.protocol_version, s.body_area, s.session_count, s.state,
-                  s.cancelled_at, s.cancel_reason, s.changed_revision, p.gap_floor_days, p.gap_minimum_days,
+                  s.completed_at, s.cancelled_at, s.cancel_reason, s.changed_revision, p.gap_floor_days, p.gap_minimum_days,
                   p.gap_target_days, p.gap_maximum_days, o.override_id AS "override_id?",
                   o.gap_days AS "override_gap_days?",
                   ARRAY(SELECT r.reaction_id FROM reactions r
@@ -118,6 +104,94 @@ async fn by_ids(db: &mut PgConnection, practice: PracticeId, ids: &[Uuid]) -> Re
     );
     let rows = rows.fetch_all(&mut *db).await?;
     with_sessions(db, practice, rows).await
+}
+
+/// What series have to need, to be listed.
+#[derive(Debug, Clone, Copy)]
+pub struct Needing {
+    /// A practitioner's clearing: a reaction holds them.
+    pub clearing: bool,
+    /// Their next session is overdue.
+    pub next_session: bool,
+    /// An assessment is due or overdue.
+    pub assessment: bool,
+}
+
+/// Series of a practice, or of one patient, that need something, in order of their ids, after one of them. `today` is
+/// the calendar day in each zone of the practice's clinics. Says in SQL what [`Series::overdue`] and
+/// [`Series::assessments`] say of one series; days of sessions are those of their spacing windows.
+pub async fn list_needing(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    Listed { patient, after }: Listed,
+    needing: Needing,
+    today: &[(Zone, NaiveDate)],
+    limit: i64,
+) -> Result<Vec<Series>, StoreError> {
+    let zones: Vec<String> = today.iter().map(|(zone, _)| zone.name().to_owned()).collect();
+    let days: Vec<NaiveDate> = today.iter().map(|(_, day)| *day).collect();
+    let ids = sqlx::query_scalar!(
+        "SELECT s.series_id
+           FROM series s
+           WHERE s.practice_id = $1 AND ($2::uuid IS NULL OR s.patient_id = $2) AND s.series_id > $3
+             AND s.state <> 'cancelled'
+             AND (NOT $4 OR s.state = 'active' AND EXISTS (
+                 SELECT FROM (
+                     SELECT appointment_id, clinic_id, session_number FROM appointments
+                     WHERE practice_id = s.practice_id AND series_id = s.series_id AND live
+                     ORDER BY session_number DESC LIMIT 1) last
+                 JOIN spacing_windows w ON w.practice_id = s.practice_id AND w.appointment_id = last.appointment_id
+                     AND w.scope = s.body_area
+                 JOIN clinics c ON c.practice_id = s.practice_id AND c.clinic_id = last.clinic_id
+                 JOIN unnest($6::text[], $7::date[]) AS here (zone, today) ON here.zone = c.time_zone
+                 JOIN protocols p ON p.practice_id = s.practice_id AND p.protocol_id = s.protocol_id
+                     AND p.version = s.protocol_version
+                 LEFT JOIN overrides o ON o.practice_id = s.practice_id AND o.series_id = s.series_id
+                     AND o.revoked_revision IS NULL
+                 WHERE last.session_number < s.session_count
+                   AND here.today - lower(w.days) > greatest(p.gap_maximum_days, o.gap_days)))
+             AND (NOT $5 OR EXISTS (
+                 SELECT FROM protocol_assessments a
+                 LEFT JOIN LATERAL (
+                     -- The session that it counts from.
+                     SELECT here.today - lower(w.days) AS days FROM (
+                         SELECT appointment_id, clinic_id FROM appointments
+                         WHERE practice_id = s.practice_id AND series_id = s.series_id AND live
+                           AND (a.due_kind <> 'at_session' OR session_number = a.at_session)
+                         ORDER BY session_number DESC LIMIT 1) session
+                     JOIN spacing_windows w ON w.practice_id = s.practice_id
+                         AND w.appointment_id = session.appointment_id AND w.scope = s.body_area
+                     JOIN clinics c ON c.practice_id = s.practice_id AND c.clinic_id = session.clinic_id
+                     JOIN unnest($6::text[], $7::date[]) AS here (zone, today) ON here.zone = c.time_zone) since ON true
+                 WHERE a.practice_id = s.practice_id AND a.protocol_id = s.protocol_id
+                   AND a.version = s.protocol_version
+                   AND (s.state = 'active' OR a.due_kind = 'after_last')
+                   AND CASE a.due_kind
+                       WHEN 'before_first' THEN true
+                       WHEN 'at_session' THEN a.at_session <= s.session_count AND since.days >= 0
+                       ELSE since.days >= a.minimum_days END
+                   AND NOT EXISTS (
+                       SELECT FROM assessment_results r
+                       WHERE r.practice_id = s.practice_id AND r.series_id = s.series_id
+                         AND r.assessment_number = a.position + 1
+                         AND NOT (a.due_kind = 'after_last' AND s.state = 'active' AND r.outcome = 'extend'))))
+             AND (NOT $9 OR s.state = 'active' AND EXISTS (
+                 SELECT FROM reactions r
+                 WHERE r.practice_id = s.practice_id AND r.patient_id = s.patient_id
+                   AND r.reaction_grade <> 'normal' AND r.cleared_at IS NULL))
+           ORDER BY s.series_id LIMIT $8",
+        practice.0,
+        patient.map(|id| id.0),
+        after.map_or(Uuid::nil(), |id| id.0),
+        needing.next_session,
+        needing.assessment,
+        &zones,
+        &days,
+        limit,
+        needing.clearing
+    );
+    let ids = ids.fetch_all(&mut *db).await?;
+    by_ids(db, practice, &ids).await
 }
 
 /// Inserts a new series; its sessions are inserted as appointments.
@@ -163,6 +237,25 @@ pub async fn cancel(
         revision
     );
     expect_rows("cancel series", 1, &done.execute(db).await?)
+}
+
+/// Completes a series; its appointments are cancelled separately.
+pub async fn complete(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    id: SeriesId,
+    now: Instant,
+    revision: i64,
+) -> Result<(), StoreError> {
+    let done = sqlx::query!(
+        "UPDATE series SET state = 'completed', completed_at = $3, changed_revision = $4
+         WHERE practice_id = $1 AND series_id = $2 AND state = 'active'",
+        practice.0,
+        id.0,
+        now,
+        revision
+    );
+    expect_rows("complete series", 1, &done.execute(db).await?)
 }
 
 /// Gives a series another number of sessions; its appointments are booked or cancelled separately.
@@ -217,12 +310,19 @@ async fn with_sessions(db: &mut PgConnection, practice: PracticeId, rows: Vec<Ro
         return Ok(Vec::new());
     }
     let ids: Vec<SeriesId> = rows.iter().map(|row| SeriesId(row.series_id)).collect();
-    let sessions = appointment::live_sessions(db, practice, &ids).await?;
+    let visits = appointment::live_of_series(db, practice, &ids).await?;
+    let results = assessment::of_series(db, practice, &ids).await?;
     let mut series: Vec<Series> = rows.into_iter().map(Row::read).collect::<Result<_, _>>()?;
-    for session in sessions {
-        let of = session.session.map(|session| session.series);
+    for visit in visits {
+        let of = visit.series();
         if let Some(series) = series.iter_mut().find(|series| Some(series.id) == of) {
-            series.sessions.push(session);
+            let list = if visit.session.is_some() { &mut series.sessions } else { &mut series.follow_ups };
+            list.push(visit);
+        }
+    }
+    for (of, result) in results {
+        if let Some(series) = series.iter_mut().find(|series| series.id == of) {
+            series.results.push(result);
         }
     }
     Ok(series)
@@ -236,6 +336,7 @@ struct Row {
     body_area: String,
     session_count: i32,
     state: String,
+    completed_at: Option<Instant>,
     cancelled_at: Option<Instant>,
     cancel_reason: Option<String>,
     changed_revision: i64,
@@ -251,9 +352,10 @@ struct Row {
 
 impl Row {
     fn read(self) -> Result<Series, StoreError> {
-        let state = match (self.state.as_str(), self.cancelled_at, self.cancel_reason) {
-            ("active", None, None) => SeriesState::Active,
-            ("cancelled", Some(at), Some(reason)) => {
+        let state = match (self.state.as_str(), self.completed_at, self.cancelled_at, self.cancel_reason) {
+            ("active", None, None, None) => SeriesState::Active,
+            ("completed", Some(at), None, None) => SeriesState::Completed { at },
+            ("cancelled", None, Some(at), Some(reason)) => {
                 SeriesState::Cancelled { at, reason: Personal::new(read::prose(&reason)?) }
             }
             _ => return Err(StoreError::Corrupt("state of a series")),
@@ -275,6 +377,8 @@ impl Row {
             session_count: self.session_count,
             state,
             sessions: Vec::new(),
+            follow_ups: Vec::new(),
+            results: Vec::new(),
             changed_revision: self.changed_revision,
         })
     }

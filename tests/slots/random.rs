@@ -199,6 +199,8 @@ impl Site {
                 book::Visit::Treatment(pb::TreatmentVisit { patient_id: patient.clone(), ..visit })
             }
             Visit::Session(visit) => book::Visit::Session(visit),
+            Visit::Assessment(visit) => book::Visit::Assessment(visit),
+            Visit::Maintenance(visit) => book::Visit::Maintenance(visit),
         };
         let request = pb::BookAppointmentRequest {
             request_id: request_id(),

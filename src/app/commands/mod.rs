@@ -7,6 +7,7 @@ mod series;
 use chrono::NaiveDate;
 
 use crate::domain::access::Role;
+use crate::domain::appointment::Follows;
 use crate::domain::catalog::{Activity, BodyArea, ProtocolContent, Qualification, ResourceKind, TreatmentContent};
 use crate::domain::finding::{SlotPlace, Times};
 use crate::domain::hours::{Stretch, Week};
@@ -210,6 +211,8 @@ pub enum WhichVisit {
         /// Which session, from 1.
         number: i32,
     },
+    /// A visit that follows a series.
+    FollowUp(Follows),
 }
 
 /// A new single visit.
@@ -264,6 +267,8 @@ pub enum SlotsOf {
         /// Which session, from 1.
         number: i32,
     },
+    /// A visit that follows a series.
+    FollowUp(Follows),
 }
 
 /// Starts are a multiple of so many minutes, unless the caller says otherwise.

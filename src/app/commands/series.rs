@@ -3,6 +3,7 @@
 use chrono::NaiveDate;
 
 use super::{PageOf, StartRules};
+use crate::domain::assessment::Outcome;
 use crate::domain::booking::AskedSession;
 pub use crate::domain::booking::SessionRequest;
 use crate::domain::catalog::BodyArea;
@@ -10,6 +11,7 @@ use crate::domain::ids::{AppointmentId, ClinicId, PatientId, ProtocolId, Resourc
 use crate::domain::interval::Instant;
 use crate::domain::planning::Wishes;
 use crate::domain::text::{Personal, Prose};
+pub use crate::store::series::Needing;
 
 /// A series: one that is new, or one whose sessions are to go on.
 #[derive(Debug, Clone, Copy)]
@@ -160,13 +162,30 @@ pub struct RescheduleAppointment {
     pub to: Destination,
 }
 
+/// The result of an assessment.
+#[derive(Debug, Clone)]
+pub struct RecordAssessment {
+    /// The series.
+    pub series: SeriesId,
+    /// The revision that last changed it, as the caller knows it.
+    pub etag: i64,
+    /// Which assessment of the protocol, from 1.
+    pub number: i32,
+    /// The visit in which it took place.
+    pub appointment: AppointmentId,
+    /// What was decided.
+    pub outcome: Outcome,
+    /// What was seen.
+    pub notes: Personal<Prose<2000>>,
+}
+
 /// The series of a practice.
 #[derive(Debug, Clone)]
 pub struct ListSeries {
     /// Only of this patient.
     pub patient: Option<PatientId>,
-    /// Only those on hold.
-    pub on_hold_only: bool,
+    /// Only those that need all of this.
+    pub needing: Needing,
     /// Which page.
     pub page: PageOf<SeriesId>,
 }

@@ -33,7 +33,7 @@ impl App {
         let booked = moving.iter().zip(plans).map(|(old, plan)| {
             let id = AppointmentId(self.ids.new_id(now));
             let new = Appointment::book(id, old.patient, old.session, old.add_on, &plan, revision);
-            (Appointment { replaces: Some(old.id), ..new }, plan)
+            (Appointment { replaces: Some(old.id), follows: old.follows, ..new }, plan)
         });
         booked.collect()
     }

@@ -9,7 +9,7 @@ use crate::app::boards::{CourseId, Look, Sought};
 use crate::app::commands::{Destination, RescheduleSession};
 use crate::app::facts::{self, Asked, Question};
 use crate::app::fitness::FitFor;
-use crate::app::series::found;
+use crate::app::series::{SeriesNow, found, protocol_of};
 use crate::app::series_booking::MAX_PLANNINGS;
 use crate::app::write::Begun;
 use crate::app::{App, Command, Error, catalog, combination};
@@ -34,7 +34,7 @@ use crate::store::{PgConnection, appointment, series};
 #[derive(Debug, Clone)]
 pub struct Moved {
     /// The series.
-    pub series: Series,
+    pub series: SeriesNow,
     /// What moved, in order.
     pub moves: Vec<(Appointment, Appointment)>,
 }
@@ -157,6 +157,7 @@ impl App {
             pairs(write.db(), practice, booked.into_iter().map(|(appointment, _)| appointment).collect()).await?;
         let series = found(write.db(), practice, id).await?;
         write.finish().await?;
+        let series = SeriesNow { series, protocol: Arc::new(setting.protocol), now };
         Ok(Moved { series, moves })
     }
 
@@ -206,7 +207,10 @@ impl App {
     /// What an earlier request moved, as it is now.
     async fn moved(&self, practice: PracticeId, earlier: Earlier) -> Result<Moved, Error> {
         let mut db = self.read().await?;
+        let now = self.clock.now();
         let series = found(&mut db, practice, SeriesId(earlier.subject)).await?;
+        let protocol = Arc::new(protocol_of(&mut db, practice, &series).await?);
+        let series = SeriesNow { series, protocol, now };
         let booked = appointment::booked_by(&mut db, practice, earlier.revision).await?;
         let moves = pairs(&mut db, practice, booked).await?;
         Ok(Moved { series, moves })
@@ -329,6 +333,7 @@ impl LaterSessions<'_> {
                 area: Some(*area),
                 spacing_days: Some(*spacing_days),
                 neighbours: None,
+                follow_up: None,
                 moved_from: None,
                 earliest: look.now,
                 latest: look.horizon_end,

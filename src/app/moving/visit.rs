@@ -5,16 +5,16 @@ use crate::app::commands::{Destination, RescheduleAppointment};
 use crate::app::facts::{self, Asked, Question};
 use crate::app::fitness::FitFor;
 use crate::app::write::Begun;
-use crate::app::{App, Command, Error, appointment, combination};
+use crate::app::{App, Command, Error, appointment, combination, follow_up};
 use crate::domain::access::Caller;
 use crate::domain::appointment::Appointment;
-use crate::domain::booking::{Facts, VisitRequest, plan_visit};
+use crate::domain::booking::{Facts, FollowUp, VisitRequest, plan_visit};
 use crate::domain::catalog::Treatment;
 use crate::domain::history::ChangeKind;
 use crate::domain::ids::{AppointmentId, PracticeId};
 use crate::domain::interval::Instant;
 use crate::domain::refusal::Refusal;
-use crate::store::{PgConnection, catalog};
+use crate::store::{PgConnection, catalog, series};
 
 impl App {
     /// Moves a visit that stands alone.
@@ -46,13 +46,17 @@ impl App {
             return Err(Error::EtagMismatch);
         }
         old.must_lie_ahead(now).map_err(Error::Refused)?;
-        let (facts, treatment) = alone(write.db(), practice, &old, &ask.to, now, false).await?;
-        let plan = plan_visit(&facts, &treatment, &visit(&old, &ask.to, &treatment)).map_err(Error::Refused)?;
+        let (facts, alone) = alone(write.db(), practice, &old, &ask.to, now, false).await?;
+        let plan = plan_visit(&facts, &alone.treatment, &visit(&old, &ask.to, alone.clone()));
+        let plan = plan.map_err(Error::Refused)?;
         let old = [old];
         let booked = self.replacements(&old, vec![plan], revision, now);
         let [(new, _)] = booked.as_slice() else { unreachable!("one visit was moved") };
         let (new, subject) = (new.clone(), (ChangeKind::AppointmentRescheduled, new.id.0));
         replace(&mut write, subject, new.patient, &old, &booked).await?;
+        if let Some(followed) = new.series() {
+            series::touch(write.db(), practice, followed, revision).await?;
+        }
         write.finish().await?;
         Ok(new)
     }
@@ -70,13 +74,20 @@ impl App {
             let mut db = self.read().await?;
             let old = appointment::found(&mut db, practice, ask.id).await?;
             old.must_lie_ahead(now).map_err(Error::Refused)?;
-            let (facts, treatment) = alone(&mut db, practice, &old, &ask.to, now, true).await?;
-            Ok::<_, Error>((practice, facts, treatment, old))
+            let (facts, alone) = alone(&mut db, practice, &old, &ask.to, now, true).await?;
+            Ok::<_, Error>((practice, facts, alone, old))
         };
-        let Ok((practice, facts, treatment, old)) = known.await else { return refusal };
-        let think = move || plan_visit(&facts, &treatment, &visit(&old, &ask.to, &treatment)).err();
+        let Ok((practice, facts, alone, old)) = known.await else { return refusal };
+        let think = move || plan_visit(&facts, &alone.treatment, &visit(&old, &ask.to, alone.clone())).err();
         self.advice.think(practice, think).await.ok().flatten().unwrap_or(refusal)
     }
+}
+
+/// What a visit that stands alone is.
+#[derive(Clone)]
+struct Alone {
+    treatment: Treatment,
+    follow_up: Option<FollowUp>,
 }
 
 /// What a decision about a visit that stands alone rests on.
@@ -87,11 +98,16 @@ async fn alone(
     to: &Destination,
     now: Instant,
     look_for_earliest: bool,
-) -> Result<(Facts, Treatment), Error> {
+) -> Result<(Facts, Alone), Error> {
     if old.session.is_some() {
         let remedy = "must be no session of a series; move those with SeriesService.RescheduleSession";
         return Err(Error::field("appointment_id", remedy));
     }
+    let following = match old.follows {
+        Some(follows) => Some(follow_up::following(db, practice, follows, Some(old.id)).await?),
+        None => None,
+    };
+    let (protocol, follow_up) = following.map_or((None, None), |found| (found.protocol, Some(found.follow_up)));
     let treatment = catalog::treatment(db, practice, old.treatment, Some(old.treatment_version)).await?;
     let treatment = treatment.ok_or_else(|| Error::not_found("appointment_id"))?;
     let combined = combination::of_appointment(db, practice, &treatment, old).await?;
@@ -99,14 +115,18 @@ async fn alone(
     let clinic = to.clinic.unwrap_or(old.clinic);
     let visits =
         vec![Asked { path: String::new(), clinic, start: to.start, named: &to.named, practitioner: to.practitioner }];
-    let (patient, area, treatments, fit_for) = (old.patient, old.area, vec![&treatment], FitFor::Treatment(&treatment));
+    let fit_for = match &protocol {
+        Some(protocol) => FitFor::Sessions(protocol, old.series()),
+        None => FitFor::Treatment(&treatment),
+    };
+    let (patient, area, treatments) = (old.patient, old.area, vec![&treatment]);
     let question = Question { patient, treatments, area, visits, fit_for, look_for_earliest };
     let mut facts = facts::load(db, practice, &question, now).await?;
     facts.forget(&[old.id]);
-    Ok((facts, treatment))
+    Ok((facts, Alone { treatment, follow_up }))
 }
 
-fn visit(old: &Appointment, to: &Destination, treatment: &Treatment) -> VisitRequest {
+fn visit(old: &Appointment, to: &Destination, Alone { treatment, follow_up }: Alone) -> VisitRequest {
     VisitRequest {
         clinic: to.clinic.unwrap_or(old.clinic),
         start: to.start,
@@ -115,6 +135,7 @@ fn visit(old: &Appointment, to: &Destination, treatment: &Treatment) -> VisitReq
         spacing_days: treatment.content.spacing_days.map(i64::from),
         spacing_override: None,
         neighbours: None,
+        follow_up,
         preferred: old.occupied().map(|(resource, _)| resource).collect(),
         moved_from: Some(old.visit.start()),
     }

@@ -43,6 +43,8 @@ pub struct VisitRequest {
     pub spacing_override: Option<OverrideId>,
     /// Its neighbours, if it is a session of a series.
     pub neighbours: Option<Neighbours>,
+    /// Where it may lie, if it follows a series.
+    pub follow_up: Option<FollowUp>,
     /// Resources to take rather than others, the first before the second: those that the patient knows.
     pub preferred: Vec<ResourceId>,
     /// When the visit that it replaces begins: a hold does not keep a visit from being put off.
@@ -56,8 +58,36 @@ pub struct Neighbour {
     pub day: NaiveDate,
     /// How many numbers it is away: 1 for the very next.
     pub distance: i32,
+    /// Whether the longest gap after it has passed: nobody can keep it any more, so it refuses nothing.
+    pub lapsed: bool,
     /// What it is.
     pub other: Other,
+}
+
+impl Neighbour {
+    /// Whether the longest gap holds between it and the session beside it.
+    pub const fn binds(&self) -> bool {
+        self.distance == 1 && !self.lapsed
+    }
+}
+
+/// Where a visit may lie that follows a series.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FollowUp {
+    /// An assessment.
+    Assessment {
+        /// The first day that will do; none for any.
+        from: Option<NaiveDate>,
+        /// The last day that will do; none for any.
+        until: Option<NaiveDate>,
+    },
+    /// A maintenance session: it needles the area of the series once more.
+    Maintenance {
+        /// Calendar days from each of the others at least.
+        minimum_days: i64,
+        /// The last session of the series, and its other maintenance sessions.
+        others: Vec<(NaiveDate, Other)>,
+    },
 }
 
 /// The place of a session in its series, with the nearest booked sessions on both sides.
@@ -144,15 +174,16 @@ pub fn plan_sessions(
 ) -> Result<Vec<PlannedVisit>, Refusal> {
     let mut refusal = Vec::new();
     let mut plans: Vec<PlannedVisit> = Vec::with_capacity(sessions.len());
-    let booked = series.booked.iter().map(|booked| (booked.number, booked.day, Other::Appointment(booked.id)));
-    let mut beside: Vec<(i32, NaiveDate, Other)> = booked.collect();
+    let longest = i64::from(series.gap.maximum);
+    let booked = series.booked.iter().map(|booked| (booked.number, booked.neighbour(longest, facts.now)));
+    let mut beside: Vec<(i32, Neighbour)> = booked.collect();
     let mut known = series.known.clone();
     for asked in sessions {
         let AskedSession { place, number, request: session, .. } = asked;
         let treatment = asked.treatment(series.treatment);
         let timing = Timing::new(treatment);
-        let near = |found: Option<&(i32, NaiveDate, Other)>| {
-            found.map(|(other, day, who)| Neighbour { day: *day, distance: (number - other).abs(), other: *who })
+        let near = |found: Option<&(i32, Neighbour)>| {
+            found.map(|(other, neighbour)| Neighbour { distance: (number - other).abs(), ..*neighbour })
         };
         let request = VisitRequest {
             clinic: session.clinic,
@@ -165,8 +196,9 @@ pub fn plan_sessions(
                 number: *number,
                 previous: near(beside.iter().filter(|(other, ..)| other < number).max_by_key(|(other, ..)| *other)),
                 next: near(beside.iter().filter(|(other, ..)| other > number).min_by_key(|(other, ..)| *other)),
-                maximum_gap: i64::from(series.gap.maximum),
+                maximum_gap: longest,
             }),
+            follow_up: None,
             preferred: known.clone(),
             moved_from: session.moved_from,
         };
@@ -185,11 +217,17 @@ pub fn plan_sessions(
         // Also a session that is refused keeps the others at their distance: they are judged as if it took place.
         if let Some(clinic) = facts.clinics.get(&session.clinic) {
             let zone = clinic.zone;
-            beside.push((*number, zone.day(session.start), other));
+            beside.push((*number, Neighbour { day: zone.day(session.start), distance: 0, lapsed: false, other }));
             facts.patient.add(&timing, zone, &request, other);
         }
     }
     if refusal.is_empty() { Ok(plans) } else { Err(refusal) }
+}
+
+/// The last instant of the start grid that is not after `at`.
+pub fn before_grid(at: Instant) -> Instant {
+    let next = on_grid(at);
+    if next == at { at } else { next - TimeDelta::minutes(GRID_MINUTES.into()) }
 }
 
 /// The first instant of the start grid that is not before `at`.

@@ -5,7 +5,7 @@ use chrono::{NaiveDate, TimeDelta};
 
 use super::facts::{ClinicFacts, Facts};
 use super::timing::{ActivityWindow, PlannedVisit, Spaced, Timing, WindowRole};
-use super::{EARLIEST_SEARCH_DAYS, Neighbour, VisitRequest, on_grid};
+use super::{EARLIEST_SEARCH_DAYS, FollowUp, Neighbour, VisitRequest, on_grid};
 use crate::domain::calendar::Calendar;
 use crate::domain::catalog::{BodyArea, GRID_MINUTES, SpacingScope, Treatment};
 use crate::domain::fitness::When;
@@ -79,6 +79,7 @@ pub fn decide(
 
     let mut checks = desk.time_checks();
     checks.extend(desk.series_checks());
+    checks.extend(desk.follow_up_checks());
     checks.extend(desk.patient_checks());
     checks.extend(desk.fitness_checks());
     let mut refusal: Refusal = body_area_misfit(treatment, request.area).into_iter().collect();
@@ -177,7 +178,7 @@ impl<'a> Desk<'a> {
         let day_of = move |start| self.clinic.zone.day(start);
         let too_far = move |earlier: NaiveDate, later: NaiveDate, neighbour: Neighbour, latest: Option<NaiveDate>| {
             let days = (later - earlier).num_days();
-            (neighbour.distance == 1 && days > neighbours.maximum_gap).then(|| Obstacle {
+            (neighbour.binds() && days > neighbours.maximum_gap).then(|| Obstacle {
                 other: Some(neighbour.other),
                 gap: Some(Gap { days, required: neighbours.maximum_gap, latest }),
                 description: format!(
@@ -211,6 +212,21 @@ impl<'a> Desk<'a> {
         ]
     }
 
+    /// Where a visit lies that follows a series. How far a maintenance session keeps from others is one rule with the
+    /// gaps of its area: see [`Self::gaps_of_area_broken`].
+    fn follow_up_checks(&'a self) -> Vec<Check<'a>> {
+        match &self.request.follow_up {
+            Some(FollowUp::Assessment { from, until }) => vec![Self::check(Rule::AssessmentNotDue, move |start| {
+                let day = self.clinic.zone.day(start);
+                let early = from.filter(|from| day < *from).map(|from| format!("is due from {from} on"));
+                let late = until.filter(|until| day > *until).map(|until| format!("was due until {until}"));
+                let text = early.or(late).map(|text| Obstacle::new(None, format!("the assessment {text}")));
+                text.into_iter().collect()
+            })],
+            Some(FollowUp::Maintenance { .. }) | None => Vec::new(),
+        }
+    }
+
     /// The patient's other visits, gaps and aftercare.
     fn patient_checks(&'a self) -> Vec<Check<'a>> {
         let patient = &self.facts.patient;
@@ -222,10 +238,7 @@ impl<'a> Desk<'a> {
                     .map(|other| Obstacle::new(Some(other.other), "the patient has another visit at that time"))
                     .collect()
             }),
-            Self::check(Rule::SessionTooSoon, move |start| {
-                let broken = self.gaps_broken(start).into_iter();
-                broken.filter(|(scope, _)| *scope != SpacingScope::AnyArea).map(|(_, obstacle)| obstacle).collect()
-            }),
+            Self::check(Rule::SessionTooSoon, move |start| self.gaps_of_area_broken(start)),
             Self::check(Rule::OtherAreaTooSoon, move |start| self.gaps_across_areas_broken(start)),
             Self::check(Rule::ActivityForbidden, move |start| {
                 self.windows_hit(start, WindowRole::Exposes, "is forbidden by an aftercare window at that time")
@@ -256,6 +269,32 @@ impl<'a> Desk<'a> {
         checks.collect()
     }
 
+    /// What is too near on the same area: to a maintenance session, or by the gaps of the area. Each other session is
+    /// told once, by the days that maintenance keeps from it.
+    fn gaps_of_area_broken(&self, start: Instant) -> Vec<Obstacle> {
+        let mut obstacles = self.maintenance_too_soon(start);
+        let near = self.gaps_broken(start).into_iter().filter(|(scope, _)| *scope != SpacingScope::AnyArea);
+        let near = near.map(|(_, obstacle)| obstacle);
+        let near: Vec<Obstacle> = near.filter(|near| obstacles.iter().all(|known| known.other != near.other)).collect();
+        obstacles.extend(near);
+        obstacles
+    }
+
+    /// The sessions that a maintenance session is too near to.
+    fn maintenance_too_soon(&self, start: Instant) -> Vec<Obstacle> {
+        let Some(FollowUp::Maintenance { minimum_days, others }) = &self.request.follow_up else { return Vec::new() };
+        let day = self.clinic.zone.day(start);
+        let near = others.iter().map(|(other, who)| ((day - *other).num_days().abs(), *who));
+        let near = near.filter(|(days, _)| days < minimum_days).map(|(days, other)| Obstacle {
+            other: Some(other),
+            gap: Some(Gap { days, required: *minimum_days, latest: None }),
+            description: format!(
+                "{days} days lie between the maintenance session and another session; at least {minimum_days} must"
+            ),
+        });
+        near.collect()
+    }
+
     /// The gaps that a visit would not keep, on its area and across areas.
     fn gaps_broken(&self, start: Instant) -> Vec<(SpacingScope, Obstacle)> {
         let mut broken = Vec::new();
@@ -282,9 +321,13 @@ impl<'a> Desk<'a> {
 
     /// Those across areas. What is too near on the same area is told as that, and as nothing else.
     fn gaps_across_areas_broken(&self, start: Instant) -> Vec<Obstacle> {
-        let (across, same): (Vec<_>, Vec<_>) =
-            self.gaps_broken(start).into_iter().partition(|(scope, _)| *scope == SpacingScope::AnyArea);
-        let is_told = |obstacle: &Obstacle| same.iter().any(|(_, told)| told.other == obstacle.other);
+        let mut across = self.gaps_broken(start);
+        across.retain(|(scope, _)| *scope == SpacingScope::AnyArea);
+        if across.is_empty() {
+            return Vec::new();
+        }
+        let same = self.gaps_of_area_broken(start);
+        let is_told = |obstacle: &Obstacle| same.iter().any(|told| told.other == obstacle.other);
         across.into_iter().map(|(_, obstacle)| obstacle).filter(|obstacle| !is_told(obstacle)).collect()
     }
 

@@ -269,8 +269,19 @@ pub fn evidence() -> Evidence {
     Evidence { source: Prose::default(), grade: Grade::Own, rationale: Prose::default() }
 }
 
-fn neighbour() -> impl Strategy<Value = Option<(i64, i32)>> {
-    prop::option::weighted(0.5, (1..12_i64, 1..3_i32))
+fn neighbour() -> impl Strategy<Value = Option<(i64, i32, bool)>> {
+    prop::option::weighted(0.5, (1..12_i64, 1..3_i32, prop::bool::weighted(0.2)))
+}
+
+fn follow_up() -> impl Strategy<Value = Option<FollowUp>> {
+    let bound = || prop::option::of((-2..6_i64).prop_map(day));
+    let others =
+        prop::collection::vec((-4..8_i64, 20..24_u128).prop_map(|(at, who)| (day(at), appointment(who))), 0..3);
+    prop_oneof![
+        3 => Just(None),
+        1 => (bound(), bound()).prop_map(|(from, until)| Some(FollowUp::Assessment { from, until })),
+        1 => (1..5_i64, others).prop_map(|(minimum_days, others)| Some(FollowUp::Maintenance { minimum_days, others })),
+    ]
 }
 
 prop_compose! {
@@ -281,9 +292,10 @@ prop_compose! {
         neighbours in prop_oneof![2 => Just(None), 1 => (neighbour(), neighbour(), 2..10_i64).prop_map(Some)],
         gap in 1..6_i64,
         moved_from in prop::option::weighted(0.2, 0..500_i64),
+        follow_up in follow_up(),
     ) -> VisitRequest {
-        let near = |sign: i64| move |(days, distance): (i64, i32)| {
-            Neighbour { day: day(sign * (days - 1)), distance, other: appointment(3) }
+        let near = |sign: i64| move |(days, distance, lapsed): (i64, i32, bool)| {
+            Neighbour { day: day(sign * (days - 1)), distance, lapsed, other: appointment(3) }
         };
         VisitRequest {
             clinic: HERE,
@@ -298,6 +310,7 @@ prop_compose! {
                 next: next.map(near(1)),
                 maximum_gap,
             }),
+            follow_up,
             preferred: Vec::new(),
             moved_from: moved_from.map(at),
         }

@@ -156,8 +156,8 @@ proptest! {
             spacing_days: Some(i64::from(minimum)),
             spacing_override: None,
             neighbours: None,
+            follow_up: None,
             preferred: Vec::new(),
-            spacing_override: None,
             moved_from: None,
         };
         let mut feasible = true;
@@ -182,7 +182,6 @@ proptest! {
             area: BodyArea::Face,
             booked: Vec::new(),
             known: Vec::new(),
-            gap_override: None,
         };
         let asked: Vec<AskedSession> = sessions
             .iter()
@@ -263,8 +262,8 @@ fn a_named_resource_that_fits_beside_another_is_not_called_unqualified() {
         spacing_days: None,
         spacing_override: None,
         neighbours: None,
+        follow_up: None,
         preferred: Vec::new(),
-        spacing_override: None,
         moved_from: None,
     };
     assert!(plan_visit(&facts, &treatment, &request(at(12))).is_ok());

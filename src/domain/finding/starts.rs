@@ -7,7 +7,7 @@ use chrono::{NaiveDate, TimeDelta};
 
 use super::board::Board;
 use super::ticks::{Ticks, Window, count, in_at_least};
-use crate::domain::booking::{Neighbours, PatientFacts, Timing, WindowRole};
+use crate::domain::booking::{FollowUp, Neighbours, PatientFacts, Timing, WindowRole};
 use crate::domain::catalog::{BodyArea, ResourceKind, Restriction, SpacingScope, Span};
 use crate::domain::fitness::When;
 use crate::domain::ids::ResourceId;
@@ -31,6 +31,8 @@ pub struct Wanted<'a> {
     pub spacing_days: Option<i64>,
     /// Its neighbours, if it is a session of a series.
     pub neighbours: Option<Neighbours>,
+    /// Where it may lie, if it follows a series.
+    pub follow_up: Option<&'a FollowUp>,
     /// When the visit that it replaces begins: a hold does not keep a visit from being put off.
     pub moved_from: Option<Instant>,
     /// The first moment at which it may begin.
@@ -96,6 +98,19 @@ pub fn allowed(board: &Board, wanted: &Wanted<'_>) -> Ticks {
     starts.and(&board.days.on_grid(wanted.grid_minutes));
     if let Some(neighbours) = &wanted.neighbours {
         keep_between(board, neighbours, &mut starts);
+    }
+    match wanted.follow_up {
+        Some(FollowUp::Assessment { from, until }) => {
+            let (from, until) = (from.unwrap_or(NaiveDate::MIN), until.unwrap_or(NaiveDate::MAX));
+            starts.keep(board.days.ticks_between(from, until));
+        }
+        Some(FollowUp::Maintenance { minimum_days, others }) => {
+            let reach = TimeDelta::days(minimum_days - 1);
+            for (day, _) in others {
+                starts.remove(board.days.ticks_between(*day - reach, *day + reach));
+            }
+        }
+        None => {}
     }
     if let Some(patient) = wanted.patient {
         clear_patient(board, wanted, patient, &mut starts);
@@ -192,11 +207,11 @@ fn keep_between(board: &Board, neighbours: &Neighbours, starts: &mut Ticks) {
     let gap = TimeDelta::days(neighbours.maximum_gap);
     let one = TimeDelta::days(1);
     if let Some(previous) = neighbours.previous {
-        let last = if previous.distance == 1 { previous.day + gap } else { NaiveDate::MAX };
+        let last = if previous.binds() { previous.day + gap } else { NaiveDate::MAX };
         starts.keep(board.days.ticks_between(previous.day + one, last));
     }
     if let Some(next) = neighbours.next {
-        let first = if next.distance == 1 { next.day - gap } else { NaiveDate::MIN };
+        let first = if next.binds() { next.day - gap } else { NaiveDate::MIN };
         starts.keep(board.days.ticks_between(first, next.day - one));
     }
 }

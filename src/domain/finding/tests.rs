@@ -13,13 +13,14 @@ fn board(facts: &Facts) -> Board {
     Board::new(HERE, &facts.clinics[&HERE], &facts.resources, facts.spans[0])
 }
 
-fn wanted<'a>(facts: &'a Facts, timing: &'a Timing<'a>, request: &VisitRequest) -> Wanted<'a> {
+fn wanted<'a>(facts: &'a Facts, timing: &'a Timing<'a>, request: &'a VisitRequest) -> Wanted<'a> {
     Wanted {
         timing,
         patient: Some(&facts.patient),
         area: request.area,
         spacing_days: request.spacing_days,
         neighbours: request.neighbours,
+        follow_up: request.follow_up.as_ref(),
         earliest: facts.now,
         latest: facts.horizon_end,
         grid_minutes: 5,

@@ -305,13 +305,21 @@ impl SeriesQuestion<'_> {
     fn longer_gap(&self, terms: &Terms) -> Option<Relaxation> {
         let plan = self.solve(&Terms { longer_gaps: true, ..terms.clone() }, PlanKind::Best).ok()?;
         let longest = i64::from(self.gap.maximum);
-        let (session, gap) = longest_gap(&plan).filter(|(_, gap)| *gap > longest)?;
+        let (session, gap) = self.longest_gap(&plan).filter(|(_, gap)| *gap > longest)?;
         let text = format!(
             "possible with a gap of {gap} days between session {} and session {session}; the maximum is {longest}",
             session - 1
         );
         let relaxation = plain(RelaxationKind::LongerGap, &text);
         Some(Relaxation { session: Some(session), gap_days: Some(gap), ..relaxation })
+    }
+
+    /// The longest gap of a plan, and the session after it; one that has passed is as long as it is.
+    fn longest_gap(&self, plan: &Plan) -> Option<(i32, i64)> {
+        let pairs = plan.sessions.iter().zip(plan.sessions.iter().skip(1)).zip(&self.sessions);
+        let pairs = pairs.filter(|(_, place)| !self.has_lapsed(place)).map(|(pair, _)| pair);
+        let gaps = pairs.map(|(before, after)| (after.number, (after.day - before.day).num_days()));
+        gaps.max_by_key(|(_, gap)| *gap)
     }
 
     /// As many as can be placed at most, if the protocol allows so few and all that is booked is among them.
@@ -329,13 +337,6 @@ impl SeriesQuestion<'_> {
 
 fn plain(kind: RelaxationKind, description: &str) -> Relaxation {
     Relaxation { kind, date: None, session: None, gap_days: None, count: None, description: description.to_owned() }
-}
-
-/// The longest gap of a plan, and the session after it.
-fn longest_gap(plan: &Plan) -> Option<(i32, i64)> {
-    let pairs = plan.sessions.iter().zip(plan.sessions.iter().skip(1));
-    let gaps = pairs.map(|(before, after)| (after.number, (after.day - before.day).num_days()));
-    gaps.max_by_key(|(_, gap)| *gap)
 }
 
 /// Whether none of the ticks asked for is left.

@@ -63,10 +63,12 @@ impl<'a> Search<'a> {
         let mut stages: Vec<Stage> = Vec::with_capacity(sessions.len());
         let mut before: Option<(i64, i64, bool)> = None;
         for (place, SessionPlace { booked, .. }) in sessions.iter().enumerate() {
+            let previous = place.checked_sub(1).and_then(|place| sessions.get(place));
+            let lapsed = previous.filter(|previous| self.question.has_lapsed(previous));
             let link = match (before, booked) {
                 // What is booked on both sides is as it is.
                 (Some((day, _, true)), Some(booked)) => Link { shortest: number(booked.day) - day, prices: vec![0] },
-                (None | Some(_), Some(_) | None) => self.link(),
+                (None | Some(_), Some(_) | None) => self.link(lapsed.and_then(|previous| previous.booked)),
             };
             let longest = i64::try_from(link.prices.len()).unwrap_or_default() - 1 + link.shortest;
             let (candidates, from, to) = if let Some(booked) = booked {
@@ -114,14 +116,19 @@ impl<'a> Search<'a> {
         u64::try_from(day - number(self.question.first.0)).unwrap_or_default()
     }
 
-    /// From a session to the next.
-    fn link(&self) -> Link {
+    /// From a session to the next; from one whose longest gap has passed, to any day.
+    fn link(&self, lapsed: Option<BookedSession>) -> Link {
         let GapDays { minimum, target, maximum, .. } = self.question.gap;
         let (minimum, target, maximum) = (i64::from(minimum), i64::from(target), i64::from(maximum));
-        let all_days = i64::try_from(self.question.board.days.all().len()).unwrap_or_default();
-        let longest = if self.terms.longer_gaps { maximum.max(all_days) } else { maximum };
+        let days = self.question.board.days.all();
+        let (longest, excess) = match lapsed {
+            Some(before) => (days.last().map_or(0, |last| (last.date - before.day).num_days()), 0),
+            None if self.terms.longer_gaps => (i64::try_from(days.len()).unwrap_or_default(), EXCESS_FIRST),
+            None => (maximum, EXCESS_FIRST),
+        };
+        let longest = longest.max(maximum);
         let price = |gap: i64| {
-            let excess = u64::try_from(gap - maximum).unwrap_or_default() * EXCESS_FIRST;
+            let excess = u64::try_from(gap - maximum).unwrap_or_default() * excess;
             gap.abs_diff(target) * GAP_DAY + excess
         };
         Link { shortest: minimum, prices: (minimum..=longest).map(price).collect() }

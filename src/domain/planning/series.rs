@@ -56,6 +56,8 @@ pub struct SeriesQuestion<'a> {
     pub gap: GapDays,
     /// The sessions in order: those that are booked, and those that are to be planned.
     pub sessions: Vec<SessionPlace>,
+    /// The current time.
+    pub now: Instant,
     /// The days on which the first session that is to be planned may be.
     pub first: (NaiveDate, NaiveDate),
     /// What the patient would like.
@@ -123,6 +125,11 @@ pub(super) struct Terms {
 }
 
 impl SeriesQuestion<'_> {
+    /// Whether the longest gap after a session has passed, so that nobody can keep it any more.
+    pub(super) fn has_lapsed(&self, place: &SessionPlace) -> bool {
+        place.booked.is_some_and(|booked| booked.has_lapsed(i64::from(self.gap.maximum), self.now))
+    }
+
     /// The best plan and up to so many in all; or, if there is none, how many sessions can be placed at most.
     pub fn plans(&self, wanted: usize) -> Result<Vec<Plan>, usize> {
         let terms = self.terms();

@@ -35,6 +35,8 @@ struct Case {
     wishes: Wishes,
     /// A session that is booked already.
     booked: Option<BookedSession>,
+    /// Days after it until its longest gap has passed, whichever gap is tried.
+    lapses_after: i64,
 }
 
 /// A session at a time of the day in steps of four hours, with somebody.
@@ -84,7 +86,7 @@ prop_compose! {
     fn cases()(
         mut facts in facts(), mut treatment in treatment(), gaps in (prop_oneof![3 => 1..3_i32, 1 => 4..6_i32], 0..2_i32, 0..3_i32),
         sessions in 1..4_usize, first in (-1..3_i64, 0..4_i64), wishes in prop_oneof![1 => Just(Wishes::default()), 3 => wishes()],
-        booked in prop::option::weighted(0.3, (1..4_i32, -2..5_i64, 0..6_i64)),
+        booked in prop::option::weighted(0.3, (1..4_i32, -6..5_i64, 0..6_i64)),
     ) -> Case {
         treatment.content.spacing_days = Some(5);
         // No more than the floor, as every protocol that is published has it.
@@ -103,7 +105,8 @@ prop_compose! {
         // Something is left to plan.
         let booked = booked.filter(|booked| sessions > 1 && usize::try_from(booked.number).unwrap() <= sessions);
         let first = (day(first.0), day(first.0 + first.1));
-        Case { facts, treatment, gap, sessions, first, wishes, booked }
+        let lapses_after = i64::from(gap.maximum);
+        Case { facts, treatment, gap, sessions, first, wishes, booked, lapses_after }
     }
 }
 
@@ -141,6 +144,7 @@ impl Case {
             area: Some(BodyArea::Face),
             spacing_days: Some(i64::from(self.gap.minimum)),
             neighbours: None,
+            follow_up: None,
             earliest: self.facts.now.max(at(-250)),
             latest: self.facts.horizon_end.min(at(1_000)),
             grid_minutes: GRID,
@@ -157,6 +161,7 @@ impl Case {
             sessions: (1..=self.sessions)
                 .map(|number| SessionPlace { number: i32::try_from(number).unwrap(), booked: self.booked(number) })
                 .collect(),
+            now: self.facts.now,
             first: self.first,
             wishes: self.wishes.clone(),
         }
@@ -171,8 +176,8 @@ impl Case {
             spacing_days: Some(i64::from(self.gap.minimum)),
             spacing_override: None,
             neighbours: None,
+            follow_up: None,
             preferred: Vec::new(),
-            spacing_override: None,
             moved_from: None,
         }
     }
@@ -266,7 +271,11 @@ impl Case {
                 None => 0,
                 Some(before) => {
                     let gap = (place.day - before.day).num_days();
-                    let fits = gap <= i64::from(self.gap.maximum) && self.may_follow(before.start, place.start);
+                    let lapsed = self
+                        .booked(number - 1)
+                        .is_some_and(|before| (zone().day(self.facts.now) - before.day).num_days() > self.lapses_after);
+                    let fits = lapsed || gap <= i64::from(self.gap.maximum);
+                    let fits = fits && self.may_follow(before.start, place.start);
                     let other = before.who != place.who;
                     if !fits || other && self.wishes.same_practitioner {
                         return None;
@@ -354,7 +363,6 @@ fn the_best_plan_costs_what_trying_everything_finds_and_can_be_booked() {
                 area: BodyArea::Face,
                 booked: case.booked.into_iter().collect(),
                 known: Vec::new(),
-                gap_override: None,
             };
             let mut facts = case.facts.clone();
             // What is booked is known of the patient.

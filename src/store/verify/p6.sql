@@ -4,8 +4,7 @@ WITH sessions AS MATERIALIZED (
     SELECT a.practice_id, a.series_id, a.appointment_id, a.session_number, a.patient_id, a.body_area,
         a.state <> 'cancelled' AS booked, lower(a.visit) AS start,
         a.booked_revision = s.booked_revision AS original, s.patient_id AS series_patient_id,
-        s.body_area AS series_body_area, s.state = 'cancelled' AS series_cancelled,
-        s.cancelled_at AS series_cancelled_at
+        s.body_area AS series_body_area, COALESCE(s.cancelled_at, s.completed_at) AS series_ended_at
     FROM appointments AS a
     LEFT JOIN series AS s ON s.practice_id = a.practice_id AND s.series_id = a.series_id
     WHERE a.series_id IS NOT NULL
@@ -30,12 +29,16 @@ beyond AS (
     JOIN series AS s ON s.practice_id = a.practice_id AND s.series_id = a.series_id
     WHERE a.booked AND a.session_number > s.session_count
 ),
--- Whoever extends a series books the sessions that it gets.
+-- Whoever extends a series books the sessions that it gets; but for an assessment that only says how many it may have.
 hollow AS (
     SELECT s.practice_id, s.series_id
     FROM series AS s
     LEFT JOIN sessions AS a ON a.practice_id = s.practice_id AND a.series_id = s.series_id
         AND a.session_number = s.session_count
+    WHERE NOT EXISTS (
+        SELECT FROM assessment_results AS r
+        WHERE r.practice_id = s.practice_id AND r.series_id = s.series_id AND r.session_count >= s.session_count
+    )
     GROUP BY s.practice_id, s.series_id
     HAVING count(a.appointment_id) = 0
 ),
@@ -52,6 +55,7 @@ misplaced AS (
             OR (a.add_on_treatment_id, a.add_on_treatment_version, a.combination_override_id)
                 IS DISTINCT FROM (b.add_on_treatment_id, b.add_on_treatment_version, b.combination_override_id)
             OR (a.series_id, a.session_number) IS DISTINCT FROM (b.series_id, b.session_number)
+            OR (a.follows_series_id, a.assessment_number) IS DISTINCT FROM (b.follows_series_id, b.assessment_number)
         )
 ),
 -- A session of no series at all is foreign too.
@@ -84,7 +88,63 @@ repeated AS (
 outlasting AS (
     SELECT practice_id, series_id, appointment_id
     FROM sessions
-    WHERE booked AND series_cancelled AND start > series_cancelled_at
+    WHERE booked AND start > series_ended_at
+),
+followers AS MATERIALIZED (
+    SELECT a.practice_id, a.appointment_id, a.follows_series_id, a.assessment_number, a.patient_id, a.body_area,
+        a.treatment_id, a.treatment_version, a.state <> 'cancelled' AS booked, lower(a.visit) AS start,
+        s.patient_id AS series_patient_id, s.body_area AS series_body_area, s.state AS series_state, s.completed_at,
+        s.cancelled_at, p.treatment_id AS session_treatment_id, p.treatment_version AS session_treatment_version,
+        p.consultation_treatment_id, p.consultation_treatment_version
+    FROM appointments AS a
+    LEFT JOIN series AS s ON s.practice_id = a.practice_id AND s.series_id = a.follows_series_id
+    LEFT JOIN protocols AS p ON p.practice_id = s.practice_id AND p.protocol_id = s.protocol_id
+        AND p.version = s.protocol_version
+    WHERE a.follows_series_id IS NOT NULL
+),
+-- An assessment is a consultation and treats no area; maintenance is one session more.
+strayed AS (
+    SELECT practice_id, appointment_id
+    FROM followers
+    WHERE patient_id IS DISTINCT FROM series_patient_id
+        OR (assessment_number IS NULL AND (body_area, treatment_id, treatment_version)
+            IS DISTINCT FROM (series_body_area, session_treatment_id, session_treatment_version))
+        OR (assessment_number IS NOT NULL AND (body_area, treatment_id, treatment_version)
+            IS DISTINCT FROM (NULL, consultation_treatment_id, consultation_treatment_version))
+),
+reassessed AS (
+    SELECT practice_id, follows_series_id, assessment_number
+    FROM followers
+    WHERE booked AND assessment_number IS NOT NULL
+    GROUP BY practice_id, follows_series_id, assessment_number
+    HAVING count(*) > 1
+),
+untimely AS (
+    SELECT practice_id, appointment_id
+    FROM followers
+    WHERE booked
+        AND (start > cancelled_at
+            OR (assessment_number IS NULL AND (series_state <> 'completed' OR start < completed_at)))
+),
+-- A result is of a visit of the series' patient that had begun, and only one that extends leaves room for another.
+misattributed AS (
+    SELECT r.practice_id, r.series_id, r.assessment_number
+    FROM assessment_results AS r
+    LEFT JOIN series AS s ON s.practice_id = r.practice_id AND s.series_id = r.series_id
+    LEFT JOIN appointments AS a ON a.practice_id = r.practice_id AND a.appointment_id = r.appointment_id
+    WHERE a.patient_id IS DISTINCT FROM s.patient_id OR a.state = 'cancelled' OR lower(a.visit) > r.recorded_at
+        OR (r.outcome <> 'extend' AND EXISTS (
+            SELECT FROM assessment_results AS later
+            WHERE later.practice_id = r.practice_id AND later.series_id = r.series_id
+                AND later.assessment_number = r.assessment_number AND later.recorded_revision > r.recorded_revision))
+),
+unended AS (
+    SELECT s.practice_id, s.series_id
+    FROM series AS s
+    LEFT JOIN assessment_results AS r ON r.practice_id = s.practice_id AND r.series_id = s.series_id
+        AND r.outcome = 'end'
+    GROUP BY s.practice_id, s.series_id, s.state
+    HAVING count(r.outcome) <> CASE WHEN s.state = 'completed' THEN 1 ELSE 0 END
 ),
 requested_twice AS (
     SELECT practice_id, request_id FROM changes GROUP BY practice_id, request_id HAVING count(*) > 1
@@ -155,6 +215,20 @@ void AS (
     LEFT JOIN series AS s ON s.practice_id = b.practice_id AND s.series_id = b.subject_id
         AND (s.booked_revision = b.revision OR b.kind <> 'series.booked')
     WHERE (cardinality(b.appointment_ids) = 0 AND b.kind <> 'reaction.cleared') OR (b.kind LIKE 'series.%' AND s.series_id IS NULL)
+),
+-- A patient was checked in, and a visit completed, by a change that says so of that visit; what was performed was
+-- completed.
+unattended AS (
+    SELECT a.practice_id, a.appointment_id
+    FROM appointments AS a
+    LEFT JOIN changes AS c ON c.practice_id = a.practice_id AND c.revision = a.arrived_revision
+        AND c.kind = 'appointment.arrived' AND c.subject_id = a.appointment_id
+    LEFT JOIN changes AS d ON d.practice_id = a.practice_id AND d.kind = 'appointment.fulfilled'
+        AND d.subject_id = a.appointment_id
+    WHERE (a.arrived_revision IS NOT NULL) IS DISTINCT FROM (c.revision IS NOT NULL)
+        OR (a.state = 'fulfilled') IS DISTINCT FROM (d.revision IS NOT NULL)
+        OR (a.state = 'fulfilled') IS DISTINCT FROM (a.performed_start IS NOT NULL)
+        OR (a.state IN ('arrived', 'fulfilled')) IS DISTINCT FROM (a.arrived_revision IS NOT NULL)
 )
 SELECT 'a series is booked whole' AS "what!",
     (SELECT count(*) FROM series) AS "rows_checked!",
@@ -215,13 +289,44 @@ SELECT 'a session is booked once',
         FROM repeated ORDER BY 1 LIMIT $1
     )
 UNION ALL
-SELECT 'a cancelled series has no session ahead',
-    (SELECT count(*) FROM sessions WHERE series_cancelled),
+SELECT 'a cancelled or completed series has no session ahead',
+    (SELECT count(*) FROM sessions WHERE series_ended_at IS NOT NULL),
     (SELECT count(*) FROM outlasting),
     ARRAY(
         SELECT format('practice %s series %s appointment %s', practice_id, series_id, appointment_id)
         FROM outlasting ORDER BY 1 LIMIT $1
     )
+UNION ALL
+SELECT 'what follows a series is of its patient, and is what its protocol says',
+    (SELECT count(*) FROM followers),
+    (SELECT count(*) FROM strayed),
+    ARRAY(SELECT format('practice %s appointment %s', practice_id, appointment_id) FROM strayed ORDER BY 1 LIMIT $1)
+UNION ALL
+SELECT 'an assessment is booked once',
+    (SELECT count(*) FROM followers WHERE booked AND assessment_number IS NOT NULL),
+    (SELECT count(*) FROM reassessed),
+    ARRAY(
+        SELECT format('practice %s series %s assessment %s', practice_id, follows_series_id, assessment_number)
+        FROM reassessed ORDER BY 1 LIMIT $1
+    )
+UNION ALL
+SELECT 'maintenance follows a completed series, and nothing lies ahead of a cancelled one',
+    (SELECT count(*) FROM followers WHERE booked),
+    (SELECT count(*) FROM untimely),
+    ARRAY(SELECT format('practice %s appointment %s', practice_id, appointment_id) FROM untimely ORDER BY 1 LIMIT $1)
+UNION ALL
+SELECT 'an assessment has one result, of a visit of the patient that had begun',
+    (SELECT count(*) FROM assessment_results),
+    (SELECT count(*) FROM misattributed),
+    ARRAY(
+        SELECT format('practice %s series %s assessment %s', practice_id, series_id, assessment_number)
+        FROM misattributed ORDER BY 1 LIMIT $1
+    )
+UNION ALL
+SELECT 'a series is completed by the assessment that ended it',
+    (SELECT count(*) FROM series),
+    (SELECT count(*) FROM unended),
+    ARRAY(SELECT format('practice %s series %s', practice_id, series_id) FROM unended ORDER BY 1 LIMIT $1)
 UNION ALL
 SELECT 'a request is carried out once',
     (SELECT count(*) FROM changes),
@@ -257,3 +362,10 @@ SELECT 'each booking booked something',
     (SELECT count(*) FROM bookings),
     (SELECT count(*) FROM void),
     ARRAY(SELECT format('practice %s revision %s', practice_id, revision) FROM void ORDER BY 1 LIMIT $1)
+UNION ALL
+SELECT 'patients arrive and visits are completed by a change that says so',
+    (SELECT count(*) FROM appointments),
+    (SELECT count(*) FROM unattended),
+    ARRAY(
+        SELECT format('practice %s appointment %s', practice_id, appointment_id) FROM unattended ORDER BY 1 LIMIT $1
+    )

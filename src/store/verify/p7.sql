@@ -42,6 +42,24 @@ said AS (
     SELECT practice_id, booked_revision, appointment_id, 'appointment' FROM appointments
     UNION ALL
     SELECT practice_id, changed_revision, appointment_id, 'appointment' FROM appointments
+    UNION ALL
+    SELECT practice_id, recorded_revision, series_id, 'assessment' FROM assessment_results
+    UNION ALL
+    SELECT practice_id, arrived_revision, appointment_id, 'arrival' FROM appointments WHERE arrived_revision IS NOT NULL
+    UNION ALL
+    SELECT practice_id, recorded_revision, screening_id, 'screening' FROM screenings
+    UNION ALL
+    SELECT practice_id, decided_revision, clearance_id, 'clearance' FROM clearances
+    UNION ALL
+    SELECT practice_id, revoked_revision, clearance_id, 'revocation' FROM clearances WHERE revoked_revision IS NOT NULL
+    UNION ALL
+    SELECT practice_id, granted_revision, override_id, 'override' FROM overrides
+    UNION ALL
+    SELECT practice_id, revoked_revision, override_id, 'revocation' FROM overrides WHERE revoked_revision IS NOT NULL
+    UNION ALL
+    SELECT practice_id, reported_revision, reaction_id, 'reaction' FROM reactions
+    UNION ALL
+    SELECT practice_id, cleared_revision, reaction_id, 'clearing' FROM reactions WHERE cleared_revision IS NOT NULL
 ),
 unrecorded AS (
     SELECT said.practice_id, said.noun, said.id, said.revision

@@ -89,6 +89,13 @@ pub fn slow_rules(facts: &Facts, treatment: &Treatment, request: &VisitRequest) 
         }
     }
     let day = zone().local(request.start).date();
+    let mut kept: Vec<Other> = Vec::new();
+    if let Some(FollowUp::Maintenance { minimum_days, others }) = &request.follow_up {
+        let reach = TimeDelta::days(*minimum_days);
+        let near = others.iter().filter(|(other, _)| *other - reach < day && day < *other + reach);
+        kept.extend(near.map(|(_, who)| *who));
+        breaks(Rule::SessionTooSoon, !kept.is_empty());
+    }
     if let (Some(area), Some(gap)) = (request.area, request.spacing_days) {
         let across = treatment.content.across_areas.as_ref().map(|across| i64::from(across.days));
         let near = |scope, gap: i64| {
@@ -102,7 +109,7 @@ pub fn slow_rules(facts: &Facts, treatment: &Treatment, request: &VisitRequest) 
         let same: Vec<Other> = near(SpacingScope::Area(area), gap).map(|other| other.other).collect();
         breaks(Rule::SessionTooSoon, !same.is_empty());
         for other in across.into_iter().flat_map(|gap| near(SpacingScope::AnyArea, gap)) {
-            breaks(Rule::OtherAreaTooSoon, !same.contains(&other.other));
+            breaks(Rule::OtherAreaTooSoon, !same.contains(&other.other) && !kept.contains(&other.other));
         }
     }
     let fitness = &facts.patient.fitness;
@@ -115,9 +122,17 @@ pub fn slow_rules(facts: &Facts, treatment: &Treatment, request: &VisitRequest) 
         };
         breaks(concern.rule, stands && !put_off);
     }
+    match &request.follow_up {
+        Some(FollowUp::Assessment { from, until }) => {
+            let too_early = from.is_some_and(|from| day < from);
+            breaks(Rule::AssessmentNotDue, too_early || until.is_some_and(|until| until < day));
+        }
+        Some(FollowUp::Maintenance { .. }) | None => {}
+    }
     if let Some(Neighbours { number, previous, next, maximum_gap }) = request.neighbours {
         breaks(Rule::ClearanceExceeded, fitness.sessions.is_some_and(|covered| number > covered));
-        let far = |near: Neighbour| near.distance == 1 && (near.day - day).num_days().abs() > maximum_gap;
+        let far =
+            |near: Neighbour| near.distance == 1 && !near.lapsed && (near.day - day).num_days().abs() > maximum_gap;
         if let Some(previous) = previous {
             breaks(Rule::SessionOutOfOrder, day <= previous.day);
             breaks(Rule::SessionTooLate, day > previous.day && far(previous));

@@ -598,6 +598,8 @@ async fn a_series_that_ends_is_completed_and_its_sessions_ahead_are_cancelled() 
     }
     let after = course.record(&series, AFTERWARDS, &visit, Continue).await.unwrap();
     assert_eq!(states(&after), [(AT_THE_THIRD, Done), (AFTERWARDS, Done)]);
+    let status = course.record(&series, AFTERWARDS, &visit, Continue).await.unwrap_err();
+    assert_eq!(said(world, &status), ["ASSESSMENT_DONE"]);
     world.server.assert_clean().await;
 }
 

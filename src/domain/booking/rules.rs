@@ -250,6 +250,9 @@ impl<'a> Desk<'a> {
 
     fn gaps_broken(&self, start: Instant) -> Vec<Obstacle> {
         let mut obstacles = self.maintenance_too_soon(start);
+        if obstacles.is_empty() {
+            return self.spacing_broken(start);
+        }
         // Each session is said once, by the gap that maintenance keeps to it.
         let near = self.spacing_broken(start).into_iter();
         let near: Vec<Obstacle> = near.filter(|near| obstacles.iter().all(|known| known.other != near.other)).collect();

@@ -10,7 +10,7 @@ use tonic::{Code, Status};
 use crate::desk::{FOUR, cancel_series, get_appointment, get_series, said, session, session_request};
 use crate::harness::World;
 use crate::harness::wire::{Clients, fields, reason};
-use crate::harness::world::{evidence, needling, request_id, timestamp, token};
+use crate::harness::world::{at, evidence, needling, request_id, timestamp, token};
 
 /// A practice with a protocol that has assessments, a consultation and maintenance, and a practitioner who signs.
 pub struct Course {
@@ -88,7 +88,29 @@ impl Course {
         };
         world.protocol = publish(&world, content).await;
         let practitioner = token(&world.server, &world.practice, pb::Role::Practitioner, &world.practitioners[0]).await;
-        Self { world, consultation, practitioner }
+        let course = Self { world, consultation, practitioner };
+        course.clear().await;
+        course
+    }
+
+    /// Consults and clears the first patient, now.
+    async fn clear(&self) {
+        let world = &self.world;
+        let consultation = pb::BookAppointmentRequest {
+            start_time: at("2026-01-05T08:00:00Z"),
+            resource_ids: vec![world.practitioners[0].clone()],
+            ..world.visit_request(&self.consultation, "2026-01-05T09:00:00")
+        };
+        let consultation = world.book(consultation).await.unwrap();
+        let request = pb::RecordClearanceRequest {
+            request_id: request_id(),
+            consultation_appointment_id: consultation.appointment_id,
+            protocol_id: world.protocol.clone(),
+            body_area: pb::BodyArea::Abdomen.into(),
+            decision: Some(pb::record_clearance_request::Decision::Cleared(pb::ClearedPatient::default())),
+            ..Default::default()
+        };
+        self.practitioner.patients().record_clearance(request).await.unwrap();
     }
 
     /// A course in Berlin.
@@ -598,6 +620,8 @@ async fn a_series_that_ends_is_completed_and_its_sessions_ahead_are_cancelled() 
     }
     let after = course.record(&series, AFTERWARDS, &visit, Continue).await.unwrap();
     assert_eq!(states(&after), [(AT_THE_THIRD, Done), (AFTERWARDS, Done)]);
+    let status = course.record(&series, AFTERWARDS, &visit, Continue).await.unwrap_err();
+    assert_eq!(said(world, &status), ["ASSESSMENT_DONE"]);
     world.server.assert_clean().await;
 }
 

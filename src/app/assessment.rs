@@ -53,7 +53,7 @@ impl App {
                 let remedy = format!("must be more than {}, the sessions of the series", before.session_count);
                 return Err(Error::field("session_count", remedy));
             }
-            Outcome::Continue if before.is_active() && before.is_at_its_end(content, *number, now) => {
+            Outcome::Continue if before.ends_with(content, *number, now) => {
                 let remedy = "must be to extend or to end: no session and no other assessment is left to go on with";
                 return Err(Error::field("outcome", remedy));
             }

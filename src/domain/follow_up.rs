@@ -207,20 +207,21 @@ impl Series {
                 is_own || first.is_none_or(|first| visit.zone.day(visit.begins()) <= first)
             }
             AssessmentDue::AfterLast { .. } => match self.results_of(number).last() {
-                None => is_own,
-                Some(last) => visit.visit.start() > last.recorded_at,
+                Some(last) if self.is_due_again(due, last) => visit.visit.start() > last.recorded_at,
+                Some(_) | None => is_own,
             },
         };
         could && visit.patient == self.patient
     }
 
-    /// Whether nothing is left to go on with: every session has begun or was left out, and no assessment but this one is
-    /// without its result.
-    pub fn is_at_its_end(&self, protocol: &ProtocolContent, number: i32, now: Instant) -> bool {
+    /// Whether an assessment is the last thing that is left of it: every session has begun or was left out, and no other
+    /// assessment is without its result.
+    pub fn ends_with(&self, protocol: &ProtocolContent, number: i32, now: Instant) -> bool {
+        let is_open = protocol.assessment(number).is_some_and(|assessment| !self.is_done(number, assessment.due));
         let ahead = self.sessions.iter().any(|session| !session.has_begun(now));
         let others = self.assessments(&protocol.assessments, now);
         let others = others.iter().any(|other| other.number != number && other.state != AssessmentState::Done);
-        !ahead && self.open(self.session_count, now).is_empty() && !others
+        self.is_active() && is_open && !ahead && self.open(self.session_count, now).is_empty() && !others
     }
 
     /// The series with the result of an assessment, and the appointments of sessions that are cancelled with it.
@@ -330,5 +331,188 @@ const fn is_after_last(due: AssessmentDue) -> bool {
     match due {
         AssessmentDue::AfterLast { .. } => true,
         AssessmentDue::BeforeFirst | AssessmentDue::AtSession(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::domain::appointment::{AppointmentState, Follows, SessionOf};
+    use crate::domain::catalog::{BodyArea, Evidence, GapDays, Grade};
+    use crate::domain::ids::{ClinicId, PatientId, ProtocolId, ResourceId, SeriesId, TreatmentId};
+    use crate::domain::interval::Interval;
+    use crate::domain::series::SeriesGap;
+    use crate::domain::text::{Label, Personal, Prose};
+    use crate::domain::zone::Zone;
+
+    const SERIES: SeriesId = SeriesId(Uuid::from_u128(1));
+
+    fn at(text: &str) -> Instant {
+        text.parse().unwrap()
+    }
+
+    fn day(text: &str) -> NaiveDate {
+        text.parse().unwrap()
+    }
+
+    fn id(number: u128) -> AppointmentId {
+        AppointmentId(Uuid::from_u128(number))
+    }
+
+    /// A visit at ten in the morning in Auckland, which is the evening before in UTC.
+    fn visit(number: u128, date: &str, session: Option<i32>, follows: Option<Follows>) -> Appointment {
+        let zone = Zone::from_name("Pacific/Auckland").unwrap();
+        let start = zone.instant(day(date).and_hms_opt(10, 0, 0).unwrap());
+        Appointment {
+            id: id(number),
+            clinic: ClinicId(Uuid::nil()),
+            zone,
+            patient: PatientId(Uuid::nil()),
+            treatment: TreatmentId(Uuid::nil()),
+            treatment_version: 1,
+            session: session.map(|number| SessionOf { series: SERIES, number }),
+            follows,
+            add_on: None,
+            area: None,
+            clearance: None,
+            state: AppointmentState::Booked,
+            visit: Interval::new(start, start + TimeDelta::minutes(30)).unwrap(),
+            phases: Vec::new(),
+            changed_revision: 1,
+            replaces: None,
+            replaced_by: None,
+            overrides: Vec::new(),
+        }
+    }
+
+    /// A series with its first sessions on these days.
+    fn series(session_count: i32, days: &[&str], state: SeriesState) -> Series {
+        let sessions = (1..).zip(1..).zip(days).map(|((id, number), day)| visit(id, day, Some(number), None));
+        Series {
+            id: SERIES,
+            patient: PatientId(Uuid::nil()),
+            protocol: ProtocolId(Uuid::nil()),
+            protocol_version: 1,
+            area: BodyArea::Face,
+            gap: SeriesGap { protocol: GAP, overridden: None },
+            hold: None,
+            session_count,
+            state,
+            sessions: sessions.collect(),
+            follow_ups: Vec::new(),
+            results: Vec::new(),
+            changed_revision: 1,
+        }
+    }
+
+    fn completed() -> SeriesState {
+        SeriesState::Completed { at: at("2026-03-02T00:00:00Z") }
+    }
+
+    fn result(number: i32, outcome: Outcome) -> AssessmentResult {
+        AssessmentResult {
+            number,
+            appointment: id(9),
+            outcome,
+            notes: Personal::new(Prose::default()),
+            recorded_at: at("2026-05-01T00:00:00Z"),
+            recorded_by: ResourceId(Uuid::nil()),
+        }
+    }
+
+    fn assessments() -> Vec<Assessment> {
+        let after = AssessmentDue::after_last(28, 56, 90).unwrap();
+        let due = [AssessmentDue::BeforeFirst, AssessmentDue::AtSession(2), AssessmentDue::AtSession(4), after];
+        let evidence = || Evidence { source: Prose::default(), grade: Grade::Own, rationale: Prose::default() };
+        let assessment = |due| Assessment { name: Label::new("An assessment").unwrap(), due, evidence: evidence() };
+        due.map(assessment).to_vec()
+    }
+
+    fn states(series: &Series, now: &str) -> Vec<(i32, AssessmentState)> {
+        series.assessments(&assessments(), at(now)).iter().map(|found| (found.number, found.state)).collect()
+    }
+
+    const DAYS: [&str; 2] = ["2026-02-02", "2026-03-02"];
+    const GAP: GapDays = GapDays { floor: 14, minimum: 28, target: 35, maximum: 56 };
+    const MAINTENANCE: MaintenanceDays = MaintenanceDays { minimum: 90, target: 182 };
+
+    #[test]
+    fn assessments_stand_by_the_day_at_the_clinic_of_the_session_that_they_count_from() {
+        use AssessmentState::{Due, Overdue, Upcoming};
+        let series = series(3, &DAYS, SeriesState::Active);
+        // Midnight in Auckland is 11:00 in UTC in summer.
+        assert_eq!(states(&series, "2026-02-02T10:59:59Z"), [(1, Due), (2, Upcoming), (4, Upcoming)]);
+        assert_eq!(states(&series, "2026-02-02T11:00:00Z"), [(1, Overdue), (2, Upcoming), (4, Upcoming)]);
+        assert_eq!(states(&series, "2026-03-01T11:00:00Z"), [(1, Overdue), (2, Due), (4, Upcoming)]);
+        assert_eq!(states(&series, "2026-03-29T11:00:00Z"), [(1, Overdue), (2, Overdue), (4, Due)]);
+    }
+
+    #[test]
+    fn what_extended_a_series_after_its_last_session_is_due_again_until_it_ends() {
+        let mut series = series(3, &DAYS, SeriesState::Active);
+        series.results = vec![result(2, Outcome::Extend(4)), result(4, Outcome::Extend(5))];
+        let of = |series: &Series, number| {
+            let assessments = assessments();
+            let found = series.assessments(&assessments, at("2026-04-01T00:00:00Z"));
+            found.iter().find(|found| found.number == number).map(|found| (found.state, found.appointment))
+        };
+        assert_eq!(of(&series, 2), Some((AssessmentState::Done, Some(id(9)))), "at a session once is enough");
+        assert_eq!(of(&series, 4), Some((AssessmentState::Due, None)));
+        let due = assessments()[3].due;
+        let later = visit(5, "2026-05-02", None, None);
+        assert!(series.is_visit_of(4, due, &later));
+        assert!(!series.is_visit_of(4, due, &visit(5, "2026-05-01", None, None)), "before it was extended");
+        series.results.push(result(4, Outcome::End));
+        assert_eq!(of(&series, 4), Some((AssessmentState::Done, Some(id(9)))));
+        assert!(!series.is_visit_of(4, due, &later));
+    }
+
+    #[test]
+    fn a_series_is_overdue_while_its_next_session_is_open_and_the_longest_gap_has_passed() {
+        let overdue = |count, days: &[&str], state, now: &str| {
+            series(count, days, state).overdue(at(now)).map(|overdue| (overdue.latest, overdue.days_over))
+        };
+        // Summer time has ended.
+        let (last, first) = ("2026-04-27T11:59:59Z", "2026-04-27T12:00:00Z");
+        let told = Some((day("2026-04-27"), 1));
+        assert_eq!(overdue(3, &DAYS, SeriesState::Active, last), None);
+        assert_eq!(overdue(3, &DAYS, SeriesState::Active, first), told);
+        assert_eq!(overdue(2, &DAYS, SeriesState::Active, first), None, "nothing is open");
+        assert_eq!(overdue(3, &[], SeriesState::Active, first), None, "nothing has begun");
+        assert_eq!(overdue(3, &DAYS, completed(), first), None);
+        let with_a_third = [DAYS[0], DAYS[1], "2026-06-01"];
+        assert_eq!(overdue(4, &with_a_third, SeriesState::Active, first), None, "it goes on");
+        // A neighbour binds exactly as long.
+        let previous = |now| {
+            let before = series(3, &DAYS, SeriesState::Active).neighbours(3, at(now)).previous;
+            before.map(|before| before.binds())
+        };
+        assert_eq!((previous(last), previous(first)), (Some(true), Some(false)));
+    }
+
+    #[test]
+    fn maintenance_counts_from_the_last_session_of_any_kind() {
+        let mut kept = series(2, &DAYS, completed());
+        let due = |series: &Series| series.maintenance_due(MAINTENANCE).map(|due| (due.from, due.target));
+        assert_eq!(due(&kept), Some((day("2026-05-31"), day("2026-08-31"))));
+        let follows = |assessment| Some(Follows { series: SERIES, assessment });
+        let visits = [visit(7, "2026-06-01", None, follows(None)), visit(8, "2026-07-01", None, follows(Some(4)))];
+        kept.follow_ups = visits.to_vec();
+        assert_eq!(due(&kept), Some((day("2026-08-30"), day("2026-11-30"))), "an assessment is no session");
+        let others = |moving| match kept.maintenance_visit(MAINTENANCE, moving) {
+            Ok(FollowUp::Maintenance { minimum_days: 90, others }) => others,
+            other => panic!("{other:?}"),
+        };
+        let (last, first) = (Other::Appointment(id(2)), Other::Appointment(id(7)));
+        assert_eq!(others(None), [(day("2026-03-02"), last), (day("2026-06-01"), first)]);
+        assert_eq!(others(Some(id(7))), [(day("2026-03-02"), last)]);
+        let rule = |state, days: &[&str]| {
+            let refused = series(2, days, state).maintenance_visit(MAINTENANCE, None).unwrap_err();
+            refused.iter().map(|violation| violation.rule).collect::<Vec<_>>()
+        };
+        assert_eq!(rule(SeriesState::Active, &DAYS), [Rule::NotInSeriesYet]);
+        assert_eq!(rule(completed(), &[]), [Rule::NotInSeriesYet]);
     }
 }

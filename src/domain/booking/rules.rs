@@ -269,12 +269,15 @@ impl<'a> Desk<'a> {
         checks.collect()
     }
 
-    /// What is too near on the same area: to a maintenance session, or by the gaps of the area. Each other session is
-    /// told once, by the days that maintenance keeps from it.
+    /// What is too near on the same area: to a maintenance session, or by the gaps of the area.
     fn gaps_of_area_broken(&self, start: Instant) -> Vec<Obstacle> {
         let mut obstacles = self.maintenance_too_soon(start);
+        // Each session is told once, by the gap that maintenance keeps to it.
         let near = self.gaps_broken(start).into_iter().filter(|(scope, _)| *scope != SpacingScope::AnyArea);
         let near = near.map(|(_, obstacle)| obstacle);
+        if obstacles.is_empty() {
+            return near.collect();
+        }
         let near: Vec<Obstacle> = near.filter(|near| obstacles.iter().all(|known| known.other != near.other)).collect();
         obstacles.extend(near);
         obstacles

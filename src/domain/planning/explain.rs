@@ -115,8 +115,11 @@ impl SeriesQuestion<'_> {
         let number = |place: usize| self.sessions.get(place).map_or(0, |session| session.number);
         let (number, before) = (number(placed), number(placed.saturating_sub(1)));
         let by = wishes.finish_by.map_or_else(String::new, |last| format!(", by {last}"));
+        let after = placed.checked_sub(1).and_then(|place| self.sessions.get(place));
         let text = if placed == 0 {
             format!("no start is left for the first session that keeps all gaps{by}")
+        } else if after.is_some_and(|after| self.has_lapsed(after)) {
+            format!("session {number} finds no start {} days or more after session {before}{by}", self.gap.minimum)
         } else {
             format!(
                 "session {number} finds no start {} to {} days after session {before}, wherever the sessions before it \

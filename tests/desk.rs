@@ -174,6 +174,7 @@ pub fn hours_after(activity: pb::Activity, hours: i32) -> pb::Restriction {
         instruction: "Not yet.".into(),
         evidence: evidence(),
     }
+    ..Default::default()
 }
 
 /// Gives somebody hours of their own, on all days but Sundays.

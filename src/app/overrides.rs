@@ -4,7 +4,7 @@ use super::commands::{GrantOverride, ListOverrides, RevokeOverride};
 use super::page::{Page, fetch};
 use super::signature::signer;
 use super::write::{Begun, Write};
-use super::{App, Command, Error, Scoped, appointment, series as series_app};
+use super::{App, Command, Error, Scoped, appointment, combination, series as series_app};
 use crate::domain::access::Caller;
 use crate::domain::appointment::Appointment;
 use crate::domain::booking::Timing;
@@ -331,7 +331,7 @@ async fn may_be_cleared(
     Err(Error::Refused(vec![Violation::new(Rule::OverrideNotAllowed, text)]))
 }
 
-/// The aftercare window of a visit as its treatment has it, and with another length after the treatment proper. Nothing
+/// The aftercare window of a visit as its treatment has it, with what is added to it, and with another length after the treatment proper. Nothing
 /// if the treatment does not forbid the activity.
 async fn windows(
     db: &mut PgConnection,
@@ -341,9 +341,13 @@ async fn windows(
     after: Option<Span>,
 ) -> Result<Option<(Interval, Interval)>, Error> {
     let treatment = catalog::treatment(db, practice, visit.treatment, Some(visit.treatment_version)).await?;
-    let Some(treatment) = treatment else { return Ok(None) };
+    let Some(mut treatment) = treatment else { return Ok(None) };
+    if let Some(combined) = combination::of_appointment(db, practice, &treatment, visit).await? {
+        treatment = combined.treatment;
+    }
     let timing = Timing::new(&treatment);
-    let restriction = treatment.content.restrictions.iter().find(|restriction| restriction.activity == activity);
+    let forbids = |restriction: &&Restriction| !restriction.advice_only && restriction.activity == activity;
+    let restriction = treatment.content.restrictions.iter().find(forbids);
     let Some(restriction) = restriction.cloned() else { return Ok(None) };
     let of = |restriction: &Restriction| timing.restricts(visit.zone, visit.visit.start(), restriction);
     Ok(of(&restriction).zip(of(&Restriction { after, ..restriction.clone() })))

@@ -154,6 +154,7 @@ fn treatment(row: &TreatmentRow) -> Result<TreatmentContent, Error> {
         phases: row.phases.iter().map(phase).collect::<Result<_, _>>()?,
         exposures: row.exposures.to_vec(),
         restrictions: restrictions(row.forbids)?,
+        duties: Vec::new(),
         combinations: Vec::new(),
     };
     content.check()?;
@@ -188,6 +189,7 @@ fn restrictions(forbids: Forbids) -> Result<Vec<Restriction>, Error> {
                 activity,
                 before: (before > 0).then_some(Span::Days(before)),
                 after: Some(Span::Days(own.unwrap_or(usual))),
+                advice_only: false,
                 instruction: prose(texts::instruction(activity))?,
                 evidence: evidence(forbids, activity, own.is_some())?,
             })

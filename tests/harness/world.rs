@@ -305,6 +305,7 @@ pub fn needling() -> pb::TreatmentContent {
                 after: days(5),
                 instruction: "No sauna.".into(),
                 evidence: evidence(),
+                ..Default::default()
             },
             pb::Restriction {
                 activity: pb::Activity::ChemicalPeel.into(),
@@ -312,6 +313,7 @@ pub fn needling() -> pb::TreatmentContent {
                 after: days(14),
                 instruction: "No peel.".into(),
                 evidence: evidence(),
+                ..Default::default()
             },
         ],
         ..Default::default()

@@ -142,6 +142,7 @@ fn treatment(phases: &[(i32, bool, bool, &[usize])]) -> Treatment {
         activity,
         before: None,
         after: Some(Span::Days(7)),
+        advice_only: false,
         instruction: Prose::default(),
         evidence: evidence(),
     };
@@ -153,6 +154,7 @@ fn treatment(phases: &[(i32, bool, bool, &[usize])]) -> Treatment {
         phases: phases.iter().map(phase).collect(),
         exposures: Vec::new(),
         restrictions: [Activity::SunExposure, Activity::Heat, Activity::Swimming].map(restriction).to_vec(),
+        duties: Vec::new(),
         combinations: Vec::new(),
     };
     let id = TreatmentId(Uuid::from_u128(3));

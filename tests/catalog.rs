@@ -420,6 +420,7 @@ async fn a_page_of_long_treatments_is_not_too_large_for_a_client() {
         after: Some(pb::Span { amount: Some(pb::span::Amount::Days(1)) }),
         instruction: "i".repeat(2000),
         evidence: Some(long.clone()),
+        ..Default::default()
     };
     let content = pb::TreatmentContent { restrictions: (1..=13).map(restriction).collect(), ..needling() };
     for _ in 0..60 {

@@ -173,6 +173,7 @@ pub fn hours_after(activity: pb::Activity, hours: i32) -> pb::Restriction {
         after: Some(pb::Span { amount: Some(pb::span::Amount::Hours(hours)) }),
         instruction: "Not yet.".into(),
         evidence: evidence(),
+        ..Default::default()
     }
 }
 

@@ -622,7 +622,7 @@ async fn verify_finds_a_sauna_inside_an_aftercare_window() {
 async fn verify_finds_an_aftercare_window_that_is_missing() {
     let mut db = planted().await;
     run(&mut db, "DELETE FROM activity_windows WHERE activity = 'heat' AND role = 'restricts'").await;
-    assert_finds(&mut db, "P4", "each exposure and restriction has its window").await;
+    assert_finds(&mut db, "P4", "each exposure, restriction and duty has its window").await;
 }
 
 #[tokio::test]
@@ -634,7 +634,7 @@ async fn verify_finds_an_activity_window_of_another_patient() {
         .execute(&mut db)
         .await
         .unwrap();
-    assert_finds(&mut db, "P4", "each activity window follows from an exposure or restriction").await;
+    assert_finds(&mut db, "P4", "each activity window follows from an exposure, restriction or duty").await;
 }
 
 #[tokio::test]

@@ -227,17 +227,6 @@ impl Ids {
         let (_, token) = self.tokens.iter().find(|(role, _)| may_call(*role, &rpc.name)).expect(&rpc.name);
         token
     }
-
-    /// A token that may call a method: a manager's, unless only practitioners may.
-    pub fn token(&self, rpc: &Rpc) -> &str {
-        if only_practitioners_may(rpc) { &self.clinician } else { &self.token }
-    }
-}
-
-/// Whether a method is for practitioners alone.
-pub fn only_practitioners_may(rpc: &Rpc) -> bool {
-    let (_, roles) = MAY_CALL.iter().find(|(method, _)| *method == rpc.name).unwrap();
-    *roles == [Role::Practitioner]
 }
 
 /// A reaction that holds nothing, to a session that is yet to come: no method would take it, and clocks cannot be set

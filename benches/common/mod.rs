@@ -256,6 +256,7 @@ pub fn restrictions() -> Vec<pb::Restriction> {
         after: Some(pb::Span { amount: Some(pb::span::Amount::Days(7)) }),
         instruction: "Wait.".into(),
         evidence: evidence(),
+        ..Default::default()
     };
     [
         pb::Activity::SunExposure,

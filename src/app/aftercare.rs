@@ -1,4 +1,4 @@
-//! What a patient must leave alone, and until when.
+//! What a patient must leave alone or do, and until when.
 
 use chrono::TimeDelta;
 
@@ -6,22 +6,22 @@ use super::commands::{AfterWindow, CheckActivity, DEFAULT_AFTERCARE_DAYS, GetAft
 use super::page::{Page, fetch};
 use super::{App, Error, Scoped};
 use crate::domain::access::Caller;
-use crate::domain::aftercare::{AftercareWindow, earliest_clear};
+use crate::domain::aftercare::{AftercareKind, AftercareWindow, earliest_clear};
 use crate::domain::catalog::{Activity, MAX_SPAN};
 use crate::domain::ids::PatientId;
 use crate::domain::interval::{Instant, Interval};
 use crate::store::aftercare::{self, Windows};
 
-/// Most windows of one activity that a check looks at. A patient has one for each visit that forbids it, and the
+/// Most windows of one activity that a check looks at. A patient has one for each visit that speaks against it, and the
 /// spacing of visits keeps them far fewer.
 const MAX_CHECKED: i64 = 2_000;
 
 /// Whether a patient may do something.
 #[derive(Debug, Clone)]
 pub struct ActivityAnswer {
-    /// The windows that forbid it.
+    /// The windows that forbid it or advise against it.
     pub windows: Vec<AftercareWindow>,
-    /// From when on none would.
+    /// From when on none does.
     pub earliest: Instant,
 }
 
@@ -43,14 +43,15 @@ impl App {
                 format!("must be at most {MAX_AFTERCARE_DAYS} days after start_time"),
             ));
         }
-        let after = page.after.map(|after| (after.start, after.appointment, after.activity));
-        let windows = Windows { patient, during, activity: None, after };
+        let after = page.after.map(|after| (after.start, after.appointment, after.activity, after.kind));
+        let windows = Windows { patient, during, activity: None, kinds: AftercareKind::ALL, after };
         let mut db = self.read().await?;
         let found = aftercare::list(&mut db, practice, &windows, fetch(page.size)).await?.ok_or_else(no_patient)?;
         Ok(Page::new(found, page.size, |last| AfterWindow {
             start: last.during.start(),
             appointment: last.appointment,
             activity: last.activity,
+            kind: last.kind,
             from,
         }))
     }
@@ -78,7 +79,9 @@ impl App {
 fn windows_ahead(patient: PatientId, activity: Activity, during: Interval) -> Windows {
     let until = during.end() + TimeDelta::days(12 * 2 * i64::from(MAX_SPAN));
     let during = Interval::new(during.start(), until).unwrap_or(during);
-    Windows { patient, during, activity: Some(activity), after: None }
+    // A duty goes with the activity that it protects against.
+    let kinds = &[AftercareKind::Forbidden, AftercareKind::Advice];
+    Windows { patient, during, activity: Some(activity), kinds, after: None }
 }
 
 fn no_patient() -> Error {

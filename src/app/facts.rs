@@ -114,7 +114,8 @@ pub(super) fn patient_question(
     let reach = TimeDelta::days(i64::from(MAX_SPAN) + 1);
     let gap = Days::new(u64::from(MAX_GAP_DAYS.unsigned_abs()));
     let contents = || treatments.iter().map(|treatment| &treatment.content);
-    let restricted = contents().flat_map(|content| content.restrictions.iter().map(|r| r.activity));
+    let restricted =
+        contents().flat_map(|content| content.restrictions.iter().filter(|r| !r.advice_only).map(|r| r.activity));
     let mut activities: Vec<Activity> =
         contents().flat_map(|content| content.exposures.iter().copied()).chain(restricted).collect();
     activities.sort_unstable();

@@ -331,7 +331,7 @@ async fn may_be_cleared(
     Err(Error::Refused(vec![Violation::new(Rule::OverrideNotAllowed, text)]))
 }
 
-/// The aftercare window of a visit as its treatment has it, and with another length after the treatment proper. Nothing
+/// The aftercare window of a visit as its treatment has it, with what is added to it, and with another length after the treatment proper. Nothing
 /// if the treatment does not forbid the activity.
 async fn windows(
     db: &mut PgConnection,
@@ -345,7 +345,8 @@ async fn windows(
     let combined = combination::of_appointment(db, practice, &treatment, visit).await?;
     let treatment = combined.as_ref().map_or(&treatment, |combined| &combined.treatment);
     let timing = Timing::new(treatment);
-    let restriction = treatment.content.restrictions.iter().find(|restriction| restriction.activity == activity);
+    let forbids = |restriction: &&Restriction| !restriction.advice_only && restriction.activity == activity;
+    let restriction = treatment.content.restrictions.iter().find(forbids);
     let Some(restriction) = restriction.cloned() else { return Ok(None) };
     let of = |restriction: &Restriction| timing.restricts(visit.zone, visit.begins(), restriction);
     Ok(of(&restriction).zip(of(&Restriction { after, ..restriction.clone() })))

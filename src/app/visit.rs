@@ -161,7 +161,7 @@ impl App {
         write.record(ChangeKind::AppointmentFulfilled, after.id, Some(after.patient), touched).await?;
         // The reason is that another appointment replaces it.
         appointment::cancel(write.db(), practice, &old, now, "", revision).await?;
-        appointment::fulfil(write.db(), practice, after.id, &performed, now, revision).await?;
+        appointment::fulfil(write.db(), practice, (after.id, after.patient), &performed, now, revision).await?;
         if let Some(series) = series.as_ref().filter(|_| !moving.is_empty()) {
             let plans = match decide_shift(&mut write, series, &moving, following).await? {
                 Ok(plans) => plans,

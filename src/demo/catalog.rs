@@ -169,6 +169,7 @@ fn treatment(row: &TreatmentRow, ids: &BTreeMap<Service, TreatmentId>) -> Result
         phases: row.phases.iter().map(phase).collect::<Result<_, _>>()?,
         exposures: row.exposures.to_vec(),
         restrictions: restrictions(row.forbids)?,
+        duties: Vec::new(),
         combinations,
     };
     content.check()?;
@@ -213,6 +214,7 @@ fn restrictions(forbids: Forbids) -> Result<Vec<Restriction>, Error> {
                 activity,
                 before: (before > 0).then_some(Span::Days(before)),
                 after: Some(Span::Days(own.unwrap_or(usual))),
+                advice_only: false,
                 instruction: prose(texts::instruction(activity))?,
                 evidence: evidence(forbids, activity, own.is_some())?,
             })

@@ -223,6 +223,14 @@ impl Span {
         }
     }
 
+    /// Its hours, days as 24 of them: to compare, not to count with.
+    pub const fn hours(self) -> i32 {
+        match self {
+            Self::Hours(hours) => hours,
+            Self::Days(days) => 24 * days,
+        }
+    }
+
     /// The instant that far before `at`.
     pub fn before(self, zone: Zone, at: Instant) -> Instant {
         match self {
@@ -243,15 +251,32 @@ pub struct Evidence {
     pub rationale: Prose<2000>,
 }
 
-/// What a treatment forbids around itself.
+/// What a treatment forbids around itself, or advises against.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Restriction {
-    /// What is forbidden.
+    /// What is forbidden, or advised against.
     pub activity: Activity,
     /// How long before the treatment proper begins.
     pub before: Option<Span>,
     /// How long after the treatment proper ends.
     pub after: Option<Span>,
+    /// Whether the patient is only told, and bookings are not kept from it.
+    pub advice_only: bool,
+    /// What to tell the patient.
+    pub instruction: Prose<2000>,
+    /// Where the numbers come from.
+    pub evidence: Evidence,
+}
+
+/// What a patient has to do after a treatment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Duty {
+    /// What it protects against.
+    pub activity: Activity,
+    /// How long after the treatment proper ends it begins; none for at once.
+    pub from: Option<Span>,
+    /// How long after the treatment proper ends it ends.
+    pub until: Span,
     /// What to tell the patient.
     pub instruction: Prose<2000>,
     /// Where the numbers come from.
@@ -291,8 +316,10 @@ pub struct TreatmentContent {
     pub phases: Vec<Phase>,
     /// What the treatment is, for the restrictions of others.
     pub exposures: Vec<Activity>,
-    /// What it forbids.
+    /// What it forbids, or advises against.
     pub restrictions: Vec<Restriction>,
+    /// What it asks the patient to do afterwards.
+    pub duties: Vec<Duty>,
     /// What may be added to it.
     pub combinations: Vec<Combination>,
 }
@@ -319,9 +346,11 @@ impl TreatmentContent {
         if runs > 1 {
             errors.push(("phases".into(), "exposing phases must follow each other"));
         }
-        let acts = self.spacing_days.is_some() || !self.exposures.is_empty() || !self.restrictions.is_empty();
-        if acts && runs == 0 {
-            errors.push(("phases".into(), "one must be exposing, because the treatment needles, exposes or restricts"));
+        let acts = self.spacing_days.is_some() || !self.exposures.is_empty();
+        let tells = !self.restrictions.is_empty() || !self.duties.is_empty();
+        if (acts || tells) && runs == 0 {
+            let remedy = "one must be exposing, because the treatment needles, exposes, restricts or has duties";
+            errors.push(("phases".into(), remedy));
         }
         if self.phases.len() > MAX_PHASES {
             errors.push(("phases".into(), "must be at most 12"));
@@ -337,6 +366,14 @@ impl TreatmentContent {
         }
         if repeats(&self.restrictions.iter().map(|r| r.activity).collect::<Vec<_>>()) {
             errors.push(("restrictions".into(), "must name each activity at most once"));
+        }
+        if repeats(&self.duties.iter().map(|duty| duty.activity).collect::<Vec<_>>()) {
+            errors.push(("duties".into(), "must name each activity at most once"));
+        }
+        for (i, duty) in self.duties.iter().enumerate() {
+            if duty.from.is_some_and(|from| duty.until.hours() <= from.hours()) {
+                errors.push((format!("duties[{i}].until"), "must be longer than from, a day taken as 24 hours"));
+            }
         }
         if self.spacing_evidence.is_some() && self.spacing_days.is_none() {
             errors.push(("spacing_evidence".into(), "must be absent, because the treatment does not needle"));

@@ -1,6 +1,6 @@
 //! Two treatments in one visit.
 
-use super::catalog::{AcrossAreas, GapDays, Phase, Restriction, Span, Treatment, TreatmentContent};
+use super::catalog::{AcrossAreas, Duty, GapDays, Phase, Restriction, Span, Treatment, TreatmentContent};
 use super::ids::{OverrideId, TreatmentId};
 use super::refusal::{Refusal, Rule, Violation};
 
@@ -72,6 +72,7 @@ pub fn combined(base: &Treatment, add_on: &Treatment) -> Treatment {
         phases: joined_phases(&mine.phases, &added.phases),
         exposures,
         restrictions: joined_restrictions(&mine.restrictions, &added.restrictions),
+        duties: joined_duties(&mine.duties, &added.duties),
         combinations: mine.combinations.clone(),
     };
     Treatment { content, ..base.clone() }
@@ -129,6 +130,7 @@ fn joined_phases(base: &[Phase], add_on: &[Phase]) -> Vec<Phase> {
 }
 
 /// All that either forbids: of the same activity for the longer of the two, on each side, in the words of the longer.
+/// It is only advice if it is in both.
 fn joined_restrictions(base: &[Restriction], add_on: &[Restriction]) -> Vec<Restriction> {
     let mut joined = base.to_vec();
     for added in add_on {
@@ -145,16 +147,30 @@ fn longer(base: &Restriction, add_on: &Restriction) -> Restriction {
     let after = if hours(add_on.after) > hours(base.after) { add_on.after } else { base.after };
     let reach = |restriction: &Restriction| (hours(restriction.after), hours(restriction.before));
     let words = if reach(add_on) > reach(base) { add_on } else { base };
-    Restriction { before, after, ..words.clone() }
+    let advice_only = base.advice_only && add_on.advice_only;
+    Restriction { before, after, advice_only, ..words.clone() }
 }
 
-/// Hours of a span, days as 24 of them: to compare, not to count with.
-const fn hours(span: Option<Span>) -> i32 {
-    match span {
-        None => 0,
-        Some(Span::Hours(hours)) => hours,
-        Some(Span::Days(days)) => 24 * days,
+/// All that either asks for: to protect against the same activity from the earlier of the two until the later, in the
+/// words of the one that lasts longer.
+fn joined_duties(base: &[Duty], add_on: &[Duty]) -> Vec<Duty> {
+    let mut joined = base.to_vec();
+    for added in add_on {
+        match joined.iter_mut().find(|known| known.activity == added.activity) {
+            Some(known) => {
+                let from = if hours(added.from) < hours(known.from) { added.from } else { known.from };
+                let longer = if added.until.hours() > known.until.hours() { added } else { &*known };
+                *known = Duty { from, ..longer.clone() };
+            }
+            None => joined.push(added.clone()),
+        }
     }
+    joined
+}
+
+/// Hours of a span, to compare.
+fn hours(span: Option<Span>) -> i32 {
+    span.map_or(0, Span::hours)
 }
 
 #[cfg(test)]
@@ -185,6 +201,7 @@ mod tests {
             phases,
             exposures: Vec::new(),
             restrictions: Vec::new(),
+            duties: Vec::new(),
             combinations: Vec::new(),
         };
         let id = TreatmentId(Uuid::from_u128(number));
@@ -196,7 +213,12 @@ mod tests {
     const GONE: (bool, bool) = (false, false);
 
     fn restriction(activity: Activity, before: Option<Span>, after: Option<Span>, words: &str) -> Restriction {
-        Restriction { activity, before, after, instruction: Prose::new(words).unwrap(), evidence: evidence() }
+        let instruction = Prose::new(words).unwrap();
+        Restriction { activity, before, after, advice_only: false, instruction, evidence: evidence() }
+    }
+
+    fn duty(activity: Activity, from: Option<Span>, until: Span, words: &str) -> Duty {
+        Duty { activity, from, until, instruction: Prose::new(words).unwrap(), evidence: evidence() }
     }
 
     fn allowing(mut base: Treatment, add_on: &Treatment) -> Treatment {
@@ -279,6 +301,41 @@ mod tests {
             restriction(Activity::MakeUp, days(1), None, "added"),
         ];
         assert_eq!(both.content.restrictions, expected);
+    }
+
+    #[test]
+    fn a_restriction_of_both_is_advice_only_where_it_is_in_both() {
+        let advice = |advice_only, after, words| Restriction {
+            advice_only,
+            ..restriction(Activity::Alcohol, None, Some(Span::Days(after)), words)
+        };
+        for (mine, added) in [(false, false), (false, true), (true, false), (true, true)] {
+            let both = joined_restrictions(&[advice(mine, 1, "base")], &[advice(added, 2, "added")]);
+            assert_eq!(both, [advice(mine && added, 2, "added")]);
+        }
+    }
+
+    #[test]
+    fn of_two_duties_against_the_same_activity_all_the_time_counts_in_the_words_of_the_one_that_lasts_longer() {
+        let (days, hours) = (Span::Days, Span::Hours);
+        let base = [
+            duty(Activity::SunExposure, Some(days(1)), days(28), "base"),
+            duty(Activity::Heat, None, days(2), "base"),
+            duty(Activity::Exercise, Some(hours(4)), days(1), "base"),
+        ];
+        let add_on = [
+            duty(Activity::SunExposure, Some(hours(12)), days(14), "added"),
+            duty(Activity::Heat, Some(days(1)), hours(49), "added"),
+            duty(Activity::MakeUp, None, days(1), "added"),
+            duty(Activity::Exercise, Some(hours(4)), hours(24), "added"),
+        ];
+        let expected = [
+            duty(Activity::SunExposure, Some(hours(12)), days(28), "base"),
+            duty(Activity::Heat, None, hours(49), "added"),
+            duty(Activity::Exercise, Some(hours(4)), days(1), "base"),
+            duty(Activity::MakeUp, None, days(1), "added"),
+        ];
+        assert_eq!(joined_duties(&base, &add_on), expected);
     }
 
     #[test]

@@ -51,18 +51,15 @@ pub fn collisions(patient: &PatientFacts, windows: &[ActivityWindow], spaced: &[
     }
     for mine in windows {
         for (theirs, other) in &patient.windows {
-            if mine.activity != theirs.activity || !mine.during.overlaps(theirs.during) {
+            if !mine.collides(theirs) {
                 continue;
             }
             let activity = mine.activity.as_str().replace('_', " ");
-            let (rule, text) = match (mine.role, theirs.role) {
-                (WindowRole::Restricts, WindowRole::Exposes) => {
+            let (rule, text) = match mine.role {
+                WindowRole::Exposes => (Rule::ActivityForbidden, "was forbidden by an aftercare window at that time"),
+                WindowRole::Restricts | WindowRole::Advises | WindowRole::Asks => {
                     (Rule::ForbidsBookedActivity, "is booked at a time in which the visit forbids it")
                 }
-                (WindowRole::Exposes, WindowRole::Restricts) => {
-                    (Rule::ActivityForbidden, "was forbidden by an aftercare window at that time")
-                }
-                (WindowRole::Restricts, WindowRole::Restricts) | (WindowRole::Exposes, WindowRole::Exposes) => continue,
             };
             refusal.push(Violation { other: Some(*other), ..Violation::new(rule, format!("{activity} {text}")) });
         }

@@ -73,6 +73,12 @@ impl Zone {
     pub fn written(self, at: Instant) -> String {
         at.with_timezone(&self.0).to_rfc3339_opts(SecondsFormat::Secs, false)
     }
+
+    /// An instant as people at the clinic say it: `Sunday 29 March 2026, 10:00`. In the hour that the clock shows twice,
+    /// it is said twice.
+    pub fn in_words(self, at: Instant) -> String {
+        self.local(at).format("%A %-d %B %Y, %H:%M").to_string()
+    }
 }
 
 impl fmt::Debug for Zone {
@@ -138,5 +144,26 @@ mod tests {
     #[test]
     fn instants_are_written_with_their_offset() {
         assert_eq!(zone("Asia/Kathmandu").written(local("2026-01-01T00:00:00").and_utc()), "2026-01-01T05:45:00+05:45");
+    }
+
+    #[test]
+    fn instants_are_said_as_the_wall_clock_shows_them() {
+        let said = |name: &str, at: &str| zone(name).in_words(local(at).and_utc());
+        assert_eq!(said("Europe/Berlin", "2026-03-29T00:59:00"), "Sunday 29 March 2026, 01:59");
+        assert_eq!(said("Europe/Berlin", "2026-03-29T01:00:00"), "Sunday 29 March 2026, 03:00");
+        for twice in ["2026-10-25T00:30:00", "2026-10-25T01:30:00"] {
+            assert_eq!(said("Europe/Berlin", twice), "Sunday 25 October 2026, 02:30");
+        }
+        assert_eq!(said("Pacific/Auckland", "2026-08-31T12:00:00"), "Tuesday 1 September 2026, 00:00");
+        let names = |at: &dyn Fn(i64) -> String, count: i64| (0..count).map(at).collect::<Vec<_>>().join(" ");
+        let start = local("2026-01-05T00:00:00").and_utc();
+        let word = |days: i64, place: usize| {
+            let said = zone("UTC").in_words(start + TimeDelta::days(days));
+            said.split(' ').nth(place).unwrap().to_owned()
+        };
+        let days = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday";
+        assert_eq!(names(&|day| word(day, 0), 7), days);
+        let months = "January February March April May June July August September October November December";
+        assert_eq!(names(&|month| word(31 * month, 2), 12), months);
     }
 }

@@ -9,7 +9,7 @@ use super::pb::aftercare_service_server::AftercareService;
 use super::{Services, open, pb, render};
 use crate::app::commands::{AfterWindow, CheckActivity, GetAftercare};
 use crate::app::{Error, Scoped};
-use crate::domain::aftercare::AftercareWindow;
+use crate::domain::aftercare::{AftercareKind, AftercareWindow};
 use crate::domain::catalog::Activity;
 use crate::domain::ids::AppointmentId;
 use crate::domain::interval::{Instant, Interval};
@@ -97,6 +97,11 @@ fn parse_check(message: pb::CheckActivityRequest) -> Result<Scoped<CheckActivity
 
 fn rendered(window: &AftercareWindow) -> pb::AftercareWindow {
     let (start, end) = (window.during.start(), window.during.end());
+    let kind = match window.kind {
+        AftercareKind::Forbidden => pb::AftercareKind::Forbidden,
+        AftercareKind::Advice => pb::AftercareKind::Advice,
+        AftercareKind::Duty => pb::AftercareKind::Duty,
+    };
     pb::AftercareWindow {
         activity: render::activity(window.activity).into(),
         start_time: Some(render::timestamp(start)),
@@ -106,6 +111,12 @@ fn rendered(window: &AftercareWindow) -> pb::AftercareWindow {
         appointment_id: window.appointment.to_string(),
         instruction: window.instruction.as_str().to_owned(),
         evidence: Some(render::evidence(&window.evidence)),
+        kind: kind.into(),
+        treatment_start_time: Some(render::timestamp(window.proper.start())),
+        treatment_end_time: Some(render::timestamp(window.proper.end())),
+        pre_care_words: window.pre_care_words(),
+        aftercare_words: window.aftercare_words(),
+        override_id: window.approval.map(|id| id.to_string()).unwrap_or_default(),
     }
 }
 
@@ -114,18 +125,20 @@ impl Place for AfterWindow {
         self.from.write(bytes);
         self.start.write(bytes);
         self.appointment.write(bytes);
-        bytes.extend(self.activity.as_str().as_bytes());
+        bytes.extend(format!("{} {}", self.activity.as_str(), self.kind.as_str()).as_bytes());
     }
 
     fn read(bytes: &[u8]) -> Option<Self> {
         let (from, rest) = bytes.split_at_checked(8)?;
         let (start, rest) = rest.split_at_checked(8)?;
-        let (appointment, activity) = rest.split_at_checked(16)?;
+        let (appointment, names) = rest.split_at_checked(16)?;
+        let (activity, kind) = std::str::from_utf8(names).ok()?.split_once(' ')?;
         Some(Self {
             from: Instant::read(from)?,
             start: Instant::read(start)?,
             appointment: AppointmentId::read(appointment)?,
-            activity: Activity::from_name(std::str::from_utf8(activity).ok()?)?,
+            activity: Activity::from_name(activity)?,
+            kind: AftercareKind::from_name(kind)?,
         })
     }
 }

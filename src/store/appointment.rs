@@ -228,7 +228,7 @@ pub struct Performed {
 pub async fn fulfil(
     db: &mut PgConnection,
     practice: PracticeId,
-    id: AppointmentId,
+    (id, patient): (AppointmentId, PatientId),
     performed: &Performed,
     now: Instant,
     revision: i64,
@@ -244,10 +244,18 @@ pub async fn fulfil(
              WHERE practice_id = $1 AND appointment_id = $2 AND state = 'arrived'),
          spaced AS (
              UPDATE spacing_windows SET days = daterange($6::date, $6::date + (upper(days) - lower(days)))
-             WHERE practice_id = $1 AND appointment_id = $2)
-         UPDATE activity_windows w SET during = tstzrange(a, b)
-         FROM unnest($7::text[], $8::text[], $9::timestamptz[], $10::timestamptz[]) AS n (activity, role, a, b)
-         WHERE w.practice_id = $1 AND w.appointment_id = $2 AND w.activity = n.activity AND w.role = n.role",
+             WHERE practice_id = $1 AND appointment_id = $2),
+         told AS (
+             SELECT activity, role, tstzrange(a, b) AS during
+             FROM unnest($7::text[], $8::text[], $9::timestamptz[], $10::timestamptz[]) AS n (activity, role, a, b)),
+         -- Where the clocks are changed, a duty may be over before it begins, or not any more.
+         gone AS (
+             DELETE FROM activity_windows w
+             WHERE w.practice_id = $1 AND w.appointment_id = $2 AND NOT EXISTS (
+                 SELECT FROM told WHERE told.activity = w.activity AND told.role = w.role))
+         INSERT INTO activity_windows (practice_id, patient_id, live, appointment_id, activity, role, during)
+         SELECT $1, $11, true, $2, activity, role, during FROM told
+         ON CONFLICT (practice_id, appointment_id, activity, role) DO UPDATE SET during = excluded.during",
         practice.0,
         id.0,
         now,
@@ -257,7 +265,8 @@ pub async fn fulfil(
         &texts(|window| window.activity.as_str()) as &[&str],
         &texts(|window| window.role.as_str()) as &[&str],
         &starts,
-        &ends
+        &ends,
+        patient.0
     );
     expect_rows("move windows", performed.windows.len(), &done.execute(db).await?)
 }

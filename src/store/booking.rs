@@ -179,7 +179,7 @@ pub struct PatientQuestion {
     pub spans: Vec<Interval>,
     /// The area, with the days in which spacing windows matter, if the treatment needles.
     pub spacing: Option<(BodyArea, NaiveDate, NaiveDate)>,
-    /// The activities that matter.
+    /// The activities that matter, as far as they are forbidden or booked.
     pub activities: Vec<Activity>,
     /// Where to look for their windows.
     pub windows: Interval,
@@ -226,7 +226,7 @@ pub async fn patient(
                       coalesce(array_agg(lower(during)), '{}') AS starts, coalesce(array_agg(upper(during)), '{}') AS ends
                FROM activity_windows
                WHERE practice_id = p.practice_id AND patient_id = p.patient_id AND live
-                 AND activity = ANY($8) AND during && tstzrange($9, $10)) w
+                 AND role IN ('restricts', 'exposes') AND activity = ANY($8) AND during && tstzrange($9, $10)) w
            WHERE p.practice_id = $1 AND p.patient_id = $2"#,
         practice.0,
         question.patient.0,

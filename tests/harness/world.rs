@@ -414,6 +414,7 @@ pub fn needling() -> pb::TreatmentContent {
                 after: days(5),
                 instruction: "No sauna.".into(),
                 evidence: evidence(),
+                ..Default::default()
             },
             pb::Restriction {
                 activity: pb::Activity::ChemicalPeel.into(),
@@ -421,6 +422,7 @@ pub fn needling() -> pb::TreatmentContent {
                 after: days(14),
                 instruction: "No peel.".into(),
                 evidence: evidence(),
+                ..Default::default()
             },
         ],
         ..Default::default()

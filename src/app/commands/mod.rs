@@ -7,6 +7,7 @@ mod series;
 use chrono::NaiveDate;
 
 use crate::domain::access::Role;
+use crate::domain::aftercare::AftercareKind;
 use crate::domain::appointment::Follows;
 use crate::domain::catalog::{Activity, BodyArea, ProtocolContent, Qualification, ResourceKind, TreatmentContent};
 use crate::domain::finding::{SlotPlace, Times};
@@ -352,8 +353,8 @@ pub const DEFAULT_AFTERCARE_DAYS: i64 = 400;
 /// Most days that [`GetAftercare`] looks ahead.
 pub const MAX_AFTERCARE_DAYS: i64 = 800;
 
-/// Where a page of aftercare windows begins: after this start, appointment and activity, in windows that overlap the
-/// stretch of time that the first page was about.
+/// Where a page of aftercare windows begins: after this start, appointment, activity and kind, in windows that overlap
+/// the stretch of time that the first page was about.
 #[derive(Debug, Clone, Copy)]
 pub struct AfterWindow {
     /// Start of the last window.
@@ -362,6 +363,8 @@ pub struct AfterWindow {
     pub appointment: AppointmentId,
     /// Its activity.
     pub activity: Activity,
+    /// Its kind.
+    pub kind: AftercareKind,
     /// Start of the stretch of time.
     pub from: Instant,
 }

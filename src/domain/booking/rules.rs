@@ -4,7 +4,7 @@
 use chrono::{NaiveDate, TimeDelta};
 
 use super::facts::{ClinicFacts, Facts};
-use super::timing::{ActivityWindow, PlannedVisit, Spaced, Timing, WindowRole};
+use super::timing::{PlannedVisit, Spaced, Timing, WindowRole};
 use super::{EARLIEST_SEARCH_DAYS, FollowUp, Neighbour, VisitRequest, on_grid};
 use crate::domain::calendar::Calendar;
 use crate::domain::catalog::{BodyArea, GRID_MINUTES, SpacingScope, Treatment};
@@ -337,13 +337,10 @@ impl<'a> Desk<'a> {
     /// The patient's windows that collide with this visit's own of the given role.
     fn windows_hit(&self, start: Instant, own: WindowRole, text: &str) -> Vec<Obstacle> {
         let windows = self.timing.windows(self.clinic.zone, start);
-        let collides = |mine: &ActivityWindow, theirs: &ActivityWindow| {
-            mine.activity == theirs.activity && mine.role != theirs.role && mine.during.overlaps(theirs.during)
-        };
         let mut obstacles = Vec::new();
         for mine in windows.iter().filter(|window| window.role == own) {
             for (theirs, other) in &self.facts.patient.windows {
-                if collides(mine, theirs) {
+                if mine.collides(theirs) {
                     let activity = mine.activity.as_str().replace('_', " ");
                     obstacles.push(Obstacle::new(Some(*other), format!("{activity} {text}")));
                 }

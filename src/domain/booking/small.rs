@@ -11,8 +11,8 @@ use uuid::Uuid;
 
 use super::*;
 use crate::domain::catalog::{
-    AcrossAreas, Activity, Evidence, Grade, Need, Phase, Qualification, ResourceKind, Restriction, SpacingScope, Span,
-    TreatmentContent,
+    AcrossAreas, Activity, Duty, Evidence, Grade, Need, Phase, Qualification, ResourceKind, Restriction, SpacingScope,
+    Span, TreatmentContent,
 };
 use crate::domain::fitness::{Concern, Fitness, When};
 use crate::domain::hours::{Stretch, Week, weekday_from_iso};
@@ -140,9 +140,9 @@ fn resource() -> impl Strategy<Value = ResourceFacts> {
 }
 
 fn window() -> impl Strategy<Value = (ActivityWindow, Other)> {
-    (any::<bool>(), any::<bool>(), -900..900_i64, 1..60_i64).prop_map(|(heat, restricts, from, length)| {
+    let role = prop::sample::select(WindowRole::ALL);
+    (any::<bool>(), role, -900..900_i64, 1..60_i64).prop_map(|(heat, role, from, length)| {
         let activity = if heat { Activity::Heat } else { Activity::Swimming };
-        let role = if restricts { WindowRole::Restricts } else { WindowRole::Exposes };
         (ActivityWindow { activity, role, during: between(from, length) }, appointment(8))
     })
 }
@@ -218,8 +218,11 @@ prop_compose! {
 }
 
 fn restriction() -> impl Strategy<Value = (Option<Span>, Option<Span>)> {
-    let span = prop_oneof![Just(None), (1..40_i32).prop_map(|h| Some(Span::Hours(h))), Just(Some(Span::Days(1)))];
-    (span.clone(), span)
+    (prop::option::weighted(0.7, span()), prop::option::weighted(0.7, span()))
+}
+
+fn span() -> impl Strategy<Value = Span> {
+    prop_oneof![(1..40_i32).prop_map(Span::Hours), Just(Span::Days(1))]
 }
 
 prop_compose! {
@@ -230,7 +233,8 @@ prop_compose! {
         needles in any::<bool>(),
         across_areas in prop::option::of(1..=5_i32),
         exposures in prop::collection::btree_set(prop_oneof![Just(Activity::Heat), Just(Activity::Swimming)], 0..3),
-        restrictions in prop::collection::vec(restriction(), 0..3),
+        restrictions in prop::collection::vec((restriction(), any::<bool>()), 0..3),
+        duties in prop::collection::vec((prop::option::of(span()), span()), 0..3),
     ) -> Treatment {
         let present = present.min(phases.len());
         let first = exposing.0.min(present - 1);
@@ -243,6 +247,14 @@ prop_compose! {
             needs: needs.into_iter().map(need).collect(),
         });
         let restrictions = [Activity::Heat, Activity::Swimming].into_iter().zip(restrictions);
+        let duties = duties.into_iter().filter(|(from, until)| from.is_none_or(|from| from.hours() < until.hours()));
+        let duties = [Activity::Heat, Activity::Swimming].into_iter().zip(duties).map(|(activity, (from, until))| Duty {
+            activity,
+            from,
+            until,
+            instruction: Prose::default(),
+            evidence: evidence(),
+        });
         let content = TreatmentContent {
             name: Label::new("A treatment").unwrap(),
             spacing_days: needles.then_some(5),
@@ -250,13 +262,15 @@ prop_compose! {
             across_areas: across_areas.filter(|_| needles).map(|days| AcrossAreas { days, evidence: evidence() }),
             phases: phases.collect(),
             exposures: exposures.into_iter().collect(),
-            restrictions: restrictions.map(|(activity, (before, after))| Restriction {
+            restrictions: restrictions.map(|(activity, ((before, after), advice_only))| Restriction {
                 activity,
                 before,
                 after,
+                advice_only,
                 instruction: Prose::default(),
                 evidence: evidence(),
             }).collect(),
+            duties: duties.collect(),
             combinations: Vec::new(),
         };
         content.check().unwrap();

@@ -249,6 +249,7 @@ fn a_named_resource_that_fits_beside_another_is_not_called_unqualified() {
         phases: vec![phase],
         exposures: Vec::new(),
         restrictions: Vec::new(),
+        duties: Vec::new(),
         combinations: Vec::new(),
     };
     let id = TreatmentId(Uuid::from_u128(5));

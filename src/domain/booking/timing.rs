@@ -4,31 +4,52 @@ use chrono::{Days, NaiveDate, TimeDelta};
 
 use super::VisitRequest;
 use crate::domain::appointment::BookedPhase;
-use crate::domain::catalog::{Activity, BodyArea, Need, Restriction, SpacingScope, Treatment};
+use crate::domain::catalog::{Activity, BodyArea, Duty, Need, Restriction, SpacingScope, Treatment};
 use crate::domain::ids::{ClearanceId, ClinicId, OverrideId, ResourceId, TreatmentId};
 use crate::domain::interval::{Instant, Interval};
 use crate::domain::named_enum;
 use crate::domain::zone::Zone;
 
 named_enum! {
-    /// Which side of a rule an activity window is on; only different sides collide.
+    /// What an activity window is to its activity.
     pub enum WindowRole {
         /// It forbids the activity.
         Restricts = "restricts",
         /// It is the activity.
         Exposes = "exposes",
+        /// It advises against the activity.
+        Advises = "advises",
+        /// It asks for protection against the activity.
+        Asks = "asks",
     }
 }
 
-/// A stretch in which a visit forbids an activity, or is one.
+impl WindowRole {
+    /// Whether windows of these roles may not overlap. What a patient is only told is in nobody's way.
+    pub const fn collides(self, other: Self) -> bool {
+        match (self, other) {
+            (Self::Restricts, Self::Exposes) | (Self::Exposes, Self::Restricts) => true,
+            (Self::Restricts | Self::Exposes | Self::Advises | Self::Asks, _) => false,
+        }
+    }
+}
+
+/// A stretch in which a visit has to do with an activity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ActivityWindow {
     /// The activity.
     pub activity: Activity,
-    /// Which side.
+    /// What it is to it.
     pub role: WindowRole,
     /// When.
     pub during: Interval,
+}
+
+impl ActivityWindow {
+    /// Whether one is the activity while the other forbids it.
+    pub fn collides(&self, other: &Self) -> bool {
+        self.activity == other.activity && self.role.collides(other.role) && self.during.overlaps(other.during)
+    }
 }
 
 /// Days in which a visit keeps other needlings away.
@@ -76,7 +97,7 @@ pub struct PlannedVisit {
     pub spacing: Vec<Spaced>,
     /// The override that says how long on its area; none where the protocol or treatment does.
     pub spacing_override: Option<OverrideId>,
-    /// What it forbids and what it is.
+    /// What it forbids, advises against and asks for, and what it is.
     pub windows: Vec<ActivityWindow>,
     /// The clearance under which it takes place.
     pub clearance: Option<ClearanceId>,
@@ -191,17 +212,29 @@ impl<'a> Timing<'a> {
         self.treatment
     }
 
+    /// When the treatment proper takes place in a visit.
+    pub fn proper(&self, start: Instant) -> Option<Interval> {
+        self.exposing.map(|stretch| stretch.at(start))
+    }
+
     /// When a visit forbids what one of its treatment's restrictions is about.
     pub fn restricts(&self, zone: Zone, start: Instant, restriction: &Restriction) -> Option<Interval> {
-        let exposing = self.exposing?.at(start);
+        let exposing = self.proper(start)?;
         let from = restriction.before.map_or(exposing.start(), |span| span.before(zone, exposing.start()));
         let to = restriction.after.map_or(exposing.end(), |span| span.after(zone, exposing.end()));
         Interval::new(from, to)
     }
 
-    /// What a visit exposes to and forbids.
+    /// When a visit asks for what one of its treatment's duties is about. Where the clocks are put back, a day may be as
+    /// long as some more hours; then there may be no time for it.
+    fn asks(&self, zone: Zone, start: Instant, duty: &Duty) -> Option<Interval> {
+        let end = self.proper(start)?.end();
+        Interval::new(duty.from.map_or(end, |span| span.after(zone, end)), duty.until.after(zone, end))
+    }
+
+    /// What a visit exposes to, forbids, advises against and asks for.
     pub fn windows(&self, zone: Zone, start: Instant) -> Vec<ActivityWindow> {
-        let Some(exposing) = self.exposing.map(|stretch| stretch.at(start)) else { return Vec::new() };
+        let Some(exposing) = self.proper(start) else { return Vec::new() };
         let content = &self.treatment.content;
         let exposes = content.exposures.iter().map(|activity| ActivityWindow {
             activity: *activity,
@@ -210,9 +243,14 @@ impl<'a> Timing<'a> {
         });
         let restricts = content.restrictions.iter().filter_map(|restriction| {
             let during = self.restricts(zone, start, restriction)?;
-            Some(ActivityWindow { activity: restriction.activity, role: WindowRole::Restricts, during })
+            let role = if restriction.advice_only { WindowRole::Advises } else { WindowRole::Restricts };
+            Some(ActivityWindow { activity: restriction.activity, role, during })
         });
-        exposes.chain(restricts).collect()
+        let asks = content.duties.iter().filter_map(|duty| {
+            let during = self.asks(zone, start, duty)?;
+            Some(ActivityWindow { activity: duty.activity, role: WindowRole::Asks, during })
+        });
+        exposes.chain(restricts).chain(asks).collect()
     }
 
     /// The days in which a visit as asked for, but at this start, keeps other needlings away; none if it does not needle.

@@ -256,10 +256,12 @@ fn clear_patient(board: &Board, wanted: &Wanted<'_>, patient: &PatientFacts, sta
                 }
             }
             WindowRole::Exposes => {
-                for restriction in content.restrictions.iter().filter(|own| own.activity == theirs.activity) {
+                let forbidden = |own: &&Restriction| !own.advice_only && own.activity == theirs.activity;
+                for restriction in content.restrictions.iter().filter(forbidden) {
                     clear_restricted(board, timing, restriction, exposing, theirs.during, starts);
                 }
             }
+            WindowRole::Advises | WindowRole::Asks => {}
         }
     }
 }

@@ -50,7 +50,8 @@ impl<'a> Reach<'a> {
     ) -> Self {
         let forbidden = |other: Option<&'a Timing<'a>>| {
             let is_other = |own: &&Restriction| {
-                other.is_some_and(|other| other.treatment().content.exposures.contains(&own.activity))
+                let exposes = |other: &Timing<'_>| other.treatment().content.exposures.contains(&own.activity);
+                !own.advice_only && other.is_some_and(exposes)
             };
             let own = timing.treatment().content.restrictions.iter().filter(is_other).collect();
             (own, other.and_then(Timing::exposing_minutes))

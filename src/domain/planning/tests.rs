@@ -239,11 +239,10 @@ impl Case {
         let (timing, other) = (Timing::new(&self.treatment), Timing::new(&by.treatment));
         let gap = (zone().day(after) - zone().day(before)).num_days();
         let ends = before + TimeDelta::minutes(timing.minutes());
-        let collide = timing.windows(zone(), before).iter().any(|mine| {
-            other.windows(zone(), after).iter().any(|theirs| {
-                mine.activity == theirs.activity && mine.role != theirs.role && mine.during.overlaps(theirs.during)
-            })
-        });
+        let collide = timing
+            .windows(zone(), before)
+            .iter()
+            .any(|mine| other.windows(zone(), after).iter().any(|theirs| mine.collides(theirs)));
         gap >= i64::from(self.gap.minimum) && after >= ends && !collide
     }
 

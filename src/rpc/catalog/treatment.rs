@@ -4,7 +4,7 @@ use super::{each, evidence, replaces, version};
 use crate::app::commands::{PageOf, Publish, PublishTreatment, VersionOf};
 use crate::app::{Command, Error, Scoped};
 use crate::domain::catalog::{
-    AcrossAreas, Activity, Combination, GRID_MINUTES, MAX_COMBINATIONS, MAX_NEEDS, MAX_PHASE_MINUTES, MAX_PHASES,
+    AcrossAreas, Activity, Combination, Duty, GRID_MINUTES, MAX_COMBINATIONS, MAX_NEEDS, MAX_PHASE_MINUTES, MAX_PHASES,
     MAX_SPACING_DAYS, MAX_SPAN, Need, Phase, Qualification, Restriction, Span, Treatment, TreatmentContent,
 };
 use crate::domain::ids::TreatmentId;
@@ -37,6 +37,7 @@ fn content(fields: &mut Fields, content: Option<&pb::TreatmentContent>) -> Optio
         phases,
         exposures,
         restrictions,
+        duties,
         combinations,
     } = fields.some("content", content, "is required")?;
     let name = fields.label("content.name", name);
@@ -64,6 +65,7 @@ fn content(fields: &mut Fields, content: Option<&pb::TreatmentContent>) -> Optio
     let exposures =
         each(fields, "content.exposures", exposures, most, |fields, field, activity| fields.activity(field, *activity));
     let restrictions = each(fields, "content.restrictions", restrictions, most, restriction);
+    let duties = each(fields, "content.duties", duties, most, duty);
     let combinations = each(fields, "content.combinations", combinations, MAX_COMBINATIONS, combination);
     Some(TreatmentContent {
         name: name?,
@@ -73,6 +75,7 @@ fn content(fields: &mut Fields, content: Option<&pb::TreatmentContent>) -> Optio
         phases: phases?,
         exposures: exposures?,
         restrictions: restrictions?,
+        duties: duties?,
         combinations: combinations?,
     })
 }
@@ -109,7 +112,7 @@ fn need(fields: &mut Fields, field: &str, need: &pb::Need) -> Option<Need> {
 }
 
 fn restriction(fields: &mut Fields, field: &str, restriction: &pb::Restriction) -> Option<Restriction> {
-    let pb::Restriction { activity, before, after, instruction, evidence: source } = restriction;
+    let pb::Restriction { activity, before, after, advice_only, instruction, evidence: source } = restriction;
     let activity = fields.activity(&format!("{field}.activity"), *activity);
     if before.is_none() && after.is_none() {
         fields.note(format!("{field}.before"), "must be set, or after, or both");
@@ -122,9 +125,24 @@ fn restriction(fields: &mut Fields, field: &str, restriction: &pb::Restriction) 
         activity: activity?,
         before: before?,
         after: after?,
+        advice_only: *advice_only,
         instruction: instruction?,
         evidence: evidence?,
     })
+}
+
+fn duty(fields: &mut Fields, field: &str, duty: &pb::Duty) -> Option<Duty> {
+    let pb::Duty { activity, from, until, instruction, evidence: source } = duty;
+    let activity = fields.activity(&format!("{field}.activity"), *activity);
+    let from = span(fields, &format!("{field}.from"), from.as_ref());
+    let place = format!("{field}.until");
+    let until = fields.some(&place, until.as_ref(), "is required");
+    let until = until.and_then(|until| span(fields, &place, Some(until))).flatten();
+    let place = format!("{field}.instruction");
+    fields.some(&place, (!instruction.trim().is_empty()).then_some(()), "must not be empty");
+    let instruction = fields.prose(&place, instruction);
+    let evidence = evidence(fields, &format!("{field}.evidence"), source.as_ref());
+    Some(Duty { activity: activity?, from: from?, until: until?, instruction: instruction?, evidence: evidence? })
 }
 
 fn combination(fields: &mut Fields, field: &str, combination: &pb::Combination) -> Option<Combination> {
@@ -184,6 +202,7 @@ fn rendered_content(content: &TreatmentContent) -> pb::TreatmentContent {
         phases,
         exposures,
         restrictions,
+        duties,
         combinations,
     } = content;
     pb::TreatmentContent {
@@ -197,6 +216,7 @@ fn rendered_content(content: &TreatmentContent) -> pb::TreatmentContent {
         phases: phases.iter().map(rendered_phase).collect(),
         exposures: exposures.iter().map(|activity| render::activity(*activity).into()).collect(),
         restrictions: restrictions.iter().map(rendered_restriction).collect(),
+        duties: duties.iter().map(rendered_duty).collect(),
         combinations: combinations.iter().map(rendered_combination).collect(),
     }
 }
@@ -217,11 +237,23 @@ fn rendered_phase(phase: &Phase) -> pb::Phase {
 }
 
 fn rendered_restriction(restriction: &Restriction) -> pb::Restriction {
-    let Restriction { activity, before, after, instruction, evidence } = restriction;
+    let Restriction { activity, before, after, advice_only, instruction, evidence } = restriction;
     pb::Restriction {
         activity: render::activity(*activity).into(),
         before: before.map(render::span),
         after: after.map(render::span),
+        instruction: instruction.as_str().to_owned(),
+        evidence: Some(render::evidence(evidence)),
+        advice_only: *advice_only,
+    }
+}
+
+fn rendered_duty(duty: &Duty) -> pb::Duty {
+    let Duty { activity, from, until, instruction, evidence } = duty;
+    pb::Duty {
+        activity: render::activity(*activity).into(),
+        from: from.map(render::span),
+        until: Some(render::span(*until)),
         instruction: instruction.as_str().to_owned(),
         evidence: Some(render::evidence(evidence)),
     }

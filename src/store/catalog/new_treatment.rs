@@ -4,7 +4,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::treatment::{DAYS, HOURS};
-use crate::domain::catalog::{Activity, Combination, Evidence, Need, Phase, Restriction, Span, Treatment};
+use crate::domain::catalog::{Activity, Combination, Duty, Evidence, Need, Phase, Restriction, Span, Treatment};
 use crate::domain::ids::{PracticeId, TreatmentId};
 use crate::store::StoreError;
 use crate::store::error::expect_rows;
@@ -43,6 +43,7 @@ pub async fn insert_treatment(
     insert_needs(db, of, &content.phases).await?;
     insert_exposures(db, of, &content.exposures).await?;
     insert_restrictions(db, of, &content.restrictions).await?;
+    insert_duties(db, of, &content.duties).await?;
     insert_combinations(db, of, &content.combinations).await
 }
 
@@ -134,12 +135,13 @@ async fn insert_restrictions(
     }
     let texts = |of: fn(&Restriction) -> &str| -> Vec<&str> { restrictions.iter().map(of).collect() };
     let (before_amounts, before_units): (Vec<i32>, Vec<&str>) = restrictions.iter().map(|r| stored(r.before)).unzip();
+    let advices: Vec<bool> = restrictions.iter().map(|r| r.advice_only).collect();
     let (after_amounts, after_units): (Vec<i32>, Vec<&str>) = restrictions.iter().map(|r| stored(r.after)).unzip();
     let done = sqlx::query!(
         "INSERT INTO treatment_restrictions (practice_id, treatment_id, version, activity, before_amount, before_unit,
-                                             after_amount, after_unit, instruction, source, grade, rationale)
+                                             after_amount, after_unit, instruction, source, grade, rationale, advice)
          SELECT $1, $2, $3, * FROM UNNEST($4::text[], $5::integer[], $6::text[], $7::integer[], $8::text[], $9::text[],
-                                          $10::text[], $11::text[], $12::text[])",
+                                          $10::text[], $11::text[], $12::text[], $13::boolean[])",
         practice.0,
         treatment.0,
         version,
@@ -151,9 +153,42 @@ async fn insert_restrictions(
         &texts(|r| r.instruction.as_str()) as &[&str],
         &texts(|r| r.evidence.source.as_str()) as &[&str],
         &texts(|r| r.evidence.grade.as_str()) as &[&str],
-        &texts(|r| r.evidence.rationale.as_str()) as &[&str]
+        &texts(|r| r.evidence.rationale.as_str()) as &[&str],
+        &advices
     );
     expect_rows("insert restrictions", restrictions.len(), &done.execute(db).await?)
+}
+
+async fn insert_duties(
+    db: &mut PgConnection,
+    (practice, treatment, version): Of,
+    duties: &[Duty],
+) -> Result<(), StoreError> {
+    if duties.is_empty() {
+        return Ok(());
+    }
+    let texts = |of: fn(&Duty) -> &str| -> Vec<&str> { duties.iter().map(of).collect() };
+    let (from_amounts, from_units): (Vec<i32>, Vec<&str>) = duties.iter().map(|d| stored(d.from)).unzip();
+    let (until_amounts, until_units): (Vec<i32>, Vec<&str>) = duties.iter().map(|d| stored(Some(d.until))).unzip();
+    let done = sqlx::query!(
+        "INSERT INTO treatment_duties (practice_id, treatment_id, version, activity, from_amount, from_unit, until_amount,
+                                       until_unit, instruction, source, grade, rationale)
+         SELECT $1, $2, $3, * FROM UNNEST($4::text[], $5::integer[], $6::text[], $7::integer[], $8::text[], $9::text[],
+                                          $10::text[], $11::text[], $12::text[])",
+        practice.0,
+        treatment.0,
+        version,
+        &texts(|d| d.activity.as_str()) as &[&str],
+        &from_amounts,
+        &from_units as &[&str],
+        &until_amounts,
+        &until_units as &[&str],
+        &texts(|d| d.instruction.as_str()) as &[&str],
+        &texts(|d| d.evidence.source.as_str()) as &[&str],
+        &texts(|d| d.evidence.grade.as_str()) as &[&str],
+        &texts(|d| d.evidence.rationale.as_str()) as &[&str]
+    );
+    expect_rows("insert duties", duties.len(), &done.execute(db).await?)
 }
 
 async fn insert_combinations(

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::evidence;
 use crate::domain::catalog::{
-    AcrossAreas, Activity, Combination, Evidence, Need, Phase, Qualification, ResourceKind, Restriction, Span,
+    AcrossAreas, Activity, Combination, Duty, Evidence, Need, Phase, Qualification, ResourceKind, Restriction, Span,
     Treatment, TreatmentContent,
 };
 use crate::domain::ids::{PracticeId, TreatmentId};
@@ -37,8 +37,14 @@ macro_rules! select {
                       r.restricted AS "restricted!: Vec<String>",
                       r.before_amounts AS "before_amounts!: Vec<i32>", r.before_units AS "before_units!: Vec<String>",
                       r.after_amounts AS "after_amounts!: Vec<i32>", r.after_units AS "after_units!: Vec<String>",
-                      r.instructions AS "instructions!: Vec<String>", r.sources AS "sources!: Vec<String>",
+                      r.advices AS "advices!: Vec<bool>", r.instructions AS "instructions!: Vec<String>",
+                      r.sources AS "sources!: Vec<String>",
                       r.grades AS "grades!: Vec<String>", r.rationales AS "rationales!: Vec<String>",
+                      d.activities AS "duties!: Vec<String>", d.from_amounts AS "from_amounts!: Vec<i32>",
+                      d.from_units AS "from_units!: Vec<String>", d.until_amounts AS "until_amounts!: Vec<i32>",
+                      d.until_units AS "until_units!: Vec<String>",
+                      d.instructions AS "duty_instructions!: Vec<String>", d.sources AS "duty_sources!: Vec<String>",
+                      d.grades AS "duty_grades!: Vec<String>", d.rationales AS "duty_rationales!: Vec<String>",
                       b.add_ons AS "add_ons!: Vec<Uuid>", b.sources AS "add_on_sources!: Vec<String>",
                       b.grades AS "add_on_grades!: Vec<String>", b.rationales AS "add_on_rationales!: Vec<String>"
                FROM "# + $from + r#" AS t
@@ -74,6 +80,7 @@ macro_rules! select {
                           coalesce(array_agg(before_unit), '{}') AS before_units,
                           coalesce(array_agg(after_amount), '{}') AS after_amounts,
                           coalesce(array_agg(after_unit), '{}') AS after_units,
+                          coalesce(array_agg(advice), '{}') AS advices,
                           coalesce(array_agg(instruction), '{}') AS instructions,
                           coalesce(array_agg(source), '{}') AS sources, coalesce(array_agg(grade), '{}') AS grades,
                           coalesce(array_agg(rationale), '{}') AS rationales
@@ -82,6 +89,20 @@ macro_rules! select {
                            AND c.version = t.version
                          ORDER BY activity COLLATE "C") AS ordered
                ) AS r
+               CROSS JOIN LATERAL (
+                   SELECT coalesce(array_agg(activity), '{}') AS activities,
+                          coalesce(array_agg(from_amount), '{}') AS from_amounts,
+                          coalesce(array_agg(from_unit), '{}') AS from_units,
+                          coalesce(array_agg(until_amount), '{}') AS until_amounts,
+                          coalesce(array_agg(until_unit), '{}') AS until_units,
+                          coalesce(array_agg(instruction), '{}') AS instructions,
+                          coalesce(array_agg(source), '{}') AS sources, coalesce(array_agg(grade), '{}') AS grades,
+                          coalesce(array_agg(rationale), '{}') AS rationales
+                   FROM (SELECT * FROM treatment_duties AS c
+                         WHERE c.practice_id = t.practice_id AND c.treatment_id = t.treatment_id
+                           AND c.version = t.version
+                         ORDER BY activity COLLATE "C") AS ordered
+               ) AS d
                CROSS JOIN LATERAL (
                    SELECT coalesce(array_agg(add_on_treatment_id), '{}') AS add_ons,
                           coalesce(array_agg(source), '{}') AS sources, coalesce(array_agg(grade), '{}') AS grades,
@@ -207,10 +228,20 @@ struct Row {
     before_units: Vec<String>,
     after_amounts: Vec<i32>,
     after_units: Vec<String>,
+    advices: Vec<bool>,
     instructions: Vec<String>,
     sources: Vec<String>,
     grades: Vec<String>,
     rationales: Vec<String>,
+    duties: Vec<String>,
+    from_amounts: Vec<i32>,
+    from_units: Vec<String>,
+    until_amounts: Vec<i32>,
+    until_units: Vec<String>,
+    duty_instructions: Vec<String>,
+    duty_sources: Vec<String>,
+    duty_grades: Vec<String>,
+    duty_rationales: Vec<String>,
     add_ons: Vec<Uuid>,
     add_on_sources: Vec<String>,
     add_on_grades: Vec<String>,
@@ -237,6 +268,7 @@ impl Row {
                 phases: self.phases()?,
                 exposures: exposures.collect::<Result<_, _>>()?,
                 restrictions: self.restrictions()?,
+                duties: self.duties()?,
                 combinations: self.combinations()?,
             },
         })
@@ -289,18 +321,39 @@ impl Row {
     fn restrictions(&self) -> Result<Vec<Restriction>, StoreError> {
         let befores = self.before_amounts.iter().zip(&self.before_units);
         let afters = self.after_amounts.iter().zip(&self.after_units);
-        let rules = self.restricted.iter().zip(befores.zip(afters)).zip(&self.instructions);
+        let told = self.advices.iter().zip(&self.instructions);
+        let rules = self.restricted.iter().zip(befores.zip(afters)).zip(told);
         let evidences = self.sources.iter().zip(self.grades.iter().zip(&self.rationales));
-        let restrictions =
-            rules.zip(evidences).map(|(((activity, (before, after)), instruction), (source, (grade, rationale)))| {
+        let restrictions = rules.zip(evidences).map(
+            |(((activity, (before, after)), (advice, instruction)), (source, (grade, rationale)))| {
                 Ok(Restriction {
                     activity: read::named(Activity::from_name(activity))?,
                     before: span(*before.0, before.1)?,
                     after: span(*after.0, after.1)?,
+                    advice_only: *advice,
+                    instruction: read::prose(instruction)?,
+                    evidence: evidence(source, grade, rationale)?,
+                })
+            },
+        );
+        restrictions.collect()
+    }
+
+    fn duties(&self) -> Result<Vec<Duty>, StoreError> {
+        let froms = self.from_amounts.iter().zip(&self.from_units);
+        let untils = self.until_amounts.iter().zip(&self.until_units);
+        let rules = self.duties.iter().zip(froms.zip(untils)).zip(&self.duty_instructions);
+        let evidences = self.duty_sources.iter().zip(self.duty_grades.iter().zip(&self.duty_rationales));
+        let duties =
+            rules.zip(evidences).map(|(((activity, (from, until)), instruction), (source, (grade, rationale)))| {
+                Ok(Duty {
+                    activity: read::named(Activity::from_name(activity))?,
+                    from: span(*from.0, from.1)?,
+                    until: read::named(span(*until.0, until.1)?)?,
                     instruction: read::prose(instruction)?,
                     evidence: evidence(source, grade, rationale)?,
                 })
             });
-        restrictions.collect()
+        duties.collect()
     }
 }

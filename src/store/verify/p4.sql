@@ -1,6 +1,6 @@
 -- P4, aftercare windows are kept. Re-derives every window of every booked appointment from the start of its visit, the
--- exposing phases, exposures and restrictions of its treatment version, together with those of what is added to it, and
--- the time zone of its clinic.
+-- exposing phases, exposures, restrictions and duties of its treatment version, together with those of what is added to
+-- it, and the time zone of its clinic.
 -- A visit to which nothing is added is its treatment combined with itself, which is that treatment again.
 WITH booked AS MATERIALIZED (
     SELECT a.practice_id, a.appointment_id, a.patient_id, a.treatment_id, a.treatment_version AS version,
@@ -20,8 +20,8 @@ parts AS MATERIALIZED (
     UNION ALL
     SELECT course, practice_id, 1, added_id, added_version FROM courses
 ),
--- Phases lie before the treatment proper, in it, after it, or come when the patient has gone. On each side, those of
--- the same name are one, the longer of the two; where a treatment has several of a name, the first goes with the first.
+-- Phases lie before the treatment proper, in it, after it, or come when the patient has gone. On each side, those of the
+-- same name are one, the longer of the two; where a treatment has several of a name, the first goes with the first.
 sided AS MATERIALIZED (
     SELECT *, row_number() OVER (PARTITION BY course, part, side, name ORDER BY position) AS alike
     FROM (
@@ -49,20 +49,38 @@ proper AS MATERIALIZED (
     GROUP BY course
     HAVING bool_or(side = 2)
 ),
--- Of two restrictions on the same activity the longer counts, on each side of the treatment proper.
+-- Of two restrictions on the same activity the longer counts, on each side of the treatment proper; both have to be
+-- advice for it to be no more than that.
 restrictions AS MATERIALIZED (
-    SELECT course, activity,
+    SELECT course, activity, CASE WHEN bool_and(advice) THEN 'advises' ELSE 'restricts' END AS role,
         (array_agg(before_amount ORDER BY before_hours DESC, part))[1] AS before_amount,
         (array_agg(before_unit ORDER BY before_hours DESC, part))[1] AS before_unit,
         (array_agg(after_amount ORDER BY after_hours DESC, part))[1] AS after_amount,
         (array_agg(after_unit ORDER BY after_hours DESC, part))[1] AS after_unit
     FROM (
-        SELECT course, part, activity, before_amount, before_unit, after_amount, after_unit,
+        SELECT course, part, activity, advice, before_amount, before_unit, after_amount, after_unit,
             before_amount * CASE before_unit WHEN 'days' THEN 24 ELSE 1 END AS before_hours,
             after_amount * CASE after_unit WHEN 'days' THEN 24 ELSE 1 END AS after_hours
         FROM parts
         JOIN treatment_restrictions AS r ON r.practice_id = parts.practice_id AND r.treatment_id = part_id
             AND r.version = part_version
+    ) AS of_parts
+    GROUP BY course, activity
+),
+-- Of two duties against the same activity all the time from the earlier beginning until the later end counts.
+duties AS MATERIALIZED (
+    SELECT course, activity,
+        (array_agg(from_amount ORDER BY from_hours, part))[1] AS from_amount,
+        (array_agg(from_unit ORDER BY from_hours, part))[1] AS from_unit,
+        (array_agg(until_amount ORDER BY until_hours DESC, part))[1] AS until_amount,
+        (array_agg(until_unit ORDER BY until_hours DESC, part))[1] AS until_unit
+    FROM (
+        SELECT course, part, activity, from_amount, from_unit, until_amount, until_unit,
+            from_amount * CASE from_unit WHEN 'days' THEN 24 ELSE 1 END AS from_hours,
+            until_amount * CASE until_unit WHEN 'days' THEN 24 ELSE 1 END AS until_hours
+        FROM parts
+        JOIN treatment_duties AS d ON d.practice_id = parts.practice_id AND d.treatment_id = part_id
+            AND d.version = part_version
     ) AS of_parts
     GROUP BY course, activity
 ),
@@ -98,24 +116,30 @@ baseless AS (
         AND s.activity = w.activity AND w.role = 'restricts'
     WHERE a.state <> 'cancelled' AND w.override_id IS NOT NULL AND s.appointment_id IS NULL
 ),
--- What each booked visit restricts: as its treatments say, or an override.
+-- What each booked visit tells the patient: as its treatments say, or an override. Each end of it is so far from an end of
+-- the treatment proper.
 rules AS MATERIALIZED (
-    SELECT performed.practice_id, performed.appointment_id, patient_id, time_zone, begins, ends, activity, before_amount,
-        before_unit, coalesce(s.after_amount, r.after_amount) AS after_amount,
-        coalesce(s.after_unit, r.after_unit) AS after_unit
+    SELECT performed.practice_id, performed.appointment_id, patient_id, time_zone, activity, role, begins AS since_at,
+        -before_amount AS since_amount, before_unit AS since_unit, ends AS until_at,
+        coalesce(s.after_amount, r.after_amount) AS until_amount, coalesce(s.after_unit, r.after_unit) AS until_unit
     FROM performed
     JOIN restrictions AS r USING (course)
     LEFT JOIN shortened AS s USING (practice_id, appointment_id, activity)
+    UNION ALL
+    SELECT practice_id, appointment_id, patient_id, time_zone, activity, 'asks', ends, from_amount, from_unit, ends,
+        until_amount, until_unit
+    FROM performed
+    JOIN duties USING (course)
 ),
--- What has to be moved by calendar days, each once: many restrictions of one visit say the same.
+-- What has to be moved by calendar days, each once: many rules of one visit say the same.
 moves AS (
-    SELECT time_zone, begins AS at, -before_amount AS days
+    SELECT time_zone, since_at AS at, since_amount AS days
     FROM rules
-    WHERE before_unit = 'days' AND before_amount <> 0
+    WHERE since_unit = 'days' AND since_amount <> 0
     UNION
-    SELECT time_zone, ends, after_amount
+    SELECT time_zone, until_at, until_amount
     FROM rules
-    WHERE after_unit = 'days' AND after_amount <> 0
+    WHERE until_unit = 'days' AND until_amount <> 0
 ),
 -- A wall-clock time becomes the first instant at which the clock shows it or more. PostgreSQL takes the second of the
 -- two instants of a time that the clock shows twice, and runs on past the skip for a time that it never shows.
@@ -149,30 +173,32 @@ moved AS MATERIALIZED (
 ),
 -- One side after the other, so that each is looked up by zone, instant and days at once.
 begun AS MATERIALIZED (
-    SELECT practice_id, appointment_id, patient_id, activity, rules.time_zone, ends, after_amount, after_unit,
+    SELECT practice_id, appointment_id, patient_id, activity, role, rules.time_zone, until_at, until_amount, until_unit,
         CASE
-            WHEN before_amount = 0 THEN begins
-            WHEN before_unit = 'hours' THEN begins - make_interval(hours => before_amount)
+            WHEN since_amount = 0 THEN since_at
+            WHEN since_unit = 'hours' THEN since_at + make_interval(hours => since_amount)
             ELSE earlier.arrives
         END AS since
     FROM rules
-    LEFT JOIN moved AS earlier ON earlier.time_zone = rules.time_zone AND earlier.at = begins
-        AND earlier.days = -before_amount AND before_unit = 'days'
+    LEFT JOIN moved AS earlier ON earlier.time_zone = rules.time_zone AND earlier.at = since_at
+        AND earlier.days = since_amount AND since_unit = 'days'
 ),
-restricted AS (
-    SELECT practice_id, appointment_id, patient_id, activity, since,
+told AS (
+    SELECT practice_id, appointment_id, patient_id, activity, role, since,
         CASE
-            WHEN after_amount = 0 THEN ends
-            WHEN after_unit = 'hours' THEN ends + make_interval(hours => after_amount)
+            WHEN until_amount = 0 THEN until_at
+            WHEN until_unit = 'hours' THEN until_at + make_interval(hours => until_amount)
             ELSE later.arrives
         END AS until
     FROM begun
-    LEFT JOIN moved AS later ON later.time_zone = begun.time_zone AND later.at = ends
-        AND later.days = after_amount AND after_unit = 'days'
+    LEFT JOIN moved AS later ON later.time_zone = begun.time_zone AND later.at = until_at
+        AND later.days = until_amount AND until_unit = 'days'
 ),
 derived AS MATERIALIZED (
-    SELECT practice_id, appointment_id, patient_id, activity, 'restricts' AS role, tstzrange(since, until) AS during
-    FROM restricted
+    SELECT practice_id, appointment_id, patient_id, activity, role, tstzrange(since, until) AS during
+    FROM told
+    -- Where the clocks are put back, a duty from a day on may be over before that day is.
+    WHERE (since < until) IS NOT FALSE
     UNION ALL
     SELECT practice_id, appointment_id, patient_id, activity, 'exposes', tstzrange(begins, ends)
     FROM performed
@@ -224,7 +250,7 @@ SELECT 'nothing that an aftercare window forbids is booked inside it' AS "what!"
         FROM forbidden ORDER BY 1 LIMIT $1
     ) AS "examples!"
 UNION ALL
-SELECT 'each exposure and restriction has its window',
+SELECT 'each exposure, restriction and duty has its window',
     (SELECT count(*) FROM derived),
     (SELECT count(*) FROM missing),
     ARRAY(
@@ -232,7 +258,7 @@ SELECT 'each exposure and restriction has its window',
         FROM missing ORDER BY 1 LIMIT $1
     )
 UNION ALL
-SELECT 'each activity window follows from an exposure or restriction',
+SELECT 'each activity window follows from an exposure, restriction or duty',
     (SELECT count(*) FROM stored),
     (SELECT count(*) FROM surplus),
     ARRAY(

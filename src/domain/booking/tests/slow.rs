@@ -77,7 +77,7 @@ pub fn slow_rules(facts: &Facts, treatment: &Treatment, request: &VisitRequest) 
     }
     let exposing = || timeline.iter().filter(|(phase, _)| phase.exposing).map(|(_, during)| *during);
     if let (Some(first), Some(last)) = (exposing().next(), exposing().next_back()) {
-        for restriction in &treatment.content.restrictions {
+        for restriction in treatment.content.restrictions.iter().filter(|restriction| !restriction.advice_only) {
             let (from, until) =
                 (shifted(restriction.before, first.start(), -1), shifted(restriction.after, last.end(), 1));
             let hit = facts.patient.windows.iter().any(|(window, _)| {
@@ -200,7 +200,12 @@ pub fn windows_of(treatment: &Treatment, start: Instant) -> Vec<(ActivityWindow,
     let exposes = content.exposures.iter().filter_map(|a| window(*a, WindowRole::Exposes, first.start(), last.end()));
     let restricts = content.restrictions.iter().filter_map(|restriction| {
         let (from, until) = (shifted(restriction.before, first.start(), -1), shifted(restriction.after, last.end(), 1));
-        window(restriction.activity, WindowRole::Restricts, from, until)
+        let role = if restriction.advice_only { WindowRole::Advises } else { WindowRole::Restricts };
+        window(restriction.activity, role, from, until)
     });
-    exposes.chain(restricts).collect()
+    let asks = content.duties.iter().filter_map(|duty| {
+        let (from, until) = (shifted(duty.from, last.end(), 1), shifted(Some(duty.until), last.end(), 1));
+        window(duty.activity, WindowRole::Asks, from, until)
+    });
+    exposes.chain(restricts).chain(asks).collect()
 }

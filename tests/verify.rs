@@ -742,9 +742,27 @@ async fn completed() -> PgConnection {
         let sql = "UPDATE appointments SET follows_series_id = $2, assessment_number = $3 WHERE appointment_id = $1";
         sqlx::query(sql).bind(visit).bind(SERIES).bind(number).execute(&mut db).await.unwrap();
     }
+    // Cleared before the series was booked, for all that is needled.
+    sqlx::query(
+        "INSERT INTO clearances VALUES ($1, $2, $3, $4, 1, 'face', $5, 'cleared', 3, '2026-12-01', '2027-12-31',
+                                        '2026-12-01Z', '{}', '', '2026-12-01Z', $6, $7)",
+    )
+    .bind(PRACTICE)
+    .bind(CLEARANCE)
+    .bind(PATIENT)
+    .bind(PROTOCOL)
+    .bind(SAUNA_VISIT)
+    .bind(PRACTITIONER)
+    .bind(LONELY_REVISION)
+    .execute(&mut db)
+    .await
+    .unwrap();
+    let sql = "UPDATE appointments SET clearance_id = $1 WHERE body_area IS NOT NULL";
+    sqlx::query(sql).bind(CLEARANCE).execute(&mut db).await.unwrap();
     db
 }
 
+const CLEARANCE: Uuid = Uuid::from_u128(0xe1);
 const MAINTENANCE: Uuid = Uuid::from_u128(0xd7);
 const FOLLOWS: &str = "what follows a series is of its patient, and is what its protocol says";
 const IN_TIME: &str = "maintenance follows a completed series, and nothing lies ahead of a cancelled one";

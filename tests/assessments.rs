@@ -89,28 +89,45 @@ impl Course {
         world.protocol = publish(&world, content).await;
         let practitioner = token(&world.server, &world.practice, pb::Role::Practitioner, &world.practitioners[0]).await;
         let course = Self { world, consultation, practitioner };
-        course.clear().await;
+        course.clear("2026-01-05T08:00:00Z", &course.world.patients[0], pb::BodyArea::Abdomen).await;
         course
     }
 
-    /// Consults and clears the first patient, now.
-    async fn clear(&self) {
+    /// Consults and clears a patient, now.
+    async fn clear(&self, now: &str, patient: &str, area: pb::BodyArea) {
         let world = &self.world;
+        let visit = pb::TreatmentVisit {
+            patient_id: patient.into(),
+            treatment_id: self.consultation.clone(),
+            ..Default::default()
+        };
         let consultation = pb::BookAppointmentRequest {
-            start_time: at("2026-01-05T08:00:00Z"),
+            request_id: request_id(),
+            visit: Some(Visit::Treatment(visit)),
+            clinic_id: world.clinic.clone(),
+            start_time: at(now),
             resource_ids: vec![world.practitioners[0].clone()],
-            ..world.visit_request(&self.consultation, "2026-01-05T09:00:00")
+            ..Default::default()
         };
         let consultation = world.book(consultation).await.unwrap();
         let request = pb::RecordClearanceRequest {
             request_id: request_id(),
             consultation_appointment_id: consultation.appointment_id,
             protocol_id: world.protocol.clone(),
-            body_area: pb::BodyArea::Abdomen.into(),
+            body_area: area.into(),
             decision: Some(pb::record_clearance_request::Decision::Cleared(pb::ClearedPatient::default())),
             ..Default::default()
         };
         self.practitioner.patients().record_clearance(request).await.unwrap();
+    }
+
+    /// A new patient, cleared on the first day at an hour of UTC after eight; nothing where the clock cannot be set.
+    pub async fn patient(&self, hour: usize, area: pb::BodyArea) -> Option<String> {
+        let now = format!("2026-01-05T{hour:02}:00:00Z");
+        self.world.server.set_clock(&now)?;
+        let patient = self.world.patient().await;
+        self.clear(&now, &patient, area).await;
+        Some(patient)
     }
 
     /// A course in Berlin.
@@ -681,7 +698,8 @@ async fn series_with_an_assessment_that_is_due_are_listed_exactly_as_they_are_sh
         let starts: Vec<&str> = starts.iter().map(String::as_str).collect();
         let mut request = world.series_request(&starts[..if place == 3 { 4 } else { 3 }]);
         request.body_area = area.into();
-        request.patient_id = world.patient().await;
+        let Some(patient) = course.patient(9 + place, area).await else { return };
+        request.patient_id = patient;
         all.push(world.manager.series().book_series(request).await.unwrap().into_inner().series.unwrap());
     }
     cancel_series(world, &all[1]).await.unwrap();

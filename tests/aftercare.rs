@@ -5,8 +5,9 @@ use stipple::rpc::pb;
 
 use crate::desk::{FOUR, hours_after, instant, needling_request, said, session, simple};
 use crate::harness::World;
+use crate::harness::clinical::Clinic;
 use crate::harness::wire::{fields, reason};
-use crate::harness::world::timestamp;
+use crate::harness::world::{evidence, needling, request_id, timestamp};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_sauna_in_the_aftercare_window_is_refused_and_right_after_it_accepted() {
@@ -187,6 +188,193 @@ async fn the_aftercare_of_a_patient_comes_in_pages_in_order() {
     assert_eq!(found("2026-02-02T10:00:00", "2026-02-02T10:31:00").await, 1);
     assert_eq!(found("2026-02-07T10:59:00", "2026-02-08T00:00:00").await, 1);
     assert_eq!(found("2026-02-07T11:00:00", "2026-02-08T00:00:00").await, 0);
+    world.server.assert_clean().await;
+}
+
+fn days(days: i32) -> Option<pb::Span> {
+    Some(pb::Span { amount: Some(pb::span::Amount::Days(days)) })
+}
+
+/// Needling that advises against alcohol for a day on each side, and asks for sunscreen for four weeks.
+fn caring() -> pb::TreatmentContent {
+    let mut content = needling();
+    content.restrictions.push(pb::Restriction {
+        before: days(1),
+        after: days(1),
+        advice_only: true,
+        instruction: "No alcohol.".into(),
+        ..hours_after(pb::Activity::Alcohol, 1)
+    });
+    content.duties = vec![sunscreen(days(1), days(28))];
+    content
+}
+
+fn sunscreen(from: Option<pb::Span>, until: Option<pb::Span>) -> pb::Duty {
+    pb::Duty {
+        activity: pb::Activity::SunExposure.into(),
+        from,
+        until,
+        instruction: "Wear sunscreen.".into(),
+        evidence: evidence(),
+    }
+}
+
+async fn timeline(world: &World) -> Vec<pb::AftercareWindow> {
+    let request = pb::GetAftercareRequest { patient_id: world.patients[0].clone(), ..Default::default() };
+    world.manager.aftercare().get_aftercare(request).await.unwrap().into_inner().windows
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn advice_and_duties_are_told_and_keep_no_booking_away() {
+    let mut world = World::new().await;
+    world.needling = world.publish_treatment(caring()).await;
+    let tasting = simple("Tasting", 30, vec![pb::Activity::Alcohol, pb::Activity::SunExposure]);
+    let tasting = world.publish_treatment(tasting).await;
+    let patient = world.patients[0].clone();
+    // Needling is from 10:30 to 11:00. The tastings are booked before it and after it, inside all of its windows.
+    world.book(world.visit_request(&tasting, "2026-03-16T08:00:00")).await.unwrap();
+    world.book(needling_request(&world, &patient, pb::BodyArea::Face, "2026-03-16T10:00:00")).await.unwrap();
+    world.book(world.visit_request(&tasting, "2026-03-17T10:30:00")).await.unwrap();
+    world.server.assert_clean().await;
+
+    let answer = check(&world, pb::Activity::Alcohol, "2026-03-16T20:00:00", None).await;
+    let [window] = answer.windows.as_slice() else { panic!("one window: {answer:?}") };
+    assert!(!answer.allowed);
+    assert_eq!((window.kind(), window.instruction.as_str()), (pb::AftercareKind::Advice, "No alcohol."));
+    assert_eq!(answer.earliest_start, timestamp(world.local("2026-03-17T11:00:00")));
+    // Whoever wears sunscreen may go out.
+    let answer = check(&world, pb::Activity::SunExposure, "2026-03-20T12:00:00", None).await;
+    assert!(answer.allowed && answer.windows.is_empty());
+    assert_eq!(answer.earliest_start, timestamp(world.local("2026-03-20T12:00:00")));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_timeline_of_a_patient_says_when_to_take_care_before_and_after() {
+    let mut world = World::new().await;
+    let mut content = caring();
+    // The same activity is forbidden and a duty.
+    content.duties.push(pb::Duty { activity: pb::Activity::Heat.into(), ..sunscreen(None, days(2)) });
+    world.needling = world.publish_treatment(content).await;
+    let patient = world.patients[0].clone();
+    let visit = needling_request(&world, &patient, pb::BodyArea::Face, "2026-03-16T10:00:00");
+    let visit = world.book(visit).await.unwrap();
+    let windows = timeline(&world).await;
+    let told: Vec<_> = windows
+        .iter()
+        .map(|w| (w.kind(), w.activity(), w.pre_care_words.as_str(), w.aftercare_words.as_str()))
+        .collect();
+    use pb::AftercareKind::{Advice, Duty, Forbidden};
+    assert_eq!(
+        told,
+        [
+            (
+                Forbidden,
+                pb::Activity::ChemicalPeel,
+                "From Monday 2 March 2026, 10:30, until the treatment on Monday 16 March 2026, 10:30",
+                "Until Monday 30 March 2026, 11:00"
+            ),
+            (
+                Advice,
+                pb::Activity::Alcohol,
+                "From Sunday 15 March 2026, 10:30, until the treatment on Monday 16 March 2026, 10:30",
+                "Until Tuesday 17 March 2026, 11:00"
+            ),
+            (Forbidden, pb::Activity::Heat, "", "Until Saturday 21 March 2026, 11:00"),
+            (Duty, pb::Activity::Heat, "", "From Monday 16 March 2026, 11:00, until Wednesday 18 March 2026, 11:00"),
+            (
+                Duty,
+                pb::Activity::SunExposure,
+                "",
+                "From Tuesday 17 March 2026, 11:00, until Monday 13 April 2026, 11:00"
+            ),
+        ]
+    );
+    for window in &windows {
+        assert_eq!(window.appointment_id, visit.appointment_id);
+        assert_eq!(window.treatment_start_time, timestamp(world.local("2026-03-16T10:30:00")));
+        assert_eq!(window.treatment_end_time, timestamp(world.local("2026-03-16T11:00:00")));
+        assert_eq!(window.override_id, "");
+    }
+    assert_eq!(windows[4].instruction, "Wear sunscreen.");
+    assert_eq!(windows[4].evidence, evidence());
+    // One by one they are the same, also where a visit has two of one activity.
+    let (mut paged, mut page_token) = (Vec::new(), String::new());
+    loop {
+        let request =
+            pb::GetAftercareRequest { patient_id: patient.clone(), page_size: 1, page_token, ..Default::default() };
+        let page = world.manager.aftercare().get_aftercare(request).await.unwrap().into_inner();
+        paged.extend(page.windows);
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(paged, windows);
+    world.server.assert_clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_duty_from_a_day_on_has_no_time_where_that_day_is_as_long_as_the_duty() {
+    let mut world = World::new().await;
+    let hours = Some(pb::Span { amount: Some(pb::span::Amount::Hours(25)) });
+    world.needling =
+        world.publish_treatment(pb::TreatmentContent { duties: vec![sunscreen(days(1), hours)], ..needling() }).await;
+    let patient = world.patients[0].clone();
+    // The clocks are put back in the night to the 25th.
+    for (start, duties) in [("2026-10-24T10:00:00", 0), ("2026-11-23T10:00:00", 1)] {
+        world.book(needling_request(&world, &patient, pb::BodyArea::Face, start)).await.unwrap();
+        let windows = timeline(&world).await;
+        assert_eq!(windows.iter().filter(|w| w.kind() == pb::AftercareKind::Duty).count(), duties);
+    }
+    world.server.assert_clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_override_shortens_what_the_patient_is_told() {
+    let mut clinic = Clinic::new().await;
+    // The protocol that says who may decide goes with the treatment.
+    let request = pb::PublishTreatmentRequest {
+        request_id: request_id(),
+        etag: {
+            let request = pb::GetTreatmentRequest { treatment_id: clinic.world.needling.clone(), ..Default::default() };
+            let mut catalog = clinic.world.manager.catalog();
+            catalog.get_treatment(request).await.unwrap().into_inner().treatment.unwrap().etag
+        },
+        treatment_id: clinic.world.needling.clone(),
+        content: Some(caring()),
+        ..Default::default()
+    };
+    clinic.world.manager.catalog().publish_treatment(request).await.unwrap();
+    let world = &mut clinic.world;
+    let patient = world.patients[0].clone();
+    let visit = needling_request(world, &patient, pb::BodyArea::Face, "2026-03-16T10:00:00");
+    let visit = world.book(visit).await.unwrap();
+    let grant = |activity: pb::Activity| pb::GrantOverrideRequest {
+        request_id: request_id(),
+        patient_id: patient.clone(),
+        purpose: Some(pb::grant_override_request::Purpose::Aftercare(pb::AftercareOverride {
+            appointment_id: visit.appointment_id.clone(),
+            activity: activity.into(),
+            after: days(2),
+        })),
+        override_reason: "Hardly any redness.".into(),
+        ..Default::default()
+    };
+    // What is only advice binds nobody, and neither does a duty.
+    for activity in [pb::Activity::Alcohol, pb::Activity::SunExposure] {
+        let status = clinic.practitioner.patients().grant_override(grant(activity)).await.unwrap_err();
+        assert_eq!(fields(&status), ["aftercare.activity"]);
+    }
+    let granted = clinic.practitioner.patients().grant_override(grant(pb::Activity::Heat)).await.unwrap();
+    let granted = granted.into_inner().r#override.unwrap();
+    let world = &clinic.world;
+    let windows = timeline(world).await;
+    let heat = windows.iter().find(|window| window.activity() == pb::Activity::Heat).unwrap();
+    assert_eq!(heat.override_id, granted.override_id);
+    assert_eq!(heat.aftercare_words, "Until Wednesday 18 March 2026, 11:00");
+    assert!(windows.iter().all(|window| window.activity() == pb::Activity::Heat || window.override_id.is_empty()));
+    assert!(!check(world, pb::Activity::Heat, "2026-03-18T10:30:00", None).await.allowed);
+    assert!(check(world, pb::Activity::Heat, "2026-03-18T11:00:00", None).await.allowed);
     world.server.assert_clean().await;
 }
 

@@ -35,6 +35,7 @@ fn kept(mut content: pb::TreatmentContent) -> pb::TreatmentContent {
     }
     content.exposures.sort_unstable();
     content.restrictions.sort_by_key(|restriction| restriction.activity);
+    content.duties.sort_by_key(|duty| duty.activity);
     content.combinations.sort_by(|a, b| a.add_on_treatment_id.cmp(&b.add_on_treatment_id));
     content
 }
@@ -54,6 +55,22 @@ fn protocol_content(treatment: &str) -> pb::ProtocolContent {
         assessments: vec![],
         ..Default::default()
     }
+}
+
+/// A duty from so many hours until so many.
+fn duty(activity: i32, from: Option<i32>, until: i32) -> pb::Duty {
+    let hours = |hours| pb::Span { amount: Some(pb::span::Amount::Hours(hours)) };
+    pb::Duty {
+        activity,
+        from: from.map(hours),
+        until: Some(hours(until)),
+        instruction: "Take care.".into(),
+        evidence: evidence(),
+    }
+}
+
+fn days(days: i32) -> Option<pb::Span> {
+    Some(pb::Span { amount: Some(pb::span::Amount::Days(days)) })
 }
 
 fn publish_protocol(id: &str, etag: &str, content: pb::ProtocolContent) -> pb::PublishProtocolRequest {
@@ -323,7 +340,7 @@ fn needs(content: &mut pb::TreatmentContent, count: usize) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_treatment_does_not_contradict_itself() {
     let world = World::new().await;
-    let edits: [(&str, Edit, &[&str]); 26] = [
+    let edits: [(&str, Edit, &[&str]); 34] = [
         ("no phase", |c| c.phases.clear(), &["content.phases"]),
         ("twelve phases", |c| phases(c, 12), &[]),
         ("thirteen phases", |c| phases(c, 13), &["content.phases"]),
@@ -374,6 +391,30 @@ async fn a_treatment_does_not_contradict_itself() {
             "the longest spans",
             |c| c.restrictions[0].after = Some(pb::Span { amount: Some(pb::span::Amount::Hours(1000)) }),
             &[],
+        ),
+        ("advice", |c| c.restrictions[0].advice_only = true, &[]),
+        ("duties", |c| c.duties = vec![duty(2, Some(24), 25), duty(1, None, 1), duty(13, Some(1), 1000)], &[]),
+        ("a duty twice", |c| c.duties = vec![duty(1, None, 1), duty(1, None, 2)], &["content.duties"]),
+        ("fourteen duties", |c| c.duties = vec![duty(1, None, 1); 14], &["content.duties"]),
+        ("a duty that ends as it begins", |c| c.duties = vec![duty(1, Some(24), 24)], &["content.duties[0].until"]),
+        (
+            "a duty from a day until as many hours",
+            |c| c.duties = vec![pb::Duty { from: days(1), ..duty(1, None, 24) }],
+            &["content.duties[0].until"],
+        ),
+        (
+            "a duty without end, words and source",
+            |c| c.duties = vec![pb::Duty { activity: 1, ..Default::default() }],
+            &["content.duties[0].until", "content.duties[0].instruction", "content.duties[0].evidence"],
+        ),
+        (
+            "a duty of nothing",
+            |c| {
+                (c.spacing_days, c.phases[1].exposing) = (0, false);
+                c.restrictions.clear();
+                c.duties = vec![duty(1, None, 1)];
+            },
+            &["content.phases"],
         ),
         ("no evidence", |c| c.restrictions[1].evidence = None, &["content.restrictions[1].evidence"]),
         ("the longest spacing", |c| c.spacing_days = 365, &[]),

@@ -330,6 +330,13 @@ async fn verify_puts_two_treatments_together_as_booking_does() {
         after: after.map(|amount| pb::Span { amount: Some(amount) }),
         ..hours_after(activity, 1)
     };
+    let duty = |activity: pb::Activity, from: Option<pb::span::Amount>, until: Option<pb::span::Amount>| pb::Duty {
+        activity: activity.into(),
+        from: from.map(|amount| pb::Span { amount: Some(amount) }),
+        until: until.map(|amount| pb::Span { amount: Some(amount) }),
+        instruction: "Take care.".into(),
+        evidence: evidence(),
+    };
     let (hours, days) = (|hours| Some(pb::span::Amount::Hours(hours)), |days| Some(pb::span::Amount::Days(days)));
     let add_on = pb::TreatmentContent {
         phases: vec![
@@ -343,8 +350,15 @@ async fn verify_puts_two_treatments_together_as_booking_does() {
         exposures: vec![pb::Activity::Heat.into(), pb::Activity::Swimming.into()],
         restrictions: vec![
             restrict(pb::Activity::Alcohol, hours(30), days(2)),
-            restrict(pb::Activity::MakeUp, None, hours(48)),
+            pb::Restriction { advice_only: true, ..restrict(pb::Activity::MakeUp, None, hours(48)) },
             restrict(pb::Activity::Filler, days(3), None),
+            pb::Restriction { advice_only: true, ..restrict(pb::Activity::Depilation, None, days(3)) },
+        ],
+        duties: vec![
+            duty(pb::Activity::SunExposure, hours(20), days(10)),
+            duty(pb::Activity::Heat, days(1), days(2)),
+            duty(pb::Activity::Swimming, days(1), hours(49)),
+            duty(pb::Activity::Exercise, None, days(3)),
         ],
         ..simple("Addition", 5, vec![])
     };
@@ -363,7 +377,13 @@ async fn verify_puts_two_treatments_together_as_booking_does() {
         restrictions: vec![
             restrict(pb::Activity::Alcohol, days(1), hours(49)),
             restrict(pb::Activity::MakeUp, None, days(2)),
-            restrict(pb::Activity::Vaccination, days(1), days(1)),
+            pb::Restriction { advice_only: true, ..restrict(pb::Activity::Vaccination, days(1), days(1)) },
+            pb::Restriction { advice_only: true, ..restrict(pb::Activity::Depilation, hours(5), days(1)) },
+        ],
+        duties: vec![
+            duty(pb::Activity::SunExposure, days(1), days(14)),
+            duty(pb::Activity::Heat, None, hours(48)),
+            duty(pb::Activity::Swimming, hours(24), days(2)),
         ],
         combinations: vec![pb::Combination { add_on_treatment_id: add_on.clone(), evidence: evidence() }],
         ..simple("Base", 5, vec![])

@@ -87,6 +87,14 @@ const CATALOGUE: &str = "
             0, 'hours', 72, 'hours', '', '', 'own', ''),
         ('00000000-0000-0000-0000-000000000001', '00000000-0000-0000-0000-0000000000a1', 1, 'sun_exposure',
             7, 'days', 14, 'days', '', '', 'own', '');
+    INSERT INTO treatment_restrictions VALUES
+        ('00000000-0000-0000-0000-000000000001', '00000000-0000-0000-0000-0000000000a1', 1, 'vaccination',
+            1, 'days', 36, 'hours', '', '', 'own', '', true);
+    INSERT INTO treatment_duties VALUES
+        ('00000000-0000-0000-0000-000000000001', '00000000-0000-0000-0000-0000000000a1', 1, 'sun_exposure',
+            12, 'hours', 28, 'days', 'Sunscreen.', '', 'own', ''),
+        ('00000000-0000-0000-0000-000000000001', '00000000-0000-0000-0000-0000000000a1', 1, 'heat',
+            0, 'hours', 6, 'hours', 'Cool the skin.', '', 'own', '');
     INSERT INTO protocols VALUES
         ('00000000-0000-0000-0000-000000000001', '00000000-0000-0000-0000-0000000000b1', 1, 'Scars',
             '00000000-0000-0000-0000-0000000000a1', 1, 3, 3, 6, 21, 28, 35, 60, '', 'own', '', 1, '2026-12-01Z');
@@ -193,6 +201,9 @@ async fn write(db: &mut PgConnection, visit: &Visit) {
         NEEDLING => vec![
             ("heat", "restricts", begins, ends + TimeDelta::hours(72)),
             ("sun_exposure", "restricts", zone.plus_days(begins, -7), zone.plus_days(ends, 14)),
+            ("vaccination", "advises", zone.plus_days(begins, -1), ends + TimeDelta::hours(36)),
+            ("sun_exposure", "asks", ends + TimeDelta::hours(12), zone.plus_days(ends, 28)),
+            ("heat", "asks", ends, ends + TimeDelta::hours(6)),
         ],
         SAUNA => vec![("heat", "exposes", minutes(start, 10), ends)],
         _ => vec![],
@@ -623,6 +634,29 @@ async fn verify_finds_an_aftercare_window_that_is_missing() {
     let mut db = planted().await;
     run(&mut db, "DELETE FROM activity_windows WHERE activity = 'heat' AND role = 'restricts'").await;
     assert_finds(&mut db, "P4", "each exposure, restriction and duty has its window").await;
+}
+
+#[tokio::test]
+async fn verify_finds_advice_and_duties_that_are_not_kept_as_the_treatment_has_them() {
+    let missing = "each exposure, restriction and duty has its window";
+    let surplus = "each activity window follows from an exposure, restriction or duty";
+    for (sql, finds) in [
+        ("DELETE FROM activity_windows WHERE role = 'advises'", &[missing][..]),
+        ("DELETE FROM activity_windows WHERE role = 'asks' AND activity = 'heat'", &[missing]),
+        ("UPDATE activity_windows SET role = 'restricts' WHERE role = 'advises'", &[missing, surplus]),
+        ("UPDATE activity_windows SET role = 'advises' WHERE role = 'asks' AND activity = 'heat'", &[missing, surplus]),
+        (
+            "UPDATE activity_windows SET during = tstzrange(lower(during), upper(during) - interval '1 day')
+             WHERE role = 'asks' AND activity = 'sun_exposure'",
+            &[missing, surplus],
+        ),
+    ] {
+        let mut db = planted().await;
+        run(&mut db, sql).await;
+        let report = verify(&mut db).await.unwrap();
+        let broken = report.checks.iter().filter(|check| check.violations > 0).map(|check| check.what.as_str());
+        assert_eq!(broken.collect::<Vec<_>>(), finds, "{sql}\n{report}");
+    }
 }
 
 #[tokio::test]

@@ -333,6 +333,8 @@ pub fn filled(message: &MessageDescriptor, ids: &Ids) -> DynamicMessage {
         "ExtendSeriesRequest" => clear(&mut filled, &["wishes"]),
         // What is moved would have to be the very visit that is named.
         "FindSlotsRequest" => clear(&mut filled, &["moving_appointment_id"]),
+        // At once.
+        "Duty" => clear(&mut filled, &["from"]),
         // A question that is answered yes or no, and does not put off.
         "ScreeningRule" => clear(&mut filled, &["least", "most", "defer_days", "defer_months"]),
         // Fewer than the series has.

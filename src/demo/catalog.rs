@@ -15,14 +15,17 @@ use crate::app::Error;
 use crate::app::commands::Publish;
 use crate::domain::access::Caller;
 use crate::domain::catalog::{
-    AcrossAreas, Activity, Combination, Evidence, GapDays, Grade, Maintenance, MaintenanceDays, Need, Phase,
+    AcrossAreas, Activity, Combination, Duty, Evidence, GapDays, Grade, Maintenance, MaintenanceDays, Need, Phase,
     ProtocolContent, Qualification, Restriction, SessionCounts, Span, TreatmentContent,
 };
 use crate::domain::clearance::ClearanceRules;
 use crate::domain::ids::{ProtocolId, TreatmentId};
 use assessments::assessments;
 use reactions::reactions;
-use rows::{Forbids, NeedRow, PROTOCOLS, PhaseRow, ProtocolRow, TREATMENTS, TreatmentRow, WINDOWS};
+use rows::{
+    ACROSS_AREAS_DAYS, ADVICE, Forbids, NeedRow, PROTOCOLS, PhaseRow, ProtocolRow, SUNSCREEN_DAYS, TREATMENTS,
+    TreatmentRow, WINDOWS,
+};
 pub(super) use screening::screening;
 
 /// The treatments of the default catalogue.
@@ -84,7 +87,7 @@ pub enum Course {
 /// A source, how good it is, and why what rests on it is as it is.
 type Cited = (&'static str, Grade, &'static str);
 
-/// The treatments, under ids that stand for those they would be published under.
+/// The treatments, in the order in which they are published, under ids that tell them apart.
 #[cfg(test)]
 pub fn treatments() -> Result<Vec<(Service, TreatmentContent)>, Error> {
     TREATMENTS.iter().map(|row| Ok((row.service, treatment(row, &stand_ins())?))).collect()
@@ -129,10 +132,10 @@ impl Catalogue {
 pub(super) async fn publish(seeder: &Seeder<'_>) -> Result<Catalogue, Error> {
     let mut catalogue = Catalogue { treatments: BTreeMap::new(), protocols: BTreeMap::new() };
     for row in TREATMENTS {
-        let (service, content) = (row.service, treatment(row, &catalogue.treatments)?);
-        let command = seeder.command(&format!("treatment {service:?}"), Publish { replaces: None, content });
+        let content = treatment(row, &catalogue.treatments)?;
+        let command = seeder.command(&format!("treatment {:?}", row.service), Publish { replaces: None, content });
         let treatment = seeder.app.publish_treatment(&Caller::COMMAND_LINE, &command).await?;
-        catalogue.treatments.insert(service, treatment.id);
+        catalogue.treatments.insert(row.service, treatment.id);
     }
     for (course, content) in protocols(&catalogue.treatments)? {
         let command = seeder.command(&format!("protocol {course:?}"), Publish { replaces: None, content });
@@ -150,27 +153,18 @@ pub(super) fn usual(course: Course) -> Result<(i32, i32), Error> {
     Ok((default, target))
 }
 
+/// A treatment; what may be added to it is published already, under one of these ids.
 fn treatment(row: &TreatmentRow, ids: &BTreeMap<Service, TreatmentId>) -> Result<TreatmentContent, Error> {
-    let (mut spacing_evidence, mut across_areas, mut combinations) = (None, None, Vec::new());
-    if row.spacing_days > 0 {
-        spacing_evidence = Some(cited(spacing(row.service))?);
-        across_areas = Some(AcrossAreas { days: 7, evidence: cited(texts::ACROSS_AREAS)? });
-        if row.service != Service::AquaGold {
-            let add_on = ids.get(&Service::AquaGold).copied();
-            let add_on = add_on.ok_or_else(|| broken("what may be added is not published"))?;
-            combinations.push(Combination { add_on, evidence: cited(texts::COMBINATION)? });
-        }
-    }
     let content = TreatmentContent {
         name: label(row.name)?,
         spacing_days: (row.spacing_days > 0).then_some(row.spacing_days),
-        spacing_evidence,
-        across_areas,
+        spacing_evidence: spacing_evidence(row)?,
+        across_areas: across_areas(row.forbids)?,
         phases: row.phases.iter().map(phase).collect::<Result<_, _>>()?,
         exposures: row.exposures.to_vec(),
         restrictions: restrictions(row.forbids)?,
-        duties: Vec::new(),
-        combinations,
+        duties: duties(row.forbids)?,
+        combinations: combinations(row.forbids, ids)?,
     };
     content.check()?;
     Ok(content)
@@ -181,7 +175,7 @@ fn spacing(service: Service) -> Cited {
     let row = PROTOCOLS.iter().find(|row| row.service == service);
     match (row, service) {
         (Some(row), _) => (texts::protocol_source(row.course), row.grade, texts::protocol_rationale(row.course)),
-        (None, Service::AquaGold) => (texts::AQUAGOLD_SOURCE, Grade::Own, texts::AQUAGOLD_SPACING_WHY),
+        (None, Service::AquaGold) => (texts::AQUAGOLD_SOURCE, Grade::Own, texts::AQUAGOLD_WHY),
         (None, _) => texts::MAINTENANCE,
     }
 }
@@ -214,7 +208,7 @@ fn restrictions(forbids: Forbids) -> Result<Vec<Restriction>, Error> {
                 activity,
                 before: (before > 0).then_some(Span::Days(before)),
                 after: Some(Span::Days(own.unwrap_or(usual))),
-                advice_only: false,
+                advice_only: ADVICE.contains(&activity),
                 instruction: prose(texts::instruction(activity))?,
                 evidence: evidence(forbids, activity, own.is_some())?,
             })
@@ -234,6 +228,47 @@ fn evidence(forbids: Forbids, activity: Activity, of_stretch_marks: bool) -> Res
         (_, Activity::LaserAndLight) => (texts::CLINIC_PAGES, Grade::A, rationale),
         (_, _) => (texts::CLINIC_PAGES, Grade::B, rationale),
     })
+}
+
+/// Outside a series a treatment keeps the gap of its protocol.
+fn spacing_evidence(row: &TreatmentRow) -> Result<Option<Evidence>, Error> {
+    if row.spacing_days == 0 { Ok(None) } else { cited(spacing(row.service)).map(Some) }
+}
+
+fn across_areas(forbids: Forbids) -> Result<Option<AcrossAreas>, Error> {
+    if !forbids.is_microneedling() {
+        return Ok(None);
+    }
+    Ok(Some(AcrossAreas { days: ACROSS_AREAS_DAYS, evidence: cited(texts::ACROSS_AREAS)? }))
+}
+
+fn duties(forbids: Forbids) -> Result<Vec<Duty>, Error> {
+    if forbids == Forbids::Nothing {
+        return Ok(Vec::new());
+    }
+    let (from, until) = SUNSCREEN_DAYS;
+    let sunscreen = Duty {
+        activity: Activity::SunExposure,
+        from: Some(Span::Days(from)),
+        until: Span::Days(until),
+        instruction: prose(texts::SUNSCREEN)?,
+        evidence: cited(match forbids {
+            Forbids::AsNeedlingOwn => (texts::AQUAGOLD_SOURCE, Grade::Own, texts::AQUAGOLD_WHY),
+            Forbids::Nothing | Forbids::AsNeedling | Forbids::AsNeedlingStretchMarks => {
+                (texts::CLINIC_PAGES, Grade::B, texts::SUNSCREEN_WHY)
+            }
+        })?,
+    };
+    Ok(vec![sunscreen])
+}
+
+fn combinations(forbids: Forbids, ids: &BTreeMap<Service, TreatmentId>) -> Result<Vec<Combination>, Error> {
+    if !forbids.is_microneedling() {
+        return Ok(Vec::new());
+    }
+    let add_on = ids.get(&Service::AquaGold).copied();
+    let add_on = add_on.ok_or_else(|| broken("what may be added to a treatment is not published"))?;
+    Ok(vec![Combination { add_on, evidence: cited(texts::COMBINATION)? }])
 }
 
 fn cited((source, grade, rationale): Cited) -> Result<Evidence, Error> {
@@ -280,6 +315,8 @@ fn protocol(row: &ProtocolRow, ids: &BTreeMap<Service, TreatmentId>) -> Result<P
 mod tests {
     use super::*;
     use crate::domain::assessment::AssessmentDue;
+    use crate::domain::catalog::Treatment;
+    use crate::domain::combination::combination_misfit;
 
     fn content(wanted: Service) -> TreatmentContent {
         treatments().unwrap().into_iter().find(|(service, _)| *service == wanted).unwrap().1
@@ -309,7 +346,40 @@ mod tests {
     }
 
     #[test]
-    fn every_needling_treatment_forbids_every_activity() {
+    fn a_treatment_outside_a_series_keeps_the_minimum_gap_of_its_protocol() {
+        for row in PROTOCOLS {
+            assert_eq!(content(row.service).spacing_days, Some(row.gap[1]), "{}", row.name);
+        }
+    }
+
+    #[test]
+    fn what_may_be_added_to_microneedling_fits_into_the_visit() {
+        let all: Vec<Treatment> = TREATMENTS
+            .iter()
+            .zip(treatments().unwrap())
+            .zip(1..)
+            .map(|((_, (_, content)), id)| Treatment {
+                id: TreatmentId(uuid::Uuid::from_u128(id)),
+                version: 1,
+                published_at: chrono::DateTime::UNIX_EPOCH,
+                published_revision: 1,
+                content,
+            })
+            .collect();
+        let mut combined = 0;
+        for base in &all {
+            for Combination { add_on, .. } in &base.content.combinations {
+                let add_on = all.iter().find(|treatment| treatment.id == *add_on).unwrap();
+                assert_eq!(add_on.content, content(Service::AquaGold));
+                assert_eq!(combination_misfit(base, add_on), [], "{}", base.content.name.as_str());
+                combined += 1;
+            }
+        }
+        assert_eq!(combined, 6, "the treatments of the protocols, and the maintenance session");
+    }
+
+    #[test]
+    fn every_needling_treatment_forbids_or_advises_against_every_activity() {
         for row in TREATMENTS.iter().filter(|row| row.spacing_days > 0) {
             let restrictions = content(row.service).restrictions;
             let activities: Vec<_> = restrictions.iter().map(|restriction| restriction.activity).collect();

@@ -58,6 +58,16 @@ pub enum Forbids {
     /// [`WINDOWS`], for want of anything published.
     AsNeedlingOwn,
 }
+
+impl Forbids {
+    /// Whether it is that of microneedling, for which more than windows is known.
+    pub const fn is_microneedling(self) -> bool {
+        match self {
+            Self::AsNeedling | Self::AsNeedlingStretchMarks => true,
+            Self::Nothing | Self::AsNeedlingOwn => false,
+        }
+    }
+}
 use Forbids::{AsNeedling, AsNeedlingOwn, AsNeedlingStretchMarks, Nothing};
 
 /// A treatment.
@@ -120,7 +130,7 @@ const fn row(
     TreatmentRow { service, name, spacing_days, exposures, forbids, phases }
 }
 
-/// The treatments. A maintenance session comes 28 days after the last at the earliest; when it does come is up to the
+/// The treatments, what may be added to others before those. A maintenance session comes 28 days after the last at the earliest; when it does come is up to the
 /// patient (sources run from monthly to 18 months).
 #[rustfmt::skip]
 pub const TREATMENTS: &[TreatmentRow] = &[
@@ -164,6 +174,15 @@ pub const WINDOWS: &[(Activity, i32, i32, Option<i32>)] = &[
     (Filler,               28,    28, None),
     (Vaccination,          14,    14, None),
 ];
+
+/// What is no more than advised against, because no clinic sells it.
+pub const ADVICE: &[Activity] = &[RetinoidsAndAcids, Alcohol, Vaccination];
+
+/// From how many days after needling until how many sunscreen is worn.
+pub const SUNSCREEN_DAYS: (i32, i32) = (1, 28);
+
+/// Days after microneedling before another area may be needled.
+pub const ACROSS_AREAS_DAYS: i32 = 7;
 
 /// A protocol.
 #[derive(Debug, Clone, Copy)]

@@ -23,35 +23,12 @@ pub const AQUAGOLD_SOURCE: &str = "No standard protocol was found (realself.com)
 pub const AQUAGOLD_WHY: &str = "AquaGold needles the skin and usually carries botulinum toxin and filler, so the \
     default is that of microneedling of the face, other injectables included.";
 
-/// Why `AquaGold` keeps the gap of microneedling.
-pub const AQUAGOLD_SPACING_WHY: &str =
-    "AquaGold needles the skin, so it keeps the gap of microneedling on the same area.";
-
-/// The gap between different areas.
-pub const ACROSS_AREAS: Cited = (
-    "A judgement of this project. That one area is treated in a visit is a common rule: clinic page \
-     revivemedicalaesthetics.com.",
-    Grade::Own,
-    "A week lies between the needling of two areas, so that the patient has healed from one, and numbing cream does not \
-     go onto large areas at once (warning of the US Food and Drug Administration, FDA).",
-);
-
-/// `AquaGold` in the same visit as microneedling.
-pub const COMBINATION: Cited = (
-    "The commissioning document names AquaGold as a combination. No rule for the same day was found (realself.com); a \
-     judgement of this project.",
-    Grade::Own,
-    "It needles, and usually carries botulinum toxin and filler: in a visit of its own it keeps all gaps, in the same \
-     visit a practitioner has to approve it for the patient.",
-);
-
 /// What to tell the patient.
 #[rustfmt::skip]
 pub const fn instruction(activity: Activity) -> &'static str {
     match activity {
         Activity::SunExposure =>
-            "Keep the treated skin out of the sun and off the sunbed. From the next day on, wear sunscreen \
-             every day for four weeks. Come without a tan or sunburn.",
+            "Keep the treated skin out of the sun and off the sunbed. Come without a tan or sunburn.",
         Activity::Heat =>
             "No sauna, steam room, hot tub or hot bath. A lukewarm shower is fine.",
         Activity::Swimming =>
@@ -104,6 +81,31 @@ pub const fn rationale(activity: Activity) -> &'static str {
         Activity::Vaccination => "Pages ask for 14 days on both sides.",
     }
 }
+
+/// What to tell the patient about sunscreen.
+pub const SUNSCREEN: &str = "From the day after the treatment, wear sunscreen on the treated skin every day for four \
+    weeks, also under clouds. Not on the day itself: let the skin close first.";
+
+/// Why sunscreen is worn that long.
+pub const SUNSCREEN_WHY: &str = "Pages ask for 2 to 4 weeks; the longest is taken. They conflict on the day of the \
+    treatment, so it begins on the day after.";
+
+/// The gap between areas.
+pub const ACROSS_AREAS: Cited = (
+    "A judgement of this project: no source says how soon another area may follow.",
+    Grade::Own,
+    "A week lets the skin of one area calm down, and a reaction show, before the next area is needled. It is shorter \
+     than any gap on one area.",
+);
+
+/// `AquaGold` in the same visit as microneedling.
+pub const COMBINATION: Cited = (
+    "The commissioning document names it as a combination; no same-day rule was found (realself.com). A judgement of \
+     this project.",
+    Grade::Own,
+    "Both needle, and AquaGold usually carries botulinum toxin and filler: only where a practitioner has approved it \
+     for the patient.",
+);
 
 /// The rules of clearance.
 pub const CLEARANCE: Cited = (

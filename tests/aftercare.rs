@@ -331,7 +331,7 @@ async fn a_duty_from_a_day_on_has_no_time_where_that_day_is_as_long_as_the_duty(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_override_shortens_what_the_patient_is_told() {
-    let mut clinic = Clinic::new().await;
+    let clinic = Clinic::new().await;
     // The protocol that says who may decide goes with the treatment.
     let request = pb::PublishTreatmentRequest {
         request_id: request_id(),
@@ -345,9 +345,10 @@ async fn an_override_shortens_what_the_patient_is_told() {
         ..Default::default()
     };
     clinic.world.manager.catalog().publish_treatment(request).await.unwrap();
-    let world = &mut clinic.world;
+    clinic.fit().await;
+    let world = &clinic.world;
     let patient = world.patients[0].clone();
-    let visit = needling_request(world, &patient, pb::BodyArea::Face, "2026-03-16T10:00:00");
+    let visit = needling_request(world, &patient, pb::BodyArea::Abdomen, "2026-03-16T10:00:00");
     let visit = world.book(visit).await.unwrap();
     let grant = |activity: pb::Activity| pb::GrantOverrideRequest {
         request_id: request_id(),
@@ -367,7 +368,6 @@ async fn an_override_shortens_what_the_patient_is_told() {
     }
     let granted = clinic.practitioner.patients().grant_override(grant(pb::Activity::Heat)).await.unwrap();
     let granted = granted.into_inner().r#override.unwrap();
-    let world = &clinic.world;
     let windows = timeline(world).await;
     let heat = windows.iter().find(|window| window.activity() == pb::Activity::Heat).unwrap();
     assert_eq!(heat.override_id, granted.override_id);

@@ -8,7 +8,7 @@ use tonic::Status;
 
 use crate::desk::FOUR;
 use crate::harness::kill::Killed;
-use crate::harness::world::{at, request_id};
+use crate::harness::world::{at, evidence, request_id};
 use crate::harness::{Clinic, refusal};
 
 const CLEARED: &str = "sessions are booked and begun under a clearance that covers them";
@@ -130,6 +130,7 @@ struct Runner {
     clinic: Clinic,
     patient: String,
     consultation: pb::Appointment,
+    treated: Option<pb::Appointment>,
     day: usize,
 }
 
@@ -139,7 +140,7 @@ impl Runner {
         clinic.screen(&patient, &[]).await;
         let clinic = clinic.with_another_practitioner().await;
         let consultation = clinic.consult(&patient).await;
-        Self { clinic, patient, consultation, day }
+        Self { clinic, patient, consultation, treated: None, day }
     }
 
     /// Books the one session of a series.
@@ -151,6 +152,80 @@ impl Runner {
             ..self.clinic.world.series_request(&[])
         };
         Ok(self.clinic.world.manager.series().book_series(request).await?.into_inner().series.unwrap())
+    }
+
+    /// Books a session of the face that will have begun when the race does.
+    async fn treat_face(&mut self) {
+        let face = pb::BodyArea::Face.into();
+        let request =
+            pb::RecordClearanceRequest { body_area: face, ..self.clinic.clearance_request(&self.consultation) };
+        self.clinic.sign(request).await.unwrap();
+        self.clinic.sign(self.clinic.clearance_request(&self.consultation)).await.unwrap();
+        let start = format!("2026-01-{:02}T09:00:00Z", self.day + 8);
+        let request = pb::BookSeriesRequest {
+            patient_id: self.patient.clone(),
+            body_area: face,
+            sessions: vec![pb::SessionRequest { start_time: at(&start), ..Default::default() }],
+            ..self.clinic.world.series_request(&[])
+        };
+        let series = self.clinic.world.manager.series().book_series(request).await.unwrap().into_inner().series;
+        self.treated = series.unwrap().sessions[0].appointment.clone();
+    }
+
+    /// Reports a reaction to the session of the face.
+    async fn report(&self) -> Result<pb::ReportReactionResponse, Status> {
+        let request = pb::ReportReactionRequest {
+            request_id: request_id(),
+            appointment_id: self.treated.as_ref().unwrap().appointment_id.clone(),
+            reaction_kind: "pus".into(),
+            onset_time: at("2026-01-20T11:00:00Z"),
+            ..Default::default()
+        };
+        Ok(self.clinic.world.manager.patients().report_reaction(request).await?.into_inner())
+    }
+
+    /// Books a series of two sessions, 28 days apart.
+    async fn book_two(&self) -> pb::Series {
+        let start = |month: usize| at(&format!("2026-{month:02}-{:02}T09:00:00Z", self.day + 1));
+        let sessions = [2, 3].map(|month| pb::SessionRequest { start_time: start(month), ..Default::default() });
+        let request = pb::BookSeriesRequest {
+            patient_id: self.patient.clone(),
+            sessions: sessions.to_vec(),
+            ..self.clinic.world.series_request(&[])
+        };
+        self.clinic.world.manager.series().book_series(request).await.unwrap().into_inner().series.unwrap()
+    }
+
+    /// Books its second session 21 days after the first.
+    async fn book_second(&self, series: &pb::Series) -> Result<pb::Appointment, Status> {
+        let mut request = crate::desk::session_request(&self.clinic.world, series, 2, "2026-02-01T10:00:00");
+        request.start_time = at(&format!("2026-02-{:02}T09:00:00Z", self.day + 22 - 7 * usize::from(self.day > 6)));
+        self.clinic.world.book(request).await
+    }
+
+    /// Lowers the gap of a series to its floor.
+    async fn grant(&self, series: &pb::Series) -> pb::Override {
+        let request = pb::GrantOverrideRequest {
+            request_id: request_id(),
+            patient_id: self.patient.clone(),
+            purpose: Some(pb::grant_override_request::Purpose::Gap(pb::GapOverride {
+                series_id: series.series_id.clone(),
+                gap_days: 14,
+            })),
+            override_reason: "healed fast".into(),
+            ..Default::default()
+        };
+        let answer = self.clinic.practitioner.patients().grant_override(request).await.unwrap();
+        answer.into_inner().r#override.unwrap()
+    }
+
+    async fn revoke(&self, granted: &pb::Override) -> Result<(), Status> {
+        let request = pb::RevokeOverrideRequest {
+            request_id: request_id(),
+            override_id: granted.override_id.clone(),
+            ..Default::default()
+        };
+        self.clinic.practitioner.patients().revoke_override(request).await.map(|_| ())
     }
 
     async fn cancel(&self, series: &pb::Series) {
@@ -165,31 +240,52 @@ impl Runner {
 }
 
 /// Lets every runner run; then `verify` finds nothing.
-async fn race<F: Future<Output = ()> + Send + 'static>(run: impl Fn(Runner) -> F) {
-    let clinic = Clinic::with(|content| content.sessions_minimum = 1).await;
-    let mut running = Vec::new();
-    for day in 0..RUNNERS {
-        running.push(tokio::spawn(run(Runner::new(&clinic, day).await)));
-    }
+async fn race<F: Future<Output = ()> + Send + 'static>(clinic: &Clinic, runners: Vec<Runner>, run: fn(Runner) -> F) {
+    let running: Vec<_> = runners.into_iter().map(|runner| tokio::spawn(run(runner))).collect();
     for runner in running {
         runner.await.unwrap();
     }
     clinic.world.server.assert_clean().await;
 }
 
+/// A practice, and who races there.
+async fn runners() -> (Clinic, Vec<Runner>) {
+    let clinic = Clinic::with(|content| {
+        content.sessions_minimum = 1;
+        content.reaction_rules = vec![pb::ReactionRule {
+            kind: "pus".into(),
+            name: "Pus".into(),
+            reaction_grade: pb::ReactionGrade::Warning.into(),
+            evidence: evidence(),
+            ..Default::default()
+        }];
+    })
+    .await;
+    let mut runners = Vec::new();
+    for day in 0..RUNNERS {
+        runners.push(Runner::new(&clinic, day).await);
+    }
+    (clinic, runners)
+}
+
+/// Both at once; each is asked first in turn, so that both orders occur.
+async fn both<A: Future, B: Future>(round: usize, a: A, b: B) -> (A::Output, B::Output) {
+    if round.is_multiple_of(2) {
+        tokio::join!(a, b)
+    } else {
+        let (b, a) = tokio::join!(b, a);
+        (a, b)
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_booking_that_races_with_the_revocation_of_its_clearance_comes_before_it_or_is_refused() {
-    race(|runner| async move {
+    let (clinic, runners) = runners().await;
+    race(&clinic, runners, |runner| async move {
         let (mut won, mut lost) = (0, 0);
         for round in 0..rounds() {
             let clearance = runner.clinic.sign(runner.clinic.clearance_request(&runner.consultation)).await.unwrap();
-            // Each gets a head start in turn, so that both orders occur.
-            let (booked, revoked) = if round % 2 == 0 {
-                tokio::join!(runner.book(), runner.clinic.revoke(&clearance))
-            } else {
-                let (revoked, booked) = tokio::join!(runner.clinic.revoke(&clearance), runner.book());
-                (booked, revoked)
-            };
+            let (booked, revoked) = both(round, runner.book(), runner.clinic.revoke(&clearance)).await;
             let revoked = revoked.unwrap();
             match booked {
                 Ok(series) => {
@@ -202,6 +298,78 @@ async fn a_booking_that_races_with_the_revocation_of_its_clearance_comes_before_
                     assert_eq!(refusal(&status)[0].reason(), pb::Reason::ClearanceMissing, "{status:?}");
                     assert!(revoked.series_at_risk.is_empty(), "the revocation came before it");
                 }
+            }
+        }
+        assert!(Killed::wanted().is_some() || won > 0 && lost > 0, "{won} won, {lost} lost");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_booking_that_races_with_a_reaction_comes_before_it_or_is_refused() {
+    let (clinic, mut runners) = runners().await;
+    for runner in &mut runners {
+        runner.treat_face().await;
+    }
+    let Some(()) = clinic.world.server.set_clock("2026-01-20T12:00:00Z") else { return };
+    race(&clinic, runners, |runner| async move {
+        let (mut won, mut lost) = (0, 0);
+        for round in 0..rounds() {
+            let (booked, reported) = both(round, runner.book(), runner.report()).await;
+            let reported = reported.unwrap();
+            match &booked {
+                Ok(series) => {
+                    won += 1;
+                    assert!(reported.on_hold_series_ids.contains(&series.series_id), "the reaction came after it");
+                    assert_eq!(reported.at_risk.len(), 1);
+                }
+                Err(status) => {
+                    lost += 1;
+                    assert_eq!(refusal(status)[0].reason(), pb::Reason::SeriesOnHold, "{status:?}");
+                    assert!(reported.at_risk.is_empty(), "the reaction came before it");
+                }
+            }
+            let request = pb::ClearReactionRequest {
+                request_id: request_id(),
+                reaction_id: reported.reaction.unwrap().reaction_id,
+                earliest_date: "2026-01-20".into(),
+                ..Default::default()
+            };
+            runner.clinic.practitioner.patients().clear_reaction(request).await.unwrap();
+            if let Ok(series) = booked {
+                runner.cancel(&series).await;
+            }
+        }
+        assert!(won > 0 && lost > 0, "{won} won, {lost} lost");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_override_is_used_or_revoked_and_never_both() {
+    let (clinic, runners) = runners().await;
+    race(&clinic, runners, |runner| async move {
+        runner.clinic.sign(runner.clinic.clearance_request(&runner.consultation)).await.unwrap();
+        let series = runner.book_two().await;
+        let second = series.sessions[1].appointment.clone().unwrap();
+        runner.clinic.world.cancel(&second).await.unwrap();
+        let (mut won, mut lost) = (0, 0);
+        for round in 0..rounds() {
+            let granted = runner.grant(&series).await;
+            let (booked, revoked) = both(round, runner.book_second(&series), runner.revoke(&granted)).await;
+            match (booked, revoked) {
+                (Ok(booked), Err(status)) => {
+                    won += 1;
+                    assert_eq!(refusal(&status)[0].appointment_id, booked.appointment_id);
+                    assert_eq!(refusal(&status)[0].reason(), pb::Reason::SessionTooSoon);
+                    runner.clinic.world.cancel(&booked).await.unwrap();
+                    runner.revoke(&granted).await.unwrap();
+                }
+                (Err(status), Ok(())) => {
+                    lost += 1;
+                    assert_eq!(refusal(&status)[0].reason(), pb::Reason::SessionTooSoon, "{status:?}");
+                }
+                (booked, revoked) => panic!("{booked:?} and {revoked:?}"),
             }
         }
         assert!(Killed::wanted().is_some() || won > 0 && lost > 0, "{won} won, {lost} lost");

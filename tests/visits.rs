@@ -7,16 +7,6 @@ use crate::desk::{FOUR, get_appointment, get_series, revision, said, session};
 use crate::harness::world::{request_id, timestamp};
 use crate::harness::{Clinic, World, refusal};
 
-async fn check_in(world: &World, id: &str) -> Result<pb::Appointment, Status> {
-    let request = pb::CheckInRequest {
-        request_id: request_id(),
-        etag: get_appointment(world, id).await.etag,
-        appointment_id: id.into(),
-        ..Default::default()
-    };
-    Ok(world.manager.appointments().check_in(request).await?.into_inner().appointment.unwrap())
-}
-
 async fn complete_request(world: &World, id: &str, start: Option<&str>) -> pb::CompleteAppointmentRequest {
     pb::CompleteAppointmentRequest {
         request_id: request_id(),
@@ -37,13 +27,13 @@ async fn a_patient_is_checked_in_on_the_day_and_the_visit_completed_after_that()
     let world = World::new().await;
     let sauna = world.book_sauna("2026-01-06T10:00:00").await.unwrap();
     let id = sauna.appointment_id.as_str();
-    let early = check_in(&world, id).await.unwrap_err();
+    let early = world.check_in(id).await.unwrap_err();
     assert_eq!(said(&world, &early), ["TOO_EARLY_TO_CHECK_IN from 2026-01-06T00:00"]);
     assert_eq!(said(&world, &complete(&world, id, None).await.unwrap_err()), ["NOT_CHECKED_IN"]);
     let Some(()) = world.server.set_clock("2026-01-06T09:05:00Z") else { return };
-    let arrived = check_in(&world, id).await.unwrap();
+    let arrived = world.check_in(id).await.unwrap();
     assert_eq!((arrived.state(), arrived.arrived_at.is_some()), (pb::AppointmentState::Arrived, true));
-    let again = refusal(&check_in(&world, id).await.unwrap_err())[0].reason();
+    let again = refusal(&world.check_in(id).await.unwrap_err())[0].reason();
     assert_eq!(again, pb::Reason::AppointmentNotBooked);
     let cancelled = refusal(&world.cancel(&arrived).await.unwrap_err())[0].reason();
     assert_eq!(cancelled, pb::Reason::AppointmentStarted);
@@ -65,7 +55,7 @@ async fn a_session_that_takes_place_late_takes_the_later_ones_along() {
         world.book_series(&["2026-02-02T10:00:00", "2026-03-02T10:00:00", "2026-04-06T10:00:00"]).await.unwrap();
     let first = session(&series, 1).appointment_id.clone();
     let Some(()) = world.server.set_clock("2026-02-04T09:00:00Z") else { return };
-    check_in(&world, &first).await.unwrap();
+    world.check_in(&first).await.unwrap();
     let Some(()) = world.server.set_clock("2026-02-04T11:00:00Z") else { return };
     // What it would move is shown first.
     let dry = pb::CompleteAppointmentRequest {
@@ -103,7 +93,7 @@ async fn a_late_session_whose_aftercare_would_cover_a_booked_visit_is_not_comple
     // Allowed five days after the 2nd, not after the 4th.
     let sauna = world.book_sauna("2026-02-07T12:00:00").await.unwrap();
     let Some(()) = world.server.set_clock("2026-02-04T11:00:00Z") else { return };
-    check_in(&world, &first).await.unwrap();
+    world.check_in(&first).await.unwrap();
     let refused = complete(&world, &first, Some("2026-02-04T10:00:00")).await.unwrap_err();
     assert_eq!(said(&world, &refused), [format!("FORBIDS_BOOKED_ACTIVITY against {}", sauna.appointment_id)]);
     world.cancel(&sauna).await.unwrap();
@@ -118,7 +108,7 @@ async fn a_visit_begins_on_its_day_or_at_most_a_month_later_and_not_in_the_futur
     let first = session(&series, 1).appointment_id.clone();
     let Some(()) = world.server.set_clock("2026-02-02T07:00:00Z") else { return };
     // Early, but on the day.
-    check_in(&world, &first).await.unwrap();
+    world.check_in(&first).await.unwrap();
     for start in ["2026-02-01T23:55:00", "2026-02-02T08:05:00", "2026-03-06T10:00:00"] {
         let status = complete(&world, &first, Some(start)).await.unwrap_err();
         assert!(status.message().contains("start_time"), "{start}: {status}");
@@ -137,17 +127,17 @@ async fn a_screening_of_another_day_is_repeated_at_check_in() {
     let series = world.book_series(&FOUR).await.unwrap();
     let first = session(&series, 1).appointment_id.clone();
     let Some(()) = world.server.set_clock("2026-02-02T08:50:00Z") else { return };
-    assert_eq!(said(world, &check_in(world, &first).await.unwrap_err()), ["SCREENING_MISSING"]);
+    assert_eq!(said(world, &world.check_in(&first).await.unwrap_err()), ["SCREENING_MISSING"]);
     let patient = world.patients[0].clone();
     clinic.screen(&patient, &[("active_acne", "")]).await;
-    assert_eq!(said(world, &check_in(world, &first).await.unwrap_err()), ["CONDITION_DEFERS"]);
+    assert_eq!(said(world, &world.check_in(&first).await.unwrap_err()), ["CONDITION_DEFERS"]);
     clinic.screen(&patient, &[]).await;
     clinic.revoke(&clearance).await.unwrap();
-    assert_eq!(said(world, &check_in(world, &first).await.unwrap_err()), ["CLEARANCE_MISSING"]);
+    assert_eq!(said(world, &world.check_in(&first).await.unwrap_err()), ["CLEARANCE_MISSING"]);
     let consultation =
         pb::Appointment { appointment_id: clearance.consultation_appointment_id.clone(), ..Default::default() };
     clinic.sign(clinic.clearance_request(&consultation)).await.unwrap();
-    check_in(world, &first).await.unwrap();
+    world.check_in(&first).await.unwrap();
     complete(world, &first, None).await.unwrap();
     world.server.assert_clean().await;
 }

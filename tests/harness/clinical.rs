@@ -156,15 +156,16 @@ impl Clinic {
         Ok(self.world.manager.patients().record_screening(request).await?.into_inner().screening.unwrap())
     }
 
-    /// Holds a consultation of a patient with the practitioner who clears, now.
+    /// A consultation of a patient with the practitioner who clears; the patient is there.
     pub async fn consult(&self, patient: &str) -> pb::Appointment {
         let mut request = self.world.visit_request(&self.consultation, "2026-01-05T09:00:00");
         if let Some(pb::book_appointment_request::Visit::Treatment(visit)) = &mut request.visit {
             visit.patient_id = patient.into();
         }
-        request.start_time = at("2026-01-05T08:00:00Z");
+        request.start_time = at("2026-01-05T20:00:00Z");
         request.resource_ids = vec![self.clearing.clone()];
-        self.world.book(request).await.unwrap()
+        let booked = self.world.book(request).await.unwrap();
+        self.world.check_in(&booked.appointment_id).await.unwrap()
     }
 
     /// A request that signs what a consultation ended in, for the abdomen.

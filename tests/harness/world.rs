@@ -277,12 +277,67 @@ impl World {
         area: pb::BodyArea,
         starts: &[&str],
     ) -> Result<pb::Series, Status> {
+        self.fit_for(protocol, area).await;
         let request = pb::BookSeriesRequest {
             protocol_id: protocol.into(),
             body_area: area.into(),
             ..self.series_request(starts)
         };
         Ok(self.manager.series().book_series(request).await?.into_inner().series.unwrap())
+    }
+
+    /// Checks the patient of a visit in.
+    pub async fn check_in(&self, id: &str) -> Result<pb::Appointment, Status> {
+        let known = pb::GetAppointmentRequest { appointment_id: id.into(), ..Default::default() };
+        let known = self.manager.appointments().get_appointment(known).await?.into_inner().appointment.unwrap();
+        let request = pb::CheckInRequest {
+            request_id: request_id(),
+            etag: known.etag,
+            appointment_id: id.into(),
+            ..Default::default()
+        };
+        Ok(self.manager.appointments().check_in(request).await?.into_inner().appointment.unwrap())
+    }
+
+    /// Screens the first patient for a clinical protocol, with nothing to report, and clears them for an area.
+    async fn fit_for(&self, protocol: &str, area: pb::BodyArea) {
+        let get = pb::GetProtocolRequest { protocol_id: protocol.into(), ..Default::default() };
+        let content = self.manager.catalog().get_protocol(get).await.unwrap().into_inner().protocol.unwrap().content;
+        let content = content.unwrap();
+        let asked = content.screening_rules.into_iter().filter(|rule| !rule.question.is_empty());
+        let screening = pb::RecordScreeningRequest {
+            request_id: request_id(),
+            patient_id: self.patients[0].clone(),
+            questionnaire: Some(pb::record_screening_request::Questionnaire::ProtocolId(protocol.into())),
+            answers: asked
+                .map(|rule| pb::ScreeningAnswer { condition: rule.condition, ..Default::default() })
+                .collect(),
+            skin_type: 2,
+            ..Default::default()
+        };
+        self.manager.patients().record_screening(screening).await.unwrap();
+        // One consultation will do for all areas.
+        let list = pb::ListClearancesRequest { patient_id: self.patients[0].clone(), ..Default::default() };
+        let known = self.manager.patients().list_clearances(list).await.unwrap().into_inner().clearances;
+        let consultation = match known.into_iter().next() {
+            Some(known) => known.consultation_appointment_id,
+            None => {
+                let treatment = content.clearance.unwrap().consultation_treatment_id;
+                let mut request = self.visit_request(&treatment, "2026-01-05T21:00:00");
+                request.resource_ids = vec![self.practitioners[0].clone()];
+                let booked = self.book(request).await.unwrap();
+                self.check_in(&booked.appointment_id).await.unwrap().appointment_id
+            }
+        };
+        let request = pb::RecordClearanceRequest {
+            request_id: request_id(),
+            consultation_appointment_id: consultation,
+            protocol_id: protocol.into(),
+            body_area: area.into(),
+            decision: Some(pb::record_clearance_request::Decision::Cleared(pb::ClearedPatient::default())),
+            ..Default::default()
+        };
+        self.practitioner(0).await.patients().record_clearance(request).await.unwrap();
     }
 
     /// Clients with a new token of one of the practitioners.

@@ -7,7 +7,8 @@ use crate::desk::{FOUR, get_appointment, get_series, revision, said, session};
 use crate::harness::world::{request_id, timestamp};
 use crate::harness::{Clinic, World, refusal};
 
-async fn check_in(world: &World, id: &str) -> Result<pb::Appointment, Status> {
+/// Checks a patient in to an appointment as it is now.
+pub async fn check_in(world: &World, id: &str) -> Result<pb::Appointment, Status> {
     let request = pb::CheckInRequest {
         request_id: request_id(),
         etag: get_appointment(world, id).await.etag,
@@ -27,7 +28,8 @@ async fn complete_request(world: &World, id: &str, start: Option<&str>) -> pb::C
     }
 }
 
-async fn complete(world: &World, id: &str, start: Option<&str>) -> Result<pb::CompleteAppointmentResponse, Status> {
+/// Completes an appointment as it is now, begun as booked or at that wall-clock time.
+pub async fn complete(world: &World, id: &str, start: Option<&str>) -> Result<pb::CompleteAppointmentResponse, Status> {
     let request = complete_request(world, id, start).await;
     Ok(world.manager.appointments().complete_appointment(request).await?.into_inner())
 }

@@ -35,6 +35,7 @@ mod schema;
 mod screenings;
 mod series;
 mod slots;
+mod story;
 mod tenancy;
 mod verify;
 mod visits;

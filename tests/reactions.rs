@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use stipple::rpc::pb;
+use stipple::rpc::pb::grant_override_request::Purpose;
 use tonic::{Code, Status};
 
 use crate::desk::{get_series, revision, session, starts};
@@ -47,6 +48,20 @@ fn report_request(appointment: &pb::Appointment, kind: &str) -> pb::ReportReacti
 async fn report(case: &Case, kind: &str) -> Result<pb::ReportReactionResponse, Status> {
     let request = report_request(session(&case.series, 1), kind);
     Ok(case.world.manager.patients().report_reaction(request).await?.into_inner())
+}
+
+/// What counts as a condition is lifted for what is left of the series: premedication is confirmed.
+async fn premedicate(case: &Case) {
+    let protocol_id = case.series.protocol_id.clone();
+    let condition = pb::ConditionOverride { protocol_id, condition: "cold_sore_history".into() };
+    let request = pb::GrantOverrideRequest {
+        request_id: request_id(),
+        patient_id: case.world.patients[0].clone(),
+        purpose: Some(Purpose::Condition(condition)),
+        override_reason: "prescribed".into(),
+        ..Default::default()
+    };
+    case.practitioner.patients().grant_override(request).await.unwrap();
 }
 
 fn clear_request(reaction: &pb::Reaction, earliest: &str, gap: i32) -> pb::ClearReactionRequest {
@@ -165,6 +180,10 @@ async fn clearing_moves_what_is_booked_too_early_and_nothing_else() {
     let Some(case) = case().await else { return };
     let Case { world, series, other, practitioner } = &case;
     let reaction = report(&case, "herpes_flare").await.unwrap().reaction.unwrap();
+    // It counts as a condition, which nobody has lifted yet.
+    let unlifted = clear(&case, &reaction, "2026-03-16", 0).await.unwrap_err();
+    assert_eq!(broken(&unlifted), ["CONDITION_NEEDS_PREMEDICATION", "NO_PLAN"]);
+    premedicate(&case).await;
     let tried = pb::ClearReactionRequest { validate_only: true, ..clear_request(&reaction, "2026-03-16", 0) };
     let tried = practitioner.patients().clear_reaction(tried).await.unwrap().into_inner();
     // The gap between the second and the third stays long enough where the second moves by a week.
@@ -198,6 +217,7 @@ async fn clearing_with_a_longer_gap_moves_sessions_along() {
     let Some(case) = case().await else { return };
     let Case { world, series, .. } = &case;
     let reaction = report(&case, "herpes_flare").await.unwrap().reaction.unwrap();
+    premedicate(&case).await;
     let cleared = clear(&case, &reaction, "2026-02-10", 42).await.unwrap();
     assert_eq!(
         told(&case, &cleared.moves),
@@ -219,6 +239,7 @@ async fn a_shorter_gap_and_two_reactions_leave_alone_what_may_stay() {
     let Case { world, series, other, .. } = &case;
     let first = report(&case, "redness_beyond_48_hours").await.unwrap().reaction.unwrap();
     let second = report(&case, "herpes_flare").await.unwrap().reaction.unwrap();
+    premedicate(&case).await;
     let cleared = clear(&case, &first, "2026-03-01", 20).await.unwrap();
     assert_eq!(told(&case, &cleared.moves), Vec::<String>::new(), "the other series is still held");
     assert_eq!(cleared.series.unwrap().gap_minimum_days, 20);
@@ -238,6 +259,7 @@ async fn what_cannot_follow_is_left_as_it_is() {
     let Some(case) = case().await else { return };
     let Case { world, series, .. } = &case;
     let reaction = report(&case, "herpes_flare").await.unwrap().reaction.unwrap();
+    premedicate(&case).await;
     let before = (revision(world).await, get_series(world, &series.series_id).await);
     // 57 days after the first session, one more than the longest gap.
     let status = clear(&case, &reaction, "2026-03-31", 0).await.unwrap_err();

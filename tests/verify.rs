@@ -597,7 +597,7 @@ async fn aftercare_override(db: &mut PgConnection, activity: &str) {
     sqlx::query(
         "UPDATE activity_windows SET override_id = $1,
              during = tstzrange(lower(during), '2027-01-13T10:10:00Z')
-         WHERE appointment_id = $2 AND activity = 'heat'",
+         WHERE appointment_id = $2 AND activity = 'heat' AND role = 'restricts'",
     )
     .bind(id)
     .bind(SESSIONS[0])

@@ -17,7 +17,8 @@ async fn complete_request(world: &World, id: &str, start: Option<&str>) -> pb::C
     }
 }
 
-async fn complete(world: &World, id: &str, start: Option<&str>) -> Result<pb::CompleteAppointmentResponse, Status> {
+/// Completes an appointment as it is now, begun as booked or at that wall-clock time.
+pub async fn complete(world: &World, id: &str, start: Option<&str>) -> Result<pb::CompleteAppointmentResponse, Status> {
     let request = complete_request(world, id, start).await;
     Ok(world.manager.appointments().complete_appointment(request).await?.into_inner())
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono::NaiveDate;
 
 use super::commands::{ClearReaction, ListReactions, ReportReaction};
-use super::moving::{Restart, Shift, decide_shift, overtaken, pairs};
+use super::moving::{Cause, Restart, Shift, decide_shift, overtaken, pairs};
 use super::overrides::{of_series, signed, supersede};
 use super::page::{Page, fetch};
 use super::series::SeriesNow;
@@ -135,11 +135,8 @@ impl App {
     ) -> Result<Vec<Shift>, Error> {
         let Setting { restarts, from, .. } =
             setting(&mut *self.read().await?, practice, caller, ask, None, self.clock.now()).await?;
-        let shifts = self.shifts(practice, restarts, from, "reaction_id").await?;
-        shifts.ok_or_else(|| {
-            let text = "the sessions cannot all follow; cancel sessions first, or choose another day or a longer gap";
-            Error::Refused(vec![Violation::new(Rule::NoPlan, text)])
-        })
+        let no_plan = "the sessions cannot all follow; cancel sessions first, or choose another day or a longer gap";
+        self.shifts(practice, restarts, from, Cause { field: "reaction_id", no_plan }).await
     }
 
     /// The inner error tells that somebody was faster than the plan.

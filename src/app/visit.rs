@@ -8,7 +8,7 @@ use super::appointment::found;
 use super::commands::{CompleteAppointment, Known};
 use super::facts::patient_question;
 use super::fitness::{FitFor, at_check_in};
-use super::moving::{Restart, Shift, decide_shift, overtaken, pairs};
+use super::moving::{Cause, Restart, Shift, decide_shift, overtaken, pairs};
 use super::series::{SeriesNow, found as found_series, protocol_of};
 use super::series_booking::MAX_PLANNINGS;
 use super::write::Begun;
@@ -118,11 +118,9 @@ impl App {
         };
         let Some(series) = series else { return Ok(None) };
         let restart = Restart { series, is_respaced: true };
-        let shifts = self.shifts(practice, vec![restart], NaiveDate::MIN, "appointment_id").await?;
-        let shifts = shifts.ok_or_else(|| {
-            let text = "later sessions of the series cannot all follow; cancel some of them first";
-            Error::Refused(vec![Violation::new(Rule::NoPlan, text)])
-        })?;
+        let no_plan = "later sessions of the series cannot all follow; cancel some of them first";
+        let cause = Cause { field: "appointment_id", no_plan };
+        let shifts = self.shifts(practice, vec![restart], NaiveDate::MIN, cause).await?;
         Ok(shifts.into_iter().next())
     }
 

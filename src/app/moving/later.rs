@@ -33,6 +33,15 @@ pub(in crate::app) struct Restart {
     pub is_respaced: bool,
 }
 
+/// What later sessions move for, as a refusal names it.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::app) struct Cause {
+    /// The field of the request that leads to the series.
+    pub field: &'static str,
+    /// What to tell, with a remedy, where the sessions cannot all be placed.
+    pub no_plan: &'static str,
+}
+
 /// Sessions of a series that move.
 #[derive(Debug, Clone)]
 pub(in crate::app) struct Shift {
@@ -43,14 +52,15 @@ pub(in crate::app) struct Shift {
 }
 
 impl App {
-    /// The sessions that would have to move, series by series, and where to; nothing if they cannot all be placed.
+    /// The sessions that would have to move, series by series, and where to. Where they cannot all be placed, the
+    /// refusal also names what has to be settled before any session can be booked.
     pub(in crate::app) async fn shifts(
         &self,
         practice: PracticeId,
         restarts: Vec<Restart>,
         from: NaiveDate,
-        field: &'static str,
-    ) -> Result<Option<Vec<Shift>>, Error> {
+        Cause { field, no_plan }: Cause,
+    ) -> Result<Vec<Shift>, Error> {
         let mut shifts = Vec::new();
         let mut placed: Vec<Placed> = Vec::new();
         for Restart { series, is_respaced } in restarts {
@@ -99,13 +109,17 @@ impl App {
             for placed in &placed {
                 placed.add_to(&mut patient, turnover);
             }
+            // Sessions may be put off while they are on hold.
+            patient.fitness.concerns.retain(|concern| concern.rule != Rule::SeriesOnHold);
+            let mut refusal = patient.fitness.missing(later.last().and_then(|last| last.session).map(|of| of.number));
+            refusal.push(Violation::new(Rule::NoPlan, no_plan));
             let area = series.area;
             let sessions = later.clone();
             let think = move || {
                 let gone = None;
                 LaterSessions { area, gap, before, gone, from: Some(from), later: &sessions }.following(&look, patient)
             };
-            let Some(following) = self.planners.think(practice, think).await? else { return Ok(None) };
+            let following = self.planners.think(practice, think).await?.ok_or(Error::Refused(refusal))?;
             placed.extend(following.iter().map(|following| {
                 let added = added(&following.session);
                 let combined = combined.iter().find(|(known, _)| Some(*known) == added).map(|(_, combined)| combined);
@@ -116,7 +130,7 @@ impl App {
                 shifts.push(Shift { series: series.id, following });
             }
         }
-        Ok(Some(shifts))
+        Ok(shifts)
     }
 }
 

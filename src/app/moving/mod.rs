@@ -8,7 +8,7 @@ mod later;
 mod session;
 mod visit;
 
-pub(super) use later::{Restart, Shift, decide_shift, overtaken};
+pub(super) use later::{Cause, Restart, Shift, decide_shift, overtaken};
 pub use session::Moved;
 pub(super) use session::pairs;
 

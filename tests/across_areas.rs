@@ -12,7 +12,7 @@ const FACE: pb::BodyArea = pb::BodyArea::Face;
 const ABDOMEN: pb::BodyArea = pb::BodyArea::Abdomen;
 
 /// Needling that keeps other areas away for so many days.
-fn spaced(days: i32) -> pb::TreatmentContent {
+pub fn spaced(days: i32) -> pb::TreatmentContent {
     let across_areas = Some(pb::AcrossAreas { days, evidence: evidence() });
     pb::TreatmentContent { across_areas, spacing_evidence: evidence(), ..needling() }
 }

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeSet;
 
+use chrono::NaiveDate;
 use stipple::rpc::pb;
 use stipple::rpc::pb::grant_override_request::Purpose;
 use tonic::{Code, Status};
 
+use crate::across_areas::spaced;
 use crate::desk::{get_series, revision, session, starts};
 use crate::harness::wire::{Clients, fields, missing, reason};
-use crate::harness::world::{at, request_id, token};
+use crate::harness::world::{at, needling, request_id, token};
 use crate::harness::{World, refusal};
 
 /// Sessions 35 days apart.
@@ -25,7 +27,12 @@ struct Case {
 
 /// Two series of one patient, the day after the first session of one of them. Nothing where clocks cannot be set.
 async fn case() -> Option<Case> {
-    let world = World::new().await;
+    case_of(needling()).await
+}
+
+async fn case_of(treatment: pb::TreatmentContent) -> Option<Case> {
+    let mut world = World::new().await;
+    world.needling = world.publish_treatment(treatment).await;
     let protocol = world.clinical_protocol().await;
     let series = world.book_clinical(&protocol, pb::BodyArea::Abdomen, &DAYS).await.unwrap();
     let other = world.book_clinical(&protocol, pb::BodyArea::Thighs, &OTHER_DAYS).await.unwrap();
@@ -213,10 +220,30 @@ async fn clearing_moves_what_is_booked_too_early_and_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clearing_keeps_areas_as_far_apart_as_their_treatment_asks() {
+    let Some(case) = case_of(spaced(7)).await else { return };
+    let reaction = report(&case, "redness_beyond_48_hours").await.unwrap().reaction.unwrap();
+    let cleared = clear(&case, &reaction, "2026-03-16", 0).await.unwrap();
+    let mut days: Vec<NaiveDate> = Vec::new();
+    for of in [&case.series, &case.other] {
+        let now = get_series(&case.world, &of.series_id).await;
+        days.extend(starts(&now).iter().map(|start| NaiveDate::parse_from_str(&start[..10], "%Y-%m-%d").unwrap()));
+    }
+    days.sort_unstable();
+    assert!(days.windows(2).all(|pair| (pair[1] - pair[0]).num_days() >= 7), "{days:?}");
+    assert!(cleared.moves.len() >= 2, "{:?}", told(&case, &cleared.moves));
+    case.world.server.assert_clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn clearing_with_a_longer_gap_moves_sessions_along() {
     let Some(case) = case().await else { return };
     let Case { world, series, .. } = &case;
+    premedicate(&case).await;
     let reaction = report(&case, "herpes_flare").await.unwrap().reaction.unwrap();
+    // Whoever prescribed before the flare did not know of it.
+    let unlifted = clear(&case, &reaction, "2026-02-10", 42).await.unwrap_err();
+    assert_eq!(broken(&unlifted), ["CONDITION_NEEDS_PREMEDICATION", "NO_PLAN"]);
     premedicate(&case).await;
     let cleared = clear(&case, &reaction, "2026-02-10", 42).await.unwrap();
     assert_eq!(

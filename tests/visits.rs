@@ -93,12 +93,48 @@ async fn a_late_session_whose_aftercare_would_cover_a_booked_visit_is_not_comple
     let first = session(&series, 1).appointment_id.clone();
     // Allowed five days after the 2nd, not after the 4th.
     let sauna = world.book_sauna("2026-02-07T12:00:00").await.unwrap();
-    let Some(()) = world.server.set_clock("2026-02-04T11:00:00Z") else { return };
+    let Some(()) = world.server.set_clock("2026-02-04T09:00:00Z") else { return };
+    let collides = [format!("FORBIDS_BOOKED_ACTIVITY against {}", sauna.appointment_id)];
+    assert_eq!(said(&world, &world.check_in(&first).await.unwrap_err()), collides, "before the patient is needled");
+    world.cancel(&sauna).await.unwrap();
     world.check_in(&first).await.unwrap();
+    let sauna = world.book_sauna("2026-02-07T12:00:00").await.unwrap();
+    let Some(()) = world.server.set_clock("2026-02-04T11:00:00Z") else { return };
     let refused = complete(&world, &first, Some("2026-02-04T10:00:00")).await.unwrap_err();
     assert_eq!(said(&world, &refused), [format!("FORBIDS_BOOKED_ACTIVITY against {}", sauna.appointment_id)]);
     world.cancel(&sauna).await.unwrap();
     complete(&world, &first, Some("2026-02-04T10:00:00")).await.unwrap();
+    world.server.assert_clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_comes_on_a_later_day_is_checked_in_only_where_the_session_could_be_then() {
+    let world = World::new().await;
+    let series = world.book_series(&FOUR).await.unwrap();
+    let of = |number| session(&series, number).appointment_id.clone();
+    // The first two are missed; the third takes place on 30 March.
+    let Some(()) = world.server.set_clock("2026-03-30T08:00:00Z") else { return };
+    world.check_in(&of(3)).await.unwrap();
+    let Some(()) = world.server.set_clock("2026-04-01T08:00:00Z") else { return };
+    let late = world.check_in(&of(2)).await.unwrap_err();
+    let told =
+        [format!("SESSION_OUT_OF_ORDER against {}", of(3)), format!("SESSION_TOO_SOON against {} 2/28 days", of(3))];
+    assert_eq!(said(&world, &late), told);
+    let told = said(&world, &world.check_in(&of(1)).await.unwrap_err());
+    assert!(told.contains(&"APPOINTMENT_STARTED".to_owned()), "58 days ago: {told:?}");
+    world.server.assert_clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_visit_began_no_earlier_than_the_day_on_which_the_patient_came() {
+    let world = World::new().await;
+    let series = world.book_series(&FOUR).await.unwrap();
+    let first = session(&series, 1).appointment_id.clone();
+    let Some(()) = world.server.set_clock("2026-02-04T09:02:00Z") else { return };
+    world.check_in(&first).await.unwrap();
+    let done = complete(&world, &first, None).await.unwrap();
+    assert_eq!(done.appointment.unwrap().local_performed_start, "2026-02-04T10:00:00+01:00");
+    assert_eq!(done.moves.len(), 3, "each lay 28 days after the one before");
     world.server.assert_clean().await;
 }
 

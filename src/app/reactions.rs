@@ -268,7 +268,10 @@ async fn observed(
     now: Instant,
 ) -> Result<Reaction, Error> {
     let session = appointment_app::found(db, practice, ask.appointment).await?;
-    let of = session.session.ok_or_else(|| Error::field("appointment_id", "must be a session of a series"))?;
+    // An assessment needles nobody.
+    let needled = session.area.and(session.series());
+    let remedy = "must be a session of a series, or one that maintains its result";
+    let of = needled.ok_or_else(|| Error::field("appointment_id", remedy))?;
     match session.state {
         AppointmentState::Cancelled { .. } => {
             let text = "the session is cancelled; nothing came of it";
@@ -283,7 +286,7 @@ async fn observed(
     if onset > now || onset < session.begins() {
         return Err(Error::field("onset_time", "must not be before the session, nor in the future"));
     }
-    let series = series_app::found(db, practice, of.series).await?;
+    let series = series_app::found(db, practice, of).await?;
     let protocol = catalog::protocol(db, practice, series.protocol, Some(series.protocol_version)).await?;
     let rules = protocol.map(|protocol| protocol.content.reactions).unwrap_or_default();
     let rule = rules.into_iter().find(|rule| rule.kind == *ask.kind.expose());

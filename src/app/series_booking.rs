@@ -124,6 +124,10 @@ impl App {
     /// The best plan, and the version of the protocol that it keeps to.
     async fn best(&self, practice: PracticeId, ask: &ProposeSeries) -> Result<(Plan, i32), Error> {
         let proposal = self.propose(practice, ask.clone()).await?;
+        if !proposal.missing.is_empty() {
+            // No other plan would do either.
+            return Err(Error::Refused(proposal.missing));
+        }
         let version = proposal.course.protocol.as_ref().map_or(0, |protocol| protocol.version);
         let best = proposal.plans.map_err(no_plan)?.into_iter().find(|plan| plan.kind == PlanKind::Best);
         let best = best.unwrap_or_else(|| unreachable!("among plans is the best one"));

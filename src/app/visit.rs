@@ -14,7 +14,7 @@ use super::series_booking::MAX_PLANNINGS;
 use super::write::Begun;
 use super::{App, Command, Error, combination};
 use crate::domain::access::Caller;
-use crate::domain::appointment::Appointment;
+use crate::domain::appointment::{Appointment, AppointmentState};
 use crate::domain::booking::{PatientFacts, Spaced, Timing, before_grid};
 use crate::domain::catalog::{SpacingScope, Treatment};
 use crate::domain::combination::Combined;
@@ -63,6 +63,7 @@ impl App {
         let before = as_known(write.db(), practice, command.body).await?;
         let mut refusal = before.may_arrive(now).err().unwrap_or_default();
         refusal.extend(unfit(write.db(), practice, &before, now).await?);
+        refusal.extend(out_of_place(write.db(), practice, &before, now).await?);
         if !refusal.is_empty() {
             return Err(Error::Refused(refusal));
         }
@@ -237,6 +238,33 @@ async fn unfit(
     at_check_in(db, practice, visit, FitFor::Sessions(&protocol, Some(series.id)), number, now).await
 }
 
+/// Why a patient may not be treated today, as far as the other visits go: whoever is there on another day than the
+/// booked one must not be nearer to them than bookings may be. Later sessions of the series move along at completion.
+async fn out_of_place(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    visit: &Appointment,
+    now: Instant,
+) -> Result<Refusal, Error> {
+    let series = match visit.session {
+        Some(session) => Some(found_series(db, practice, session.series).await?),
+        None => None,
+    };
+    let mut refusal = series.as_ref().and_then(|series| series.must_be_active().err()).unwrap_or_default();
+    if visit.zone.day(now) <= visit.zone.day(visit.visit.start()) {
+        return Ok(refusal);
+    }
+    let state = AppointmentState::Fulfilled { arrived_at: now, at: now, performed: before_grid(now) };
+    let today = Appointment { state, ..visit.clone() };
+    if let (Some(series), Some(session)) = (&series, visit.session) {
+        refusal.extend(must_keep_order(series, &today, session.number, now).err().unwrap_or_default());
+    }
+    let along: Vec<AppointmentId> = series.iter().flat_map(|series| series.ahead(now)).map(|later| later.id).collect();
+    let (performed, patient, spaced) = performed(db, practice, &today, &along).await?;
+    refusal.extend(collisions(&patient, &performed.windows, &spaced).err().unwrap_or_default());
+    Ok(refusal)
+}
+
 /// The visit as completed.
 fn fulfilled(
     before: Appointment,
@@ -245,8 +273,9 @@ fn fulfilled(
     revision: i64,
 ) -> Result<Appointment, Error> {
     let (booked, zone) = (before.visit.start(), before.zone);
-    // Who is there early may be treated early.
-    let start = ask.start.unwrap_or_else(|| booked.min(before_grid(now)));
+    // Who is there early may be treated early; who came on a later day was not treated before that.
+    let came = before.arrived_at().filter(|at| zone.day(*at) > zone.day(booked));
+    let start = ask.start.unwrap_or_else(|| before_grid(came.unwrap_or_else(|| booked.min(now))));
     let after = before.fulfil(start, now, revision).map_err(Error::Refused)?;
     let late = (zone.day(start) - zone.day(booked)).num_days();
     if start > now || !(0..=MAX_DAYS_LATE).contains(&late) {

@@ -7,6 +7,7 @@ use super::ids::{AppointmentId, ClearanceId, ClinicId, OverrideId, PatientId, Re
 use super::interval::{Instant, Interval};
 use super::refusal::{Earliest, Refusal, Rule, Violation};
 use super::text::{Label, Personal, Prose};
+use super::visit::MAX_DAYS_LATE;
 use super::zone::Zone;
 
 /// Where an appointment stands.
@@ -182,12 +183,26 @@ impl Appointment {
         }
     }
 
+    /// When the patient was checked in; nothing if that has not happened.
+    pub const fn arrived_at(&self) -> Option<Instant> {
+        match self.state {
+            AppointmentState::Arrived { at } => Some(at),
+            AppointmentState::Fulfilled { arrived_at, .. } => Some(arrived_at),
+            AppointmentState::Booked | AppointmentState::Cancelled { .. } => None,
+        }
+    }
+
     /// A refusal unless the patient may be checked in as far as the visit itself says: it is booked, and its day has come.
     pub fn may_arrive(&self, now: Instant) -> Result<(), Refusal> {
         let text = match self.state {
             AppointmentState::Booked => {
                 let day = self.zone.day(self.visit.start());
-                if self.zone.day(now) >= day {
+                let late = (self.zone.day(now) - day).num_days();
+                if late > MAX_DAYS_LATE {
+                    let text = format!("the visit was on {day}, {late} days ago; at most {MAX_DAYS_LATE} will do");
+                    return Err(vec![Violation::new(Rule::AppointmentStarted, text)]);
+                }
+                if late >= 0 {
                     return Ok(());
                 }
                 let text = format!("the visit is on {day}; a patient is checked in on the day at the earliest");

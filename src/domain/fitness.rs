@@ -23,16 +23,27 @@ pub struct FitnessFacts {
     pub screening: Option<Screening>,
     /// The latest decision for the protocol and area, in force or not.
     pub clearance: Option<Clearance>,
-    /// Conditions that overrides in force lift.
+    /// Conditions that overrides in force lift, granted after every reaction that brought them.
     pub lifted: Personal<Vec<(Code, OverrideId)>>,
-    /// Conditions that the patient has by a reaction, since a day.
-    pub acquired: Personal<Vec<(Code, NaiveDate)>>,
+    /// Conditions that reactions brought.
+    pub acquired: Personal<Vec<Acquired>>,
     /// Whether a reaction that nobody has cleared holds the patient's series.
     pub on_hold: bool,
     /// The first day of treatment that was set when a reaction was cleared.
     pub earliest: Option<NaiveDate>,
-    /// How many sessions an assessment extended the series to.
+    /// How many sessions an assessment extended the series to since that decision.
     pub extended_to: Option<i32>,
+}
+
+/// A condition that a reaction brought.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Acquired {
+    /// The condition.
+    pub condition: Code,
+    /// The day on which the reaction began.
+    pub since: NaiveDate,
+    /// Whether it was reported after the latest decision, which therefore does not lift it.
+    pub is_unanswered: bool,
 }
 
 /// A rule of the screening that fires.
@@ -122,8 +133,8 @@ pub fn findings<'a>(rules: &'a [ScreeningRule], facts: &FitnessFacts) -> Vec<Fin
             Asks::SkinType(range) => range.contains(answers?.skin_type?).then_some(When::Always),
             Asks::Presence | Asks::PresenceAndDate => {
                 let answer = answers.and_then(|a| a.given.iter().find(|answer| answer.condition == rule.condition));
-                let acquired = facts.acquired.expose().iter().filter(|(code, _)| *code == rule.condition);
-                let acquired = acquired.map(|(_, day)| Some(*day)).max();
+                let acquired = facts.acquired.expose().iter().filter(|acquired| acquired.condition == rule.condition);
+                let acquired = acquired.map(|acquired| Some(acquired.since)).max();
                 let stated = answer.filter(|answer| answer.present).map(|answer| answer.date);
                 // Of two days the later one; a condition without a day lasts until it is resolved.
                 let day = match (stated, acquired) {
@@ -147,6 +158,10 @@ fn lifted(rule: &ScreeningRule, facts: &FitnessFacts) -> Option<Lift> {
     let by_override = facts.lifted.expose().iter().find(|(code, _)| *code == rule.condition);
     if let Some((_, id)) = by_override {
         return Some(Lift::Override(*id));
+    }
+    let mut acquired = facts.acquired.expose().iter();
+    if acquired.any(|acquired| acquired.is_unanswered && acquired.condition == rule.condition) {
+        return None;
     }
     let clearance = facts.clearance.as_ref().filter(|clearance| clearance.revoked.is_none())?;
     match &clearance.decision {

@@ -13,10 +13,10 @@ use crate::app::write::Write;
 use crate::app::{App, Error, catalog, combination};
 use crate::domain::appointment::Appointment;
 use crate::domain::booking::{
-    AskedSession, PatientFacts, PatientVisit, PlannedVisit, SessionRequest, SessionsOf, SpacingWindow, Timing,
+    AskedSession, PatientFacts, PatientVisit, PlannedVisit, SessionRequest, SessionsOf, Spaced, SpacingWindow, Timing,
     plan_sessions,
 };
-use crate::domain::catalog::{BodyArea, GapDays, SpacingScope};
+use crate::domain::catalog::BodyArea;
 use crate::domain::combination::{AddOn, Combined};
 use crate::domain::ids::{AppointmentId, ClinicId, PracticeId, SeriesId, TreatmentId};
 use crate::domain::interval::Interval;
@@ -124,7 +124,8 @@ impl App {
                 let added = added(&following.session);
                 let combined = combined.iter().find(|(known, _)| Some(*known) == added).map(|(_, combined)| combined);
                 let timing = combined.map(|combined| Timing::new(&combined.treatment));
-                Placed::new(following, &later, timing.as_ref().unwrap_or(&plain), area, gap)
+                let days = combined.map_or(i64::from(gap.minimum), |combined| combined.session_spacing(gap));
+                Placed::new(following, &later, timing.as_ref().unwrap_or(&plain), (area, days))
             }));
             if !following.is_empty() {
                 shifts.push(Shift { series: series.id, following });
@@ -139,25 +140,22 @@ struct Placed {
     old: AppointmentId,
     visit: Interval,
     turnover: i64,
-    spacing: SpacingWindow,
+    spacing: Vec<SpacingWindow>,
     windows: Vec<crate::domain::booking::ActivityWindow>,
 }
 
 impl Placed {
-    fn new(following: &Following, later: &[Appointment], timing: &Timing<'_>, area: BodyArea, gap: GapDays) -> Self {
+    /// A session that moves, of a series of that area, after which it may not be needled for that many calendar days.
+    fn new(following: &Following, later: &[Appointment], timing: &Timing<'_>, (area, days): (BodyArea, i64)) -> Self {
         let Following { session, start, .. } = following;
         let zone = later.iter().find(|known| known.id == session.id).map_or(session.zone, |known| known.zone);
-        let (day, other) = (zone.day(*start), Other::Appointment(session.id));
+        let other = Other::Appointment(session.id);
+        let spacing = timing.needling(zone, area, days, *start).into_iter();
         Self {
             old: session.id,
             visit: timing.visit(*start),
             turnover: timing.minutes() - timing.present_minutes(),
-            spacing: SpacingWindow {
-                scope: SpacingScope::Area(area),
-                day,
-                until: day + TimeDelta::days(gap.minimum.into()),
-                other,
-            },
+            spacing: spacing.map(|Spaced { scope, day, until }| SpacingWindow { scope, day, until, other }).collect(),
             windows: timing.windows(zone, *start),
         }
     }
@@ -171,7 +169,7 @@ impl Placed {
         if let Some(during) = Interval::new(self.visit.start() - pad, self.visit.end() + pad) {
             patient.visits.push(PatientVisit { during, other });
         }
-        patient.spacing.push(self.spacing);
+        patient.spacing.extend(&self.spacing);
         patient.windows.extend(self.windows.iter().map(|window| (*window, other)));
     }
 }

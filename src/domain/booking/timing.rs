@@ -256,6 +256,12 @@ impl<'a> Timing<'a> {
     /// The days in which a visit as asked for, but at this start, keeps other needlings away; none if it does not needle.
     pub fn spacing(&self, zone: Zone, request: &VisitRequest, start: Instant) -> Vec<Spaced> {
         let (Some(area), Some(days)) = (request.area, request.spacing_days) else { return Vec::new() };
+        self.needling(zone, area, days, start)
+    }
+
+    /// The days in which a needling of an area keeps others away: those given on the same area, and the treatment's own
+    /// on any.
+    pub fn needling(&self, zone: Zone, area: BodyArea, days: i64, start: Instant) -> Vec<Spaced> {
         let scopes = std::iter::once((SpacingScope::Area(area), days))
             .chain(self.across_areas_days().map(|days| (SpacingScope::AnyArea, days)));
         let day = zone.day(start);

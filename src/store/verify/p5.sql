@@ -31,7 +31,7 @@ decided AS MATERIALIZED (
     SELECT DISTINCT ON (ruled.practice_id, ruled.appointment_id, ruled.moment)
         ruled.practice_id, ruled.appointment_id, ruled.moment, c.clearance_id, c.conditions,
         c.outcome = 'cleared' AND (c.revoked_revision IS NULL OR c.revoked_revision > ruled.revision) AS in_force,
-        c.session_count, c.valid_from, c.valid_until, c.not_before
+        c.decided_revision, c.session_count, c.valid_from, c.valid_until, c.not_before
     FROM ruled
     JOIN clearances AS c ON c.practice_id = ruled.practice_id AND c.patient_id = ruled.patient_id
         AND c.protocol_id = ruled.protocol_id AND c.body_area = ruled.body_area
@@ -43,6 +43,8 @@ extended AS MATERIALIZED (
     FROM ruled
     JOIN assessment_results AS e ON e.practice_id = ruled.practice_id AND e.series_id = ruled.series_id
         AND e.recorded_revision < ruled.revision
+    JOIN decided ON decided.practice_id = ruled.practice_id AND decided.appointment_id = ruled.appointment_id
+        AND decided.moment = ruled.moment AND decided.decided_revision < e.recorded_revision
     GROUP BY ruled.practice_id, ruled.appointment_id, ruled.moment
 ),
 uncleared AS (
@@ -89,6 +91,9 @@ unscreened AS (
     FROM ruled
     JOIN screened USING (practice_id, appointment_id, moment)
     WHERE ruled.moment = 'arrived' AND ruled.day - ruled.screening_days > screened.screened_on
+        AND EXISTS (SELECT FROM screening_rules AS r
+            WHERE r.practice_id = ruled.practice_id AND r.protocol_id = ruled.protocol_id
+                AND r.version = ruled.protocol_version)
 ),
 acquired AS MATERIALIZED (
     SELECT r.practice_id, r.patient_id, r.reported_revision, k.counts_as AS condition,
@@ -124,16 +129,27 @@ firing AS MATERIALIZED (
     JOIN acquired USING (practice_id, patient_id, condition)
     WHERE acquired.reported_revision < asked.revision AND (deferral IS NULL OR day < acquired.since + deferral)
 ),
+-- What a reaction brings is lifted only by whoever knew of it.
+brought AS (
+    SELECT asked.practice_id, asked.appointment_id, asked.moment, asked.condition,
+        max(acquired.reported_revision) AS revision
+    FROM asked
+    JOIN acquired USING (practice_id, patient_id, condition)
+    WHERE acquired.reported_revision < asked.revision
+    GROUP BY asked.practice_id, asked.appointment_id, asked.moment, asked.condition
+),
 unfit AS (
     SELECT DISTINCT firing.practice_id, firing.appointment_id, firing.moment
     FROM firing
     LEFT JOIN decided USING (practice_id, appointment_id, moment)
+    LEFT JOIN brought USING (practice_id, appointment_id, moment, condition)
     LEFT JOIN overrides AS o ON o.practice_id = firing.practice_id AND o.patient_id = firing.patient_id
         AND o.kind = 'condition' AND o.protocol_id = firing.protocol_id AND o.condition = firing.condition
-        AND o.granted_revision < firing.revision
+        AND o.granted_revision < firing.revision AND o.granted_revision > coalesce(brought.revision, 0)
         AND (o.revoked_revision IS NULL OR o.revoked_revision > firing.revision)
     WHERE NOT (firing.may_be_cleared AND (o.override_id IS NOT NULL
-        OR coalesce(decided.in_force AND firing.condition = ANY (decided.conditions), false)))
+        OR coalesce(decided.in_force AND firing.condition = ANY (decided.conditions)
+            AND decided.decided_revision > coalesce(brought.revision, 0), false)))
 ),
 -- A hold does not keep a visit from being put off. A change that clears a reaction books the rest anew.
 held AS (

@@ -173,13 +173,14 @@ impl Ids {
             request_id: request_id(),
             patient_id: world.patients[0].clone(),
             purpose: Some(pb::grant_override_request::Purpose::Condition(pb::ConditionOverride {
-                protocol_id: protocol,
+                protocol_id: protocol.clone(),
                 condition: "eczema_history".into(),
             })),
             override_reason: "why".into(),
             ..Default::default()
         };
         let granted = world.server.clients(&clinician).patients().grant_override(granted).await.unwrap();
+        let (consultation, clearance) = fit(world, &protocol, &clinician).await;
         let reaction = reaction(world, &series).await;
         let tokens = [
             (Role::Manager, of(&world.practice, pb::Role::Manager, "").await),
@@ -197,6 +198,9 @@ impl Ids {
             ("consultation_treatment_id", world.sauna.clone()),
             ("add_on_treatment_id", world.sauna.clone()),
             ("protocol_id", world.protocol.clone()),
+            ("clinical_protocol_id", protocol),
+            ("consultation_appointment_id", consultation),
+            ("clearance_id", clearance),
             ("patient_id", world.patients[0].clone()),
             ("series_id", series.series_id.clone()),
             ("moving_appointment_id", visit.appointment_id.clone()),
@@ -227,6 +231,38 @@ impl Ids {
         let (_, token) = self.tokens.iter().find(|(role, _)| may_call(*role, &rpc.name)).expect(&rpc.name);
         token
     }
+}
+
+/// The conditions that the clinical protocol asks about.
+const CONDITIONS: [&str; 3] = ["eczema_history", "pacemaker", "cold_sore_history"];
+
+/// Screens the first patient, and clears them after a consultation: the consultation and the clearance.
+async fn fit(world: &World, protocol: &str, clinician: &str) -> (String, String) {
+    let screening = pb::RecordScreeningRequest {
+        request_id: request_id(),
+        patient_id: world.patients[0].clone(),
+        questionnaire: Some(pb::record_screening_request::Questionnaire::ProtocolId(protocol.into())),
+        answers: CONDITIONS.map(|asked| pb::ScreeningAnswer { condition: asked.into(), ..Default::default() }).into(),
+        ..Default::default()
+    };
+    world.manager.patients().record_screening(screening).await.unwrap();
+    let known = pb::GetProtocolRequest { protocol_id: protocol.into(), ..Default::default() };
+    let known = world.manager.catalog().get_protocol(known).await.unwrap().into_inner().protocol.unwrap();
+    let treatment = known.content.unwrap().clearance.unwrap().consultation_treatment_id;
+    let mut request = world.visit_request(&treatment, "2026-01-05T21:00:00");
+    request.resource_ids = vec![world.practitioners[0].clone()];
+    let consultation = world.book(request).await.unwrap().appointment_id;
+    world.check_in(&consultation).await.unwrap();
+    let request = pb::RecordClearanceRequest {
+        request_id: request_id(),
+        consultation_appointment_id: consultation.clone(),
+        protocol_id: protocol.into(),
+        body_area: pb::BodyArea::Abdomen.into(),
+        decision: Some(pb::record_clearance_request::Decision::Cleared(pb::ClearedPatient::default())),
+        ..Default::default()
+    };
+    let cleared = world.server.clients(clinician).patients().record_clearance(request).await.unwrap().into_inner();
+    (consultation, cleared.clearance.unwrap().clearance_id)
 }
 
 /// A reaction that holds nothing, to a session that is yet to come: no method would take it, and clocks cannot be set
@@ -324,6 +360,27 @@ pub fn filled(message: &MessageDescriptor, ids: &Ids) -> DynamicMessage {
             let gap = message.get_field_by_name("gap").unwrap();
             filled.set_field(&gap, likely(&gap, ids).unwrap());
         }
+        // Of a new series: each question of a protocol that asks some.
+        "RecordScreeningRequest" => {
+            ask_clinical(&mut filled, ids);
+            let answer = filled.get_field_by_name("answers").unwrap().as_list().unwrap()[0].clone();
+            let answers = CONDITIONS.map(|asked| {
+                let mut answer = answer.clone();
+                let within = answer.as_message_mut().unwrap();
+                within.set_field_by_name("condition", Value::String(asked.to_owned()));
+                answer
+            });
+            filled.set_field_by_name("answers", Value::List(answers.into()));
+        }
+        // No question of that protocol asks when.
+        "ScreeningAnswer" => clear(&mut filled, &["date"]),
+        "RecordClearanceRequest" => {
+            ask_clinical(&mut filled, ids);
+            let cleared = message.get_field_by_name("cleared").unwrap();
+            filled.set_field(&cleared, likely(&cleared, ids).unwrap());
+        }
+        // The protocol asks for no patch test.
+        "ClearedPatient" => clear(&mut filled, &["patch_tested_at"]),
         "BookSeriesRequest" => clear(&mut filled, &["plan", "wishes"]),
         "ProposeSeriesRequest" => clear(&mut filled, &["series_id"]),
         // Which says to how many sessions.
@@ -349,6 +406,11 @@ pub fn filled(message: &MessageDescriptor, ids: &Ids) -> DynamicMessage {
         _ => {}
     }
     filled
+}
+
+/// Names the protocol that has clinical rules.
+fn ask_clinical(message: &mut DynamicMessage, ids: &Ids) {
+    message.set_field_by_name("protocol_id", Value::String(ids.by_field["clinical_protocol_id"].clone()));
 }
 
 fn clear(message: &mut DynamicMessage, fields: &[&str]) {
@@ -403,6 +465,9 @@ fn likely(field: &FieldDescriptor, ids: &Ids) -> Option<Value> {
             "finish_by" => text("2026-12-31"),
             "qualification" | "qualifications" => text("treatment_room"),
             "condition" | "kind" | "counts_as" | "reaction_kind" => text("a_code"),
+            "cleared_conditions" => text(CONDITIONS[0]),
+            "date" => text("2025-12-01"),
+            "valid_until" => text("2026-12-31"),
             "earliest_date" => text("2026-06-01"),
             "family_name_prefix" => text("F"),
             _ => text("A text"),

@@ -180,7 +180,12 @@ impl Ids {
             ..Default::default()
         };
         let granted = world.server.clients(&clinician).patients().grant_override(granted).await.unwrap();
-        let (consultation, clearance) = fit(world, &protocol, &clinician).await;
+        // Its first session begins as the server's clock stands.
+        let now = ["2026-01-05T09:00:00", "2026-02-09T10:00:00", "2026-03-16T10:00:00"];
+        let begun = world.book_clinical(&protocol, pb::BodyArea::Thighs, &now).await.unwrap();
+        let cleared = pb::ListClearancesRequest { patient_id: world.patients[0].clone(), ..Default::default() };
+        let cleared = world.manager.patients().list_clearances(cleared).await.unwrap().into_inner();
+        let clearance = cleared.clearances[0].clone();
         let reaction = reaction(world, &series).await;
         let tokens = [
             (Role::Manager, of(&world.practice, pb::Role::Manager, "").await),
@@ -199,8 +204,9 @@ impl Ids {
             ("add_on_treatment_id", world.sauna.clone()),
             ("protocol_id", world.protocol.clone()),
             ("clinical_protocol_id", protocol),
-            ("consultation_appointment_id", consultation),
-            ("clearance_id", clearance),
+            ("consultation_appointment_id", clearance.consultation_appointment_id),
+            ("clearance_id", clearance.clearance_id),
+            ("begun_appointment_id", begun.sessions[0].appointment.as_ref().unwrap().appointment_id.clone()),
             ("patient_id", world.patients[0].clone()),
             ("series_id", series.series_id.clone()),
             ("moving_appointment_id", visit.appointment_id.clone()),
@@ -235,35 +241,6 @@ impl Ids {
 
 /// The conditions that the clinical protocol asks about.
 const CONDITIONS: [&str; 3] = ["eczema_history", "pacemaker", "cold_sore_history"];
-
-/// Screens the first patient, and clears them after a consultation: the consultation and the clearance.
-async fn fit(world: &World, protocol: &str, clinician: &str) -> (String, String) {
-    let screening = pb::RecordScreeningRequest {
-        request_id: request_id(),
-        patient_id: world.patients[0].clone(),
-        questionnaire: Some(pb::record_screening_request::Questionnaire::ProtocolId(protocol.into())),
-        answers: CONDITIONS.map(|asked| pb::ScreeningAnswer { condition: asked.into(), ..Default::default() }).into(),
-        ..Default::default()
-    };
-    world.manager.patients().record_screening(screening).await.unwrap();
-    let known = pb::GetProtocolRequest { protocol_id: protocol.into(), ..Default::default() };
-    let known = world.manager.catalog().get_protocol(known).await.unwrap().into_inner().protocol.unwrap();
-    let treatment = known.content.unwrap().clearance.unwrap().consultation_treatment_id;
-    let mut request = world.visit_request(&treatment, "2026-01-05T21:00:00");
-    request.resource_ids = vec![world.practitioners[0].clone()];
-    let consultation = world.book(request).await.unwrap().appointment_id;
-    world.check_in(&consultation).await.unwrap();
-    let request = pb::RecordClearanceRequest {
-        request_id: request_id(),
-        consultation_appointment_id: consultation.clone(),
-        protocol_id: protocol.into(),
-        body_area: pb::BodyArea::Abdomen.into(),
-        decision: Some(pb::record_clearance_request::Decision::Cleared(pb::ClearedPatient::default())),
-        ..Default::default()
-    };
-    let cleared = world.server.clients(clinician).patients().record_clearance(request).await.unwrap().into_inner();
-    (consultation, cleared.clearance.unwrap().clearance_id)
-}
 
 /// A reaction that holds nothing, to a session that is yet to come: no method would take it, and clocks cannot be set
 /// everywhere.
@@ -380,6 +357,12 @@ pub fn filled(message: &MessageDescriptor, ids: &Ids) -> DynamicMessage {
             filled.set_field(&cleared, likely(&cleared, ids).unwrap());
         }
         // The protocol asks for no patch test.
+        // Of a session that has begun, at once.
+        "ReportReactionRequest" => {
+            filled.set_field_by_name("appointment_id", Value::String(ids.by_field["begun_appointment_id"].clone()));
+            filled.set_field_by_name("reaction_kind", Value::String("redness".into()));
+            filled.set_field_by_name("onset_time", instant(at("2026-01-05T08:00:00Z").unwrap().seconds, 0));
+        }
         "ClearedPatient" => clear(&mut filled, &["patch_tested_at"]),
         "BookSeriesRequest" => clear(&mut filled, &["plan", "wishes"]),
         "ProposeSeriesRequest" => clear(&mut filled, &["series_id"]),

@@ -56,6 +56,11 @@ fn refuses(rpc: &Rpc, leaf: &Leaf) -> (Vec<Value>, String) {
     let values = match leaf.field().kind() {
         // Of a protocol that asks for no patch test.
         Kind::Message(_) if name == "patch_tested_at" => [timestamps(), vec![instant(1_767_000_000, 0)]].concat(),
+        // A microsecond before the session, and one after now.
+        Kind::Message(_) if (method, name) == ("ReportReaction", "onset_time") => {
+            let now = at("2026-01-05T08:00:00Z").unwrap().seconds;
+            [timestamps(), vec![instant(now - 1, 999_999_000), instant(now, 1000)]].concat()
+        }
         Kind::Message(_) => timestamps(),
         Kind::Enum(_) => {
             let zero = matches!(
@@ -296,6 +301,20 @@ async fn a_text_of_exactly_the_longest_length_is_taken() {
         }
     }
     assert!(tried > 20, "{tried}");
+}
+
+/// What is wrong with such a message is then what the other tests made wrong, and nothing else.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_screening_a_clearance_and_a_reaction_are_taken_but_for_what_is_made_wrong() {
+    let (world, ids) = site().await;
+    for rpc in of_a_practice() {
+        let clinical = ["RecordScreening", "RecordClearance", "RevokeClearance", "ReportReaction"];
+        if clinical.iter().any(|name| rpc.name.ends_with(&format!("/{name}"))) {
+            let message = filled(&rpc.input, &ids);
+            call(&world.server, Some(ids.token(&rpc)), &rpc, &message).await.expect(&rpc.name);
+        }
+    }
+    world.server.assert_clean().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

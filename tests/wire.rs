@@ -356,13 +356,13 @@ pub fn filled(message: &MessageDescriptor, ids: &Ids) -> DynamicMessage {
             let cleared = message.get_field_by_name("cleared").unwrap();
             filled.set_field(&cleared, likely(&cleared, ids).unwrap());
         }
-        // The protocol asks for no patch test.
         // Of a session that has begun, at once.
         "ReportReactionRequest" => {
             filled.set_field_by_name("appointment_id", Value::String(ids.by_field["begun_appointment_id"].clone()));
             filled.set_field_by_name("reaction_kind", Value::String("redness".into()));
             filled.set_field_by_name("onset_time", instant(at("2026-01-05T08:00:00Z").unwrap().seconds, 0));
         }
+        // The protocol asks for no patch test.
         "ClearedPatient" => clear(&mut filled, &["patch_tested_at"]),
         "BookSeriesRequest" => clear(&mut filled, &["plan", "wishes"]),
         "ProposeSeriesRequest" => clear(&mut filled, &["series_id"]),

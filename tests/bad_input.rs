@@ -54,6 +54,13 @@ fn refuses(rpc: &Rpc, leaf: &Leaf) -> (Vec<Value>, String) {
         return (values, "plan.digest".to_owned());
     }
     let values = match leaf.field().kind() {
+        // Of a protocol that asks for no patch test.
+        Kind::Message(_) if name == "patch_tested_at" => [timestamps(), vec![instant(1_767_000_000, 0)]].concat(),
+        // A microsecond before the session, and one after now.
+        Kind::Message(_) if (method, name) == ("ReportReaction", "onset_time") => {
+            let now = at("2026-01-05T08:00:00Z").unwrap().seconds;
+            [timestamps(), vec![instant(now - 1, 999_999_000), instant(now, 1000)]].concat()
+        }
         Kind::Message(_) => timestamps(),
         Kind::Enum(_) => {
             let zero = matches!(
@@ -62,6 +69,7 @@ fn refuses(rpc: &Rpc, leaf: &Leaf) -> (Vec<Value>, String) {
                     | ("BookAppointment" | "FindSlots", "body_area")
                     | ("FindSlots", "view")
                     | ("ReportReaction", "reaction_grade")
+                    | ("RecordScreening", "stretch_marks")
             );
             let all = [999, -1, i32::MAX, i32::MIN, 0];
             all.iter().filter(|n| !zero || **n != 0).map(|n| Value::EnumNumber(*n)).collect()
@@ -104,6 +112,8 @@ fn refuses(rpc: &Rpc, leaf: &Leaf) -> (Vec<Value>, String) {
             "valid_days" => numbers(&[0, -1, 1096, i32::MAX, i32::MIN]),
             "cooling_off_hours" | "patch_test_hours" => numbers(&[-1, 1001, i32::MAX, i32::MIN]),
             "screening_days" => numbers(&[-1, 366, i32::MAX, i32::MIN]),
+            // 0 if it was not asked.
+            "skin_type" => numbers(&[-1, 7, i32::MAX, i32::MIN]),
             // Of Fitzpatrick types.
             "least" | "most" => return (numbers(&[0, -1, 7, i32::MAX, i32::MIN]), parent(".least")),
             "defer_days" | "defer_months" => numbers(&[0, -1, 1001, i32::MAX, i32::MIN]),
@@ -151,12 +161,16 @@ fn refuses(rpc: &Rpc, leaf: &Leaf) -> (Vec<Value>, String) {
             | "end_date"
             | "first_session_from"
             | "first_session_until"
-            | "finish_by" => {
+            | "finish_by"
+            | "date"
+            | "valid_until" => {
                 let mut bad = texts(&["2026-6-1", "2026-06-31", "1999-12-31", "2101-01-01", "2026-06-01T", "1 June"]);
                 match name {
                     "start_date" | "earliest_date" => bad.extend(texts(&[""])),
                     // The day before the first one.
                     "end_date" => bad.extend(texts(&["", "2026-05-31"])),
+                    // The day before the server's, and the 1,096th after it.
+                    "valid_until" => bad.extend(texts(&["2026-01-04", "2029-01-05"])),
                     "first_session_until" | "finish_by" => bad.extend(texts(&["2026-02-01"])),
                     _ => {}
                 }
@@ -168,10 +182,15 @@ fn refuses(rpc: &Rpc, leaf: &Leaf) -> (Vec<Value>, String) {
             }
             "from" | "opens" => texts(&["", "25:00", "24:01", "9:00", "09:60", "09:00:00", "-1:00", "٠٩:00"]),
             "until" | "closes" => texts(&["", "25:00", "24:01", "9:00", "09:60", "09:00:00", "09:00", "08:59"]),
-            "qualification" | "qualifications" | "condition" | "kind" | "counts_as" | "reaction_kind" => {
+            "qualification" | "qualifications" | "condition" | "kind" | "counts_as" | "reaction_kind"
+            | "cleared_conditions" => {
                 let mut bad = texts(&["Room", "1a", "a-b", "a b", "ä", "a\0", &"a".repeat(64)]);
                 // That a reaction counts as no condition is usual.
                 bad.extend(texts(if name == "counts_as" { &[] } else { &[""] }));
+                if name == "cleared_conditions" {
+                    // Not one of the protocol's.
+                    bad.extend(texts(&["a_code"]));
+                }
                 bad
             }
             "page_token" => Vec::new(),
@@ -213,7 +232,9 @@ fn limits(name: &str) -> (usize, usize) {
         "email" => (0, 254),
         "override_reason" => (1, 2000),
         "revoke_reason" | "description" | "clear_notes" => (0, 2000),
-        "notes" | "cancel_reason" | "instruction" | "source" | "rationale" | "overdue_advice" => (0, 2000),
+        "notes" | "cancel_reason" | "instruction" | "source" | "rationale" | "overdue_advice" | "medication" => {
+            (0, 2000)
+        }
         // Of a rule that asks.
         "question" | "meaning" => (1, 500),
         "reason" | "family_name_prefix" => (0, 200),
@@ -282,6 +303,20 @@ async fn a_text_of_exactly_the_longest_length_is_taken() {
     assert!(tried > 20, "{tried}");
 }
 
+/// What is wrong with such a message is then what the other tests made wrong, and nothing else.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_screening_a_clearance_and_a_reaction_are_taken_but_for_what_is_made_wrong() {
+    let (world, ids) = site().await;
+    for rpc in of_a_practice() {
+        let clinical = ["RecordScreening", "RecordClearance", "RevokeClearance", "ReportReaction"];
+        if clinical.iter().any(|name| rpc.name.ends_with(&format!("/{name}"))) {
+            let message = filled(&rpc.input, &ids);
+            call(&world.server, Some(ids.token(&rpc)), &rpc, &message).await.expect(&rpc.name);
+        }
+    }
+    world.server.assert_clean().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_day_of_birth_in_the_future_is_refused() {
     let world = World::new().await;
@@ -307,7 +342,12 @@ async fn a_day_of_birth_in_the_future_is_refused() {
 async fn what_is_required_is_missed() {
     let (world, ids) = site().await;
     let before = revision(&world).await;
-    let optional = ["GetAftercare start_time", "GetAftercare end_time", "CheckActivity end_time"];
+    let optional = [
+        "GetAftercare start_time",
+        "GetAftercare end_time",
+        "CheckActivity end_time",
+        "CompleteAppointment start_time",
+    ];
     for rpc in of_a_practice() {
         let method = rpc.name.split('/').nth(1).unwrap();
         let required = [
@@ -319,6 +359,8 @@ async fn what_is_required_is_missed() {
             "request_id",
             "visit",
             "purpose",
+            "questionnaire",
+            "decision",
             "onset_time",
             "subject",
             "sessions",

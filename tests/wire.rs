@@ -173,13 +173,19 @@ impl Ids {
             request_id: request_id(),
             patient_id: world.patients[0].clone(),
             purpose: Some(pb::grant_override_request::Purpose::Condition(pb::ConditionOverride {
-                protocol_id: protocol,
+                protocol_id: protocol.clone(),
                 condition: "eczema_history".into(),
             })),
             override_reason: "why".into(),
             ..Default::default()
         };
         let granted = world.server.clients(&clinician).patients().grant_override(granted).await.unwrap();
+        // Its first session begins as the server's clock stands.
+        let now = ["2026-01-05T09:00:00", "2026-02-09T10:00:00", "2026-03-16T10:00:00"];
+        let begun = world.book_clinical(&protocol, pb::BodyArea::Thighs, &now).await.unwrap();
+        let cleared = pb::ListClearancesRequest { patient_id: world.patients[0].clone(), ..Default::default() };
+        let cleared = world.manager.patients().list_clearances(cleared).await.unwrap().into_inner();
+        let clearance = cleared.clearances[0].clone();
         let reaction = reaction(world, &series).await;
         let tokens = [
             (Role::Manager, of(&world.practice, pb::Role::Manager, "").await),
@@ -197,6 +203,10 @@ impl Ids {
             ("consultation_treatment_id", world.sauna.clone()),
             ("add_on_treatment_id", world.sauna.clone()),
             ("protocol_id", world.protocol.clone()),
+            ("clinical_protocol_id", protocol),
+            ("consultation_appointment_id", clearance.consultation_appointment_id),
+            ("clearance_id", clearance.clearance_id),
+            ("begun_appointment_id", begun.sessions[0].appointment.as_ref().unwrap().appointment_id.clone()),
             ("patient_id", world.patients[0].clone()),
             ("series_id", series.series_id.clone()),
             ("moving_appointment_id", visit.appointment_id.clone()),
@@ -228,6 +238,9 @@ impl Ids {
         token
     }
 }
+
+/// The conditions that the clinical protocol asks about.
+const CONDITIONS: [&str; 3] = ["eczema_history", "pacemaker", "cold_sore_history"];
 
 /// A reaction that holds nothing, to a session that is yet to come: no method would take it, and clocks cannot be set
 /// everywhere.
@@ -324,6 +337,33 @@ pub fn filled(message: &MessageDescriptor, ids: &Ids) -> DynamicMessage {
             let gap = message.get_field_by_name("gap").unwrap();
             filled.set_field(&gap, likely(&gap, ids).unwrap());
         }
+        // Of a new series: each question of a protocol that asks some.
+        "RecordScreeningRequest" => {
+            ask_clinical(&mut filled, ids);
+            let answer = filled.get_field_by_name("answers").unwrap().as_list().unwrap()[0].clone();
+            let answers = CONDITIONS.map(|asked| {
+                let mut answer = answer.clone();
+                let within = answer.as_message_mut().unwrap();
+                within.set_field_by_name("condition", Value::String(asked.to_owned()));
+                answer
+            });
+            filled.set_field_by_name("answers", Value::List(answers.into()));
+        }
+        // No question of that protocol asks when.
+        "ScreeningAnswer" => clear(&mut filled, &["date"]),
+        "RecordClearanceRequest" => {
+            ask_clinical(&mut filled, ids);
+            let cleared = message.get_field_by_name("cleared").unwrap();
+            filled.set_field(&cleared, likely(&cleared, ids).unwrap());
+        }
+        // Of a session that has begun, at once.
+        "ReportReactionRequest" => {
+            filled.set_field_by_name("appointment_id", Value::String(ids.by_field["begun_appointment_id"].clone()));
+            filled.set_field_by_name("reaction_kind", Value::String("redness".into()));
+            filled.set_field_by_name("onset_time", instant(at("2026-01-05T08:00:00Z").unwrap().seconds, 0));
+        }
+        // The protocol asks for no patch test.
+        "ClearedPatient" => clear(&mut filled, &["patch_tested_at"]),
         "BookSeriesRequest" => clear(&mut filled, &["plan", "wishes"]),
         "ProposeSeriesRequest" => clear(&mut filled, &["series_id"]),
         // Which says to how many sessions.
@@ -349,6 +389,11 @@ pub fn filled(message: &MessageDescriptor, ids: &Ids) -> DynamicMessage {
         _ => {}
     }
     filled
+}
+
+/// Names the protocol that has clinical rules.
+fn ask_clinical(message: &mut DynamicMessage, ids: &Ids) {
+    message.set_field_by_name("protocol_id", Value::String(ids.by_field["clinical_protocol_id"].clone()));
 }
 
 fn clear(message: &mut DynamicMessage, fields: &[&str]) {
@@ -403,6 +448,9 @@ fn likely(field: &FieldDescriptor, ids: &Ids) -> Option<Value> {
             "finish_by" => text("2026-12-31"),
             "qualification" | "qualifications" => text("treatment_room"),
             "condition" | "kind" | "counts_as" | "reaction_kind" => text("a_code"),
+            "cleared_conditions" => text(CONDITIONS[0]),
+            "date" => text("2025-12-01"),
+            "valid_until" => text("2026-12-31"),
             "earliest_date" => text("2026-06-01"),
             "family_name_prefix" => text("F"),
             _ => text("A text"),

@@ -123,7 +123,7 @@ COMMENT ON COLUMN protocols.consultation_treatment_id IS 'The treatment that is 
 COMMENT ON COLUMN protocols.consultation_treatment_version IS 'The version of that treatment.';
 COMMENT ON COLUMN protocols.clearing_qualification IS 'What a practitioner has to be qualified for to clear, to override and to clear a reaction.';
 COMMENT ON COLUMN protocols.clearance_days IS 'Calendar days for which a clearance is valid unless the practitioner says otherwise.';
-COMMENT ON COLUMN protocols.cooling_off_hours IS 'Hours between a clearance and the first session at least.';
+COMMENT ON COLUMN protocols.cooling_off_hours IS 'Hours between a clearance and the sessions under it at least.';
 COMMENT ON COLUMN protocols.patch_test_hours IS 'Hours between a patch test and the first session at least; 0 if there is none.';
 COMMENT ON COLUMN protocols.screening_days IS 'Calendar days that a screening may be old at check-in; 0 for one of the same day.';
 COMMENT ON COLUMN protocols.clearance_source IS 'Where the rules of clearance come from.';
@@ -337,7 +337,7 @@ COMMENT ON COLUMN clearances.outcome IS 'cleared or declined; of several decisio
 COMMENT ON COLUMN clearances.session_count IS 'How many sessions of a series it covers; null if declined.';
 COMMENT ON COLUMN clearances.valid_from IS 'The first calendar day that it covers; null if declined.';
 COMMENT ON COLUMN clearances.valid_until IS 'The last calendar day that it covers; null if declined.';
-COMMENT ON COLUMN clearances.not_before IS 'When the first session may begin at the earliest, after cooling-off and patch test; null if declined.';
+COMMENT ON COLUMN clearances.not_before IS 'When a session under it may begin at the earliest, after cooling-off and patch test; null if declined.';
 COMMENT ON COLUMN clearances.conditions IS 'Personal data; the conditions of the screening that it clears.';
 COMMENT ON COLUMN clearances.notes IS 'Personal data; may be empty.';
 COMMENT ON COLUMN clearances.decided_at IS 'When it was decided.';

@@ -34,7 +34,7 @@ pub struct ClearanceRules {
 }
 
 impl ClearanceRules {
-    /// When the first session may begin at the earliest: after the cooling-off time, and after the patch test.
+    /// When a session under it may begin at the earliest: after the cooling-off time, and after the patch test.
     pub fn not_before(&self, decided: Instant, patch_tested: Option<Instant>) -> Instant {
         let cooled = decided + TimeDelta::hours(self.cooling_off_hours.into());
         let tested = patch_tested.map(|at| at + TimeDelta::hours(self.patch_test_hours.into()));
@@ -58,7 +58,7 @@ pub enum Decision {
         valid_from: NaiveDate,
         /// The last day that it covers.
         valid_until: NaiveDate,
-        /// When the first session may begin at the earliest.
+        /// When a session under it may begin at the earliest.
         not_before: Instant,
         /// The conditions of the screening that it clears.
         conditions: Personal<Vec<Code>>,

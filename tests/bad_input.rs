@@ -57,7 +57,7 @@ fn refuses(rpc: &Rpc, leaf: &Leaf) -> (Vec<Value>, String) {
         // Of a protocol that asks for no patch test.
         Kind::Message(_) if name == "patch_tested_at" => [timestamps(), vec![instant(1_767_000_000, 0)]].concat(),
         // A microsecond before the session, and one after now.
-        Kind::Message(_) if (method, name) == ("ReportReaction", "onset_time") => {
+        Kind::Message(_) if (method, name) == ("ReportReaction", "onset_time") && Killed::wanted().is_none() => {
             let now = at("2026-01-05T08:00:00Z").unwrap().seconds;
             [timestamps(), vec![instant(now - 1, 999_999_000), instant(now, 1000)]].concat()
         }
@@ -287,6 +287,10 @@ async fn a_text_of_exactly_the_longest_length_is_taken() {
             if !values.contains(&Value::String("a\u{7}b".into())) || rpc.name.ends_with("/RecordAssessment") {
                 continue;
             }
+            // Where the clock runs on, no session has begun.
+            if rpc.name.ends_with("/ReportReaction") && Killed::wanted().is_some() {
+                continue;
+            }
             let (_, most) = limits(leaf.field().name());
             // Of many bytes each; an address needs its @.
             let text = format!("{}@", "🩹".repeat(most - 1));
@@ -306,6 +310,10 @@ async fn a_text_of_exactly_the_longest_length_is_taken() {
 /// What is wrong with such a message is then what the other tests made wrong, and nothing else.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_screening_a_clearance_and_a_reaction_are_taken_but_for_what_is_made_wrong() {
+    // Where the clock runs on, no session has begun.
+    if Killed::wanted().is_some() {
+        return;
+    }
     let (world, ids) = site().await;
     for rpc in of_a_practice() {
         let clinical = ["RecordScreening", "RecordClearance", "RevokeClearance", "ReportReaction"];

@@ -19,6 +19,7 @@ use tonic::codegen::http::{Request, Version, header};
 use tonic::{Code, Status};
 use tower::ServiceExt as _;
 
+use crate::harness::kill::Killed;
 use crate::harness::world::{at, request_id};
 use crate::harness::{TestServer, Wire, World};
 
@@ -180,8 +181,9 @@ impl Ids {
             ..Default::default()
         };
         let granted = world.server.clients(&clinician).patients().grant_override(granted).await.unwrap();
-        // Its first session begins as the server's clock stands.
-        let now = ["2026-01-05T09:00:00", "2026-02-09T10:00:00", "2026-03-16T10:00:00"];
+        // Its first session begins as the server's clock stands, or today where it runs on.
+        let first = if Killed::wanted().is_some() { "2026-01-05T23:00:00" } else { "2026-01-05T09:00:00" };
+        let now = [first, "2026-02-09T10:00:00", "2026-03-16T10:00:00"];
         let begun = world.book_clinical(&protocol, pb::BodyArea::Thighs, &now).await.unwrap();
         let cleared = pb::ListClearancesRequest { patient_id: world.patients[0].clone(), ..Default::default() };
         let cleared = world.manager.patients().list_clearances(cleared).await.unwrap().into_inner();

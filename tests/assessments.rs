@@ -743,3 +743,17 @@ async fn series_with_an_assessment_that_is_due_are_listed_exactly_as_they_are_sh
     assert!(seen.iter().all(|count| *count > 5), "{seen:?}");
     world.server.assert_clean().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_series_may_end_before_the_time_of_a_session_to_which_the_patient_came_early() {
+    let course = Course::new().await;
+    let world = &course.world;
+    let series = course.book_series(&FOUR[..3]).await;
+    let third = session(&series, 3);
+    // An hour before it.
+    let Some(()) = world.server.set_clock("2026-03-30T07:00:00Z") else { return };
+    world.check_in(&third.appointment_id).await.unwrap();
+    let ended = course.record(&series, AT_THE_THIRD, third, End).await.unwrap();
+    assert_eq!(ended.state(), pb::SeriesState::Completed);
+    world.server.assert_clean().await;
+}

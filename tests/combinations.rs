@@ -680,6 +680,17 @@ async fn verify_finds_what_is_wrong_with_a_combined_visit() {
             ),
         ),
         ("P4", "UPDATE overrides SET add_on_treatment_id = treatment_id".to_owned()),
+        // Approved by the change that booked it or later; and revoked although the patient has not come.
+        (
+            "P4",
+            format!("UPDATE overrides SET granted_revision = booked_revision FROM appointments AS a WHERE a.{is_it}"),
+        ),
+        (
+            "P4",
+            format!(
+                "UPDATE overrides SET revoked_at = '2026-01-06Z', revoked_by = granted_by, revoke_reason = '', revoked_revision = booked_revision FROM appointments AS a WHERE a.{is_it}"
+            ),
+        ),
     ] {
         use sqlx::Connection as _;
         let mut db = world.server.pool().acquire().await.unwrap();
@@ -693,5 +704,33 @@ async fn verify_finds_what_is_wrong_with_a_combined_visit() {
         assert_eq!(broken, [promise], "{sql}\n{report}");
         transaction.rollback().await.unwrap();
     }
+    world.server.assert_clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_approval_stays_until_the_patient_has_come_however_late() {
+    let clinic = Clinic::new().await;
+    let world = &clinic.world;
+    // Who may revoke is what a protocol of the treatment says.
+    let protocol = world.clinical_protocol().await;
+    world.fit_for(&protocol, ABDOMEN).await;
+    let approval = clinic.approve(&clinic.injection).await;
+    let booked = clinic.book("2026-02-02T10:00:00").await.unwrap().appointment_id;
+    let practitioner = world.practitioner(0).await;
+    let revoke = async || {
+        let request = pb::RevokeOverrideRequest {
+            request_id: request_id(),
+            override_id: approval.to_string(),
+            revoke_reason: "changed my mind".into(),
+            ..Default::default()
+        };
+        practitioner.patients().revoke_override(request).await
+    };
+    let Some(()) = world.server.set_clock("2026-02-02T09:05:00Z") else { return };
+    let status = revoke().await.unwrap_err();
+    assert_eq!(said(world, &status), [format!("OVERRIDE_IN_USE against {booked}")]);
+    world.check_in(&booked).await.unwrap();
+    world.server.assert_clean().await;
+    revoke().await.unwrap();
     world.server.assert_clean().await;
 }

@@ -215,6 +215,26 @@ async fn what_has_happened_under_a_gap_stays_when_it_is_revoked() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_has_begun_once_the_patient_is_there_however_early() {
+    let (world, series, practitioner) = clinical().await;
+    world.cancel(session(&series, 3)).await.unwrap();
+    let now = get_series(&world, &series.series_id).await;
+    // Screened again on the day.
+    let Some(()) = world.server.set_clock("2026-03-09T07:00:00Z") else { return };
+    world.fit_for(&series.protocol_id, pb::BodyArea::Abdomen).await;
+    let Some(()) = world.server.set_clock("2026-03-09T07:30:00Z") else { return };
+    // Its time is 09:00 UTC; 35 days lie before it.
+    let status = grant(&world, &practitioner, gap(&series, 40)).await.unwrap_err();
+    assert_eq!(broken(&status), [("SESSION_TOO_SOON", session(&now, 2).appointment_id.clone())]);
+    world.check_in(&session(&now, 2).appointment_id).await.unwrap();
+    let granted = grant(&world, &practitioner, gap(&series, 40)).await.unwrap();
+    let after = get_series(&world, &series.series_id).await;
+    let under = |number| session(&after, number).override_ids.clone();
+    assert_eq!((under(1), under(2)), (vec![], vec![granted.override_id.clone()]));
+    world.server.assert_clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn only_a_qualified_practitioner_decides_otherwise() {
     let (world, series, practitioner) = clinical().await;
     let before = revision(&world).await;

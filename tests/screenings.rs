@@ -5,6 +5,7 @@ use stipple::rpc::pb::record_screening_request::Questionnaire;
 
 use crate::desk::{FOUR, said};
 use crate::harness::Clinic;
+use crate::harness::clinical::screening_rules;
 use crate::harness::kill::Killed;
 use crate::harness::world::request_id;
 
@@ -76,14 +77,58 @@ async fn what_is_not_answered_or_not_asked_is_named() {
     let status = world.manager.patients().record_screening(request).await.unwrap_err();
     let told = status.message();
     for part in [
-        "answers[0] active_acne must have no date",
-        "answers[2] isotretinoin must have its date",
+        "answers[0].date must be left out",
+        "answers[2].date is required",
         "answers cold_sore_history must be answered",
-        "answers[6] left_handed must be left out",
+        "answers[6] must be left out",
         "skin_type is required",
     ] {
         assert!(told.contains(part), "{told}");
     }
+    // What the patient said is not repeated.
+    assert!(!told.contains("isotretinoin") && !told.contains("active_acne"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_repeated_screening_is_answered_by_the_version_that_asked() {
+    let clinic = Clinic::new().await;
+    let world = &clinic.world;
+    let asked = screening_rules().into_iter().filter(|rule| !rule.question.is_empty());
+    let answers = asked.map(|rule| pb::ScreeningAnswer {
+        present: rule.condition == "rosacea_history",
+        condition: rule.condition,
+        ..Default::default()
+    });
+    let mut answers: Vec<_> = answers.collect();
+    // What is stored comes back in the order of the conditions.
+    answers.sort_by(|one, other| one.condition.cmp(&other.condition));
+    let request = pb::RecordScreeningRequest {
+        request_id: request_id(),
+        patient_id: world.patients[0].clone(),
+        questionnaire: Some(Questionnaire::ProtocolId(world.protocol.clone())),
+        answers,
+        skin_type: 2,
+        ..Default::default()
+    };
+    let recorded = world.manager.patients().record_screening(request.clone()).await.unwrap().into_inner();
+    // One version leaves out what the patient has, the next asks nothing at all.
+    for asks in ["pregnancy", ""] {
+        let known = pb::GetProtocolRequest { protocol_id: world.protocol.clone(), ..Default::default() };
+        let known = world.manager.catalog().get_protocol(known).await.unwrap().into_inner().protocol.unwrap();
+        let mut content = known.content.unwrap();
+        content.screening_rules.retain(|rule| rule.condition == asks);
+        let publish = pb::PublishProtocolRequest {
+            request_id: request_id(),
+            protocol_id: world.protocol.clone(),
+            etag: known.etag,
+            content: Some(content),
+            ..Default::default()
+        };
+        world.manager.catalog().publish_protocol(publish).await.unwrap();
+        let again = world.manager.patients().record_screening(request.clone()).await.unwrap().into_inner();
+        assert_eq!(again, recorded);
+    }
+    world.server.assert_clean().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -51,8 +51,8 @@ impl Effect {
                 if let Some(end) = end {
                     overrides::end_window(write.db(), practice, (visit.id, *activity), *end, by, revision).await?;
                 }
-                if let Some(session) = visit.session {
-                    series::touch(write.db(), practice, session.series, revision).await?;
+                if let Some(series) = visit.series() {
+                    series::touch(write.db(), practice, series, revision).await?;
                 }
             }
             Self::None => {}
@@ -215,9 +215,9 @@ async fn qualifications(
             let visit = crate::store::appointment::get(db, practice, *appointment).await?;
             let visit = visit.filter(|visit| visit.patient == patient);
             let visit = visit.ok_or_else(|| Error::not_found("aftercare.appointment_id"))?;
-            match visit.session {
-                Some(session) => {
-                    let series = series_app::found(db, practice, session.series).await?;
+            match visit.series() {
+                Some(series) => {
+                    let series = series_app::found(db, practice, series).await?;
                     of_series(db, practice, &series).await
                 }
                 None => of_treatment(db, practice, visit.treatment, "aftercare.appointment_id").await,
@@ -370,12 +370,15 @@ async fn revoking(
         }
         Purpose::Condition { .. } => Ok(Effect::None),
         Purpose::Combination { .. } => {
-            let booked = overrides::combined_ahead(db, practice, before.id, now).await?;
+            let booked = overrides::combined_ahead(db, practice, before.id).await?;
             let refusal: Refusal = booked
                 .into_iter()
                 .map(|id| Violation {
                     other: Some(Other::Appointment(id)),
-                    ..Violation::new(Rule::OverrideInUse, "a visit that is still to come rests on the override")
+                    ..Violation::new(
+                        Rule::OverrideInUse,
+                        "a visit to which the patient has not come yet rests on the override",
+                    )
                 })
                 .collect();
             if refusal.is_empty() { Ok(Effect::None) } else { Err(Error::Refused(refusal)) }

@@ -47,7 +47,14 @@ impl App {
                 let mut db = self.read().await?;
                 let found = screening::get(&mut db, practice, ScreeningId(earlier.subject)).await?;
                 let recorded = found.ok_or_else(|| Error::not_found("request_id"))?;
-                let (protocol, series) = questions(&mut db, practice, ask).await?;
+                // The questions that were answered, whatever the protocol asks by now.
+                let version = Some(recorded.protocol_version);
+                let protocol = catalog::protocol(&mut db, practice, recorded.protocol, version).await?;
+                let protocol = protocol.ok_or_else(|| Error::not_found("request_id"))?;
+                let series = match ask.questionnaire {
+                    Questionnaire::Protocol(_) => None,
+                    Questionnaire::Series(id) => Some((id, found_series(&mut db, practice, id).await?.area)),
+                };
                 return screened(&mut db, practice, recorded, protocol, series).await;
             }
         };
@@ -56,13 +63,17 @@ impl App {
         }
         let (protocol, series) = questions(write.db(), practice, ask).await?;
         let answers = ask.answers.expose();
-        let path = |code: &str| {
-            let place = answers.given.iter().position(|answer| answer.condition.as_str() == code);
-            place.map_or_else(|| "answers".to_owned(), |place| format!("answers[{place}]"))
-        };
-        let misfits = answers.misfits(&protocol.content.screening).into_iter();
-        let misfits = misfits
-            .map(|(code, remedy)| FieldViolation::new(path(code.as_str()), format!("{} {remedy}", code.as_str())));
+        let misfits = answers.misfits(&protocol.content.screening).into_iter().map(|misfit| {
+            let place = answers.given.iter().position(|answer| answer.condition == misfit.condition);
+            match place {
+                // By its place: which condition it is, is what the patient said.
+                Some(place) => {
+                    let date = if misfit.of_date { ".date" } else { "" };
+                    FieldViolation::new(format!("answers[{place}]{date}"), misfit.remedy)
+                }
+                None => FieldViolation::new("answers", format!("{} {}", misfit.condition.as_str(), misfit.remedy)),
+            }
+        });
         let mut misfits: Vec<FieldViolation> = misfits.collect();
         let asks_skin_type = protocol.content.screening.iter().any(|rule| matches!(rule.asks, Asks::SkinType(_)));
         if asks_skin_type && answers.skin_type.is_none() {

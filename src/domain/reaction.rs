@@ -113,7 +113,4 @@ pub struct Standing {
     pub holding: Vec<(ReactionId, Instant)>,
     /// The first day on which the patient may be treated; none if no reaction was cleared.
     pub earliest: Option<NaiveDate>,
-    /// The conditions that the patient counts as having because of reactions, and since which day at the clinic; in the
-    /// order in which they were reported.
-    pub counts_as: Vec<(Code, ReactionId, NaiveDate)>,
 }

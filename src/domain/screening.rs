@@ -157,23 +157,43 @@ pub struct Answers {
     pub notes: Prose<2000>,
 }
 
+/// What rules ask and answers do not say, or say in another way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Misfit {
+    /// The condition that is asked about, or should not be.
+    pub condition: Code,
+    /// Whether it is the date of the answer, rather than the answer.
+    pub of_date: bool,
+    /// What would do.
+    pub remedy: &'static str,
+}
+
 impl Answers {
-    /// What rules ask and these answers do not say, or say in another way: the condition, and what would do.
-    pub fn misfits(&self, rules: &[ScreeningRule]) -> Vec<(Code, &'static str)> {
+    /// What rules ask and these answers do not say, or say in another way.
+    pub fn misfits(&self, rules: &[ScreeningRule]) -> Vec<Misfit> {
         let asked = rules.iter().filter_map(|rule| {
             let answer = self.given.iter().find(|answer| answer.condition == rule.condition);
-            let remedy = match (rule.asks, answer) {
-                (Asks::Presence | Asks::PresenceAndDate, None) => Some("must be answered"),
-                (Asks::PresenceAndDate, Some(Answer { present: true, date: None, .. })) => Some("must have its date"),
-                (Asks::Presence, Some(Answer { date: Some(_), .. })) => Some("must have no date"),
-                (Asks::SkinType(_) | Asks::Age(_), Some(_)) => Some("must be left out: it is not asked"),
-                (Asks::Presence | Asks::PresenceAndDate, Some(_)) | (Asks::SkinType(_) | Asks::Age(_), None) => None,
+            let (of_date, remedy) = match (rule.asks, answer) {
+                (Asks::Presence | Asks::PresenceAndDate, None) => (false, "must be answered"),
+                (Asks::PresenceAndDate, Some(Answer { present: true, date: None, .. })) => {
+                    (true, "is required: the protocol asks for the date of what is present")
+                }
+                (Asks::Presence, Some(Answer { date: Some(_), .. })) => {
+                    (true, "must be left out: the protocol asks for no date here")
+                }
+                (Asks::SkinType(_) | Asks::Age(_), Some(_)) => (false, "must be left out: it is not asked"),
+                (Asks::Presence | Asks::PresenceAndDate, Some(_)) | (Asks::SkinType(_) | Asks::Age(_), None) => {
+                    return None;
+                }
             };
-            remedy.map(|remedy| (rule.condition.clone(), remedy))
+            Some(Misfit { condition: rule.condition.clone(), of_date, remedy })
         });
         let unknown = self.given.iter().filter(|answer| !rules.iter().any(|rule| rule.condition == answer.condition));
-        let unknown =
-            unknown.map(|answer| (answer.condition.clone(), "must be left out: the protocol does not ask it"));
+        let unknown = unknown.map(|answer| Misfit {
+            condition: answer.condition.clone(),
+            of_date: false,
+            remedy: "must be left out: the protocol does not ask it",
+        });
         asked.chain(unknown).collect()
     }
 }

@@ -172,8 +172,8 @@ pub async fn needlings(
     now: Instant,
 ) -> Result<Vec<Needling>, StoreError> {
     let rows = sqlx::query!(
-        r#"SELECT w.appointment_id, a.series_id, lower(a.visit) <= $4 AS "has_begun!", lower(w.days) AS "day!",
-                  upper(w.days) AS "until!"
+        r#"SELECT w.appointment_id, a.series_id, a.state <> 'booked' OR lower(a.visit) <= $4 AS "has_begun!",
+                  lower(w.days) AS "day!", upper(w.days) AS "until!"
            FROM spacing_windows w
            JOIN appointments a ON a.practice_id = w.practice_id AND a.appointment_id = w.appointment_id
            WHERE w.practice_id = $1 AND w.patient_id = $2 AND w.scope = $3 AND w.live
@@ -253,8 +253,8 @@ pub async fn exposures(
     now: Instant,
 ) -> Result<Vec<Exposure>, StoreError> {
     let rows = sqlx::query!(
-        r#"SELECT w.appointment_id, lower(a.visit) <= $7 AS "has_begun!", lower(w.during) AS "start!",
-                  upper(w.during) AS "end!"
+        r#"SELECT w.appointment_id, a.state <> 'booked' OR lower(a.visit) <= $7 AS "has_begun!",
+                  lower(w.during) AS "start!", upper(w.during) AS "end!"
            FROM activity_windows w
            JOIN appointments a ON a.practice_id = w.practice_id AND a.appointment_id = w.appointment_id
            WHERE w.practice_id = $1 AND w.patient_id = $2 AND w.activity = $3 AND w.role = 'exposes' AND w.live
@@ -303,20 +303,19 @@ pub async fn end_window(
     expect_rows("end aftercare window", 1, &done.execute(db).await?)
 }
 
-/// The booked visits that have not begun and rest on an approved combination.
+/// The visits that rest on an approved combination and to which the patient has not come yet, however late it is: whoever
+/// comes is treated as it was booked.
 pub async fn combined_ahead(
     db: &mut PgConnection,
     practice: PracticeId,
     id: OverrideId,
-    now: Instant,
 ) -> Result<Vec<AppointmentId>, StoreError> {
     let ids = sqlx::query_scalar!(
         "SELECT appointment_id FROM appointments
-         WHERE practice_id = $1 AND combination_override_id = $2 AND live AND lower(visit) > $3
+         WHERE practice_id = $1 AND combination_override_id = $2 AND state = 'booked'
          ORDER BY lower(visit), appointment_id",
         practice.0,
-        id.0,
-        now
+        id.0
     );
     Ok(ids.fetch_all(db).await?.into_iter().map(AppointmentId).collect())
 }

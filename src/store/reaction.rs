@@ -95,20 +95,12 @@ pub async fn list(
     rows.fetch_all(db).await?.into_iter().map(Row::read).collect()
 }
 
-/// What a patient's reactions mean for their sessions. A condition is one of the version of the protocol that the
-/// reaction's series runs under.
+/// What a patient's reactions mean for their sessions.
 pub async fn standing(db: &mut PgConnection, practice: PracticeId, patient: PatientId) -> Result<Standing, StoreError> {
     let rows = sqlx::query!(
-        r#"SELECT r.reaction_id, r.reaction_grade, r.reported_at, r.earliest_date,
-                  (r.onset AT TIME ZONE c.time_zone)::date AS "since!", rule.counts_as AS "counts_as?"
-           FROM reactions r
-           JOIN appointments a ON a.practice_id = r.practice_id AND a.appointment_id = r.appointment_id
-           JOIN clinics c ON c.practice_id = a.practice_id AND c.clinic_id = a.clinic_id
-           JOIN series s ON s.practice_id = r.practice_id AND s.series_id = r.series_id
-           LEFT JOIN reaction_rules rule ON rule.practice_id = s.practice_id AND rule.protocol_id = s.protocol_id
-                AND rule.version = s.protocol_version AND rule.kind = r.kind
-           WHERE r.practice_id = $1 AND r.patient_id = $2
-           ORDER BY r.reported_revision"#,
+        "SELECT reaction_id, reaction_grade, reported_at, earliest_date FROM reactions
+         WHERE practice_id = $1 AND patient_id = $2
+         ORDER BY reported_revision",
         practice.0,
         patient.0
     );
@@ -120,9 +112,6 @@ pub async fn standing(db: &mut PgConnection, practice: PracticeId, patient: Pati
             standing.holding.push((id, row.reported_at));
         }
         standing.earliest = standing.earliest.max(row.earliest_date);
-        if let Some(condition) = row.counts_as {
-            standing.counts_as.push((read::named(Code::new(&condition))?, id, row.since));
-        }
     }
     Ok(standing)
 }

@@ -300,7 +300,7 @@ impl World {
     }
 
     /// Screens the first patient for a clinical protocol, with nothing to report, and clears them for an area.
-    async fn fit_for(&self, protocol: &str, area: pb::BodyArea) {
+    pub async fn fit_for(&self, protocol: &str, area: pb::BodyArea) {
         let get = pb::GetProtocolRequest { protocol_id: protocol.into(), ..Default::default() };
         let content = self.manager.catalog().get_protocol(get).await.unwrap().into_inner().protocol.unwrap().content;
         let content = content.unwrap();

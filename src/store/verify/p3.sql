@@ -12,8 +12,8 @@ WITH overridden AS MATERIALIZED (
         AND p.version = s.protocol_version
     WHERE o.kind = 'gap' AND o.series_id = a.series_id AND o.patient_id = a.patient_id AND w.scope = a.body_area
         AND o.gap_days >= p.gap_floor_days
-        -- One that was revoked counts for what had begun by then.
-        AND (o.revoked_at IS NULL OR lower(a.visit) <= o.revoked_at)
+        -- One that was revoked counts for what had begun by then: a visit begins when its time comes, or the patient.
+        AND (o.revoked_at IS NULL OR least(lower(a.visit), a.arrived_at) <= o.revoked_at)
 ),
 baseless AS (
     SELECT w.practice_id, w.appointment_id
@@ -30,7 +30,8 @@ unfollowing AS (
     JOIN appointments AS a ON a.practice_id = o.practice_id AND a.series_id = o.series_id
     LEFT JOIN spacing_windows AS w ON w.practice_id = a.practice_id AND w.appointment_id = a.appointment_id
         AND w.scope = a.body_area
-    WHERE o.kind = 'gap' AND o.revoked_at IS NULL AND a.state <> 'cancelled' AND lower(a.visit) > o.granted_at
+    WHERE o.kind = 'gap' AND o.revoked_at IS NULL AND a.state <> 'cancelled'
+        AND least(lower(a.visit), a.arrived_at) > o.granted_at
         AND w.override_id IS DISTINCT FROM o.override_id
 ),
 needlings AS MATERIALIZED (

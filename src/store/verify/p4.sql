@@ -98,7 +98,8 @@ performed AS MATERIALIZED (
     JOIN courses USING (practice_id, treatment_id, version, added_id, added_version)
     JOIN proper USING (course)
 ),
--- Windows that name an override which may shorten them. One that was revoked counts for what had begun by then.
+-- Windows that name an override which may shorten them. One that was revoked counts for what had begun by then: a visit
+-- begins when its time comes, or the patient.
 shortened AS MATERIALIZED (
     SELECT w.practice_id, w.appointment_id, w.activity, o.after_amount, o.after_unit
     FROM activity_windows AS w
@@ -106,7 +107,7 @@ shortened AS MATERIALIZED (
     JOIN appointments AS a ON a.practice_id = w.practice_id AND a.appointment_id = w.appointment_id
     WHERE w.role = 'restricts' AND o.kind = 'aftercare' AND o.appointment_id = w.appointment_id
         AND o.activity = w.activity AND o.patient_id = a.patient_id
-        AND (o.revoked_at IS NULL OR lower(a.visit) <= o.revoked_at)
+        AND (o.revoked_at IS NULL OR least(lower(a.visit), a.arrived_at) <= o.revoked_at)
 ),
 baseless AS (
     SELECT w.practice_id, w.appointment_id, w.activity
@@ -224,13 +225,15 @@ missing AS (
 surplus AS (
     SELECT * FROM stored EXCEPT ALL SELECT * FROM derived
 ),
--- What is added to a visit comes into these windows; a practitioner has to have allowed it for that patient.
+-- What is added to a visit comes into these windows; a practitioner has to have allowed it for that patient
+-- before it was booked, and not to have taken that back before the patient came.
 added AS MATERIALIZED (
     SELECT a.practice_id, a.appointment_id, o.override_id
     FROM appointments AS a
     LEFT JOIN overrides AS o ON o.practice_id = a.practice_id AND o.override_id = a.combination_override_id
         AND o.kind = 'combination' AND o.patient_id = a.patient_id AND o.treatment_id = a.treatment_id
-        AND o.add_on_treatment_id = a.add_on_treatment_id
+        AND o.add_on_treatment_id = a.add_on_treatment_id AND o.granted_revision < a.booked_revision
+        AND (o.revoked_revision IS NULL OR o.revoked_revision > a.arrived_revision)
     WHERE a.state <> 'cancelled' AND a.add_on_treatment_id IS NOT NULL
 ),
 astray AS (

@@ -2,7 +2,7 @@
 -- has to have written from the history, and what each series and appointment has to have been written by.
 WITH sessions AS MATERIALIZED (
     SELECT a.practice_id, a.series_id, a.appointment_id, a.session_number, a.patient_id, a.body_area,
-        a.state <> 'cancelled' AS booked, lower(a.visit) AS start,
+        a.state <> 'cancelled' AS booked, lower(a.visit) AS start, least(lower(a.visit), a.arrived_at) AS begun_at,
         a.booked_revision = s.booked_revision AS original, s.patient_id AS series_patient_id,
         s.body_area AS series_body_area, COALESCE(s.cancelled_at, s.completed_at) AS series_ended_at
     FROM appointments AS a
@@ -88,12 +88,12 @@ repeated AS (
 outlasting AS (
     SELECT practice_id, series_id, appointment_id
     FROM sessions
-    WHERE booked AND start > series_ended_at
+    WHERE booked AND begun_at > series_ended_at
 ),
 followers AS MATERIALIZED (
     SELECT a.practice_id, a.appointment_id, a.follows_series_id, a.assessment_number, a.patient_id, a.body_area,
         a.treatment_id, a.treatment_version, a.state <> 'cancelled' AS booked, lower(a.visit) AS start,
-        s.patient_id AS series_patient_id, s.body_area AS series_body_area, s.state AS series_state, s.completed_at,
+        least(lower(a.visit), a.arrived_at) AS begun_at, s.patient_id AS series_patient_id, s.body_area AS series_body_area, s.state AS series_state, s.completed_at,
         s.cancelled_at, p.treatment_id AS session_treatment_id, p.treatment_version AS session_treatment_version,
         p.consultation_treatment_id, p.consultation_treatment_version
     FROM appointments AS a
@@ -123,16 +123,17 @@ untimely AS (
     SELECT practice_id, appointment_id
     FROM followers
     WHERE booked
-        AND (start > cancelled_at
+        AND (begun_at > cancelled_at
             OR (assessment_number IS NULL AND (series_state <> 'completed' OR start < completed_at)))
 ),
+-- A visit begins when its time comes, or the patient.
 -- A result is of a visit of the series' patient that had begun, and only one that extends leaves room for another.
 misattributed AS (
     SELECT r.practice_id, r.series_id, r.assessment_number
     FROM assessment_results AS r
     LEFT JOIN series AS s ON s.practice_id = r.practice_id AND s.series_id = r.series_id
     LEFT JOIN appointments AS a ON a.practice_id = r.practice_id AND a.appointment_id = r.appointment_id
-    WHERE a.patient_id IS DISTINCT FROM s.patient_id OR a.state = 'cancelled' OR lower(a.visit) > r.recorded_at
+    WHERE a.patient_id IS DISTINCT FROM s.patient_id OR a.state = 'cancelled' OR least(lower(a.visit), a.arrived_at) > r.recorded_at
         OR (r.outcome <> 'extend' AND EXISTS (
             SELECT FROM assessment_results AS later
             WHERE later.practice_id = r.practice_id AND later.series_id = r.series_id

@@ -132,6 +132,8 @@ async fn a_visit_began_no_earlier_than_the_day_on_which_the_patient_came() {
     let first = session(&series, 1).appointment_id.clone();
     let Some(()) = world.server.set_clock("2026-02-04T09:02:00Z") else { return };
     world.check_in(&first).await.unwrap();
+    let booked = complete(&world, &first, Some("2026-02-02T10:00:00")).await.unwrap_err();
+    assert!(booked.message().contains("start_time"), "{booked}");
     let done = complete(&world, &first, None).await.unwrap();
     assert_eq!(done.appointment.unwrap().local_performed_start, "2026-02-04T10:00:00+01:00");
     assert_eq!(done.moves.len(), 3, "each lay 28 days after the one before");

@@ -278,8 +278,10 @@ fn fulfilled(
     let start = ask.start.unwrap_or_else(|| before_grid(came.unwrap_or_else(|| booked.min(now))));
     let after = before.fulfil(start, now, revision).map_err(Error::Refused)?;
     let late = (zone.day(start) - zone.day(booked)).num_days();
-    if start > now || !(0..=MAX_DAYS_LATE).contains(&late) {
-        let remedy = "must not be in the future, and on the booked day at the clinic or at most 31 days later";
+    let before_arrival = came.is_some_and(|at| zone.day(start) < zone.day(at));
+    if start > now || before_arrival || !(0..=MAX_DAYS_LATE).contains(&late) {
+        let remedy = "must be in the past, on the booked day at the clinic or at most 31 days later, and not before the \
+                      day on which the patient was checked in";
         return Err(Error::field("start_time", remedy));
     }
     Ok(after)

@@ -16,6 +16,7 @@ use super::lanes::Lanes;
 use super::{App, Error};
 use crate::domain::booking::PatientFacts;
 use crate::domain::catalog::{BodyArea, MAX_VISIT_MINUTES, Protocol, Treatment};
+use crate::domain::combination::Combined;
 use crate::domain::finding::Board;
 use crate::domain::ids::{ClinicId, PatientId, PracticeId, ProtocolId, SeriesId, TreatmentId};
 use crate::domain::interval::{Instant, Interval};
@@ -113,6 +114,14 @@ impl Sought<'_> {
         let added =
             self.add_ons.iter().map(|(id, version)| (CourseId::Treatment(*id, *version), "add_on_treatment_id"));
         std::iter::once((self.course, self.course_field)).chain(added).collect()
+    }
+}
+
+impl Look {
+    /// The visit with each of what is added, by the treatment that is added and its version.
+    pub(super) fn combined(&self) -> Vec<((TreatmentId, i32), Combined)> {
+        let added = self.add_ons.iter().map(|course| &course.treatment);
+        added.map(|add_on| ((add_on.id, add_on.version), Combined::new(&self.course.treatment, add_on))).collect()
     }
 }
 

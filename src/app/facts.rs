@@ -4,7 +4,7 @@ use chrono::{Days, TimeDelta};
 
 use super::Error;
 use super::fitness::{FitFor, fitness};
-use crate::domain::booking::{EARLIEST_SEARCH_DAYS, Facts};
+use crate::domain::booking::{EARLIEST_SEARCH_DAYS, Facts, SessionRequest};
 use crate::domain::calendar::Calendar;
 use crate::domain::catalog::{Activity, BodyArea, MAX_GAP_DAYS, MAX_SPAN, Need, ResourceKind, Treatment};
 use crate::domain::ids::{ClinicId, PatientId, PracticeId, ResourceId};
@@ -24,6 +24,14 @@ pub(super) struct Asked<'a> {
     pub named: &'a [ResourceId],
     /// Which of them has to be a practitioner.
     pub practitioner: Option<ResourceId>,
+}
+
+impl<'a> Asked<'a> {
+    /// A session that a request asks for at that path.
+    pub(super) fn of(request: &'a SessionRequest, path: String) -> Self {
+        let SessionRequest { clinic, start, named, practitioner, moved_from: _ } = request;
+        Self { path, clinic: *clinic, start: *start, named, practitioner: *practitioner }
+    }
 }
 
 /// The visits of one request: all of one patient, on one area.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono::NaiveDate;
 
 use super::commands::{ClearReaction, ListReactions, ReportReaction};
-use super::moving::{Cause, Restart, Shift, decide_shift, overtaken, pairs};
+use super::moving::{Cause, Restart, Shift, overtaken, pairs, rebook};
 use super::overrides::{of_series, signed, supersede};
 use super::page::{Page, fetch};
 use super::series::SeriesNow;
@@ -185,17 +185,12 @@ impl App {
             overrides::respace(write.db(), practice, &follow, series.area, days, Some(id), revision).await?;
         }
         series::touch_active(write.db(), practice, reaction.patient, revision).await?;
-        for ((shift, moving), new) in shifts.iter().zip(&moving).zip(new) {
+        for ((shift, moving), new) in shifts.iter().zip(moving).zip(new) {
             let Some(restart) = restarts.iter().find(|restart| restart.series.id == shift.series) else { continue };
-            let plans = match decide_shift(&mut write, &restart.series, moving, &shift.following).await? {
-                Ok(plans) => plans,
-                Err(refusal) => return Ok(Err(refusal)),
-            };
-            let booked = moving.iter().zip(new).zip(plans).map(|((old, id), plan)| {
-                let new = Appointment::book(id, old.patient, old.session, old.add_on, &plan, revision);
-                (Appointment { replaces: Some(old.id), ..new }, plan)
-            });
-            appointment::insert(write.db(), practice, &booked.collect::<Vec<_>>(), now).await?;
+            let rebooked = rebook(&mut write, restart.series.clone(), moving, &shift.following, new).await?;
+            if let Err(refusal) = rebooked {
+                return Ok(Err(refusal));
+            }
         }
         // As it will be read, within the same transaction.
         let done = as_it_is(write.db(), practice, reaction.id, revision, now).await?;

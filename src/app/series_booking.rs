@@ -345,12 +345,8 @@ async fn load(
     now: Instant,
     look_for_earliest: bool,
 ) -> Result<Facts, Error> {
-    let visits = asked.iter().map(|AskedSession { place, request, .. }| Asked {
-        path: if booking.path.is_empty() { String::new() } else { format!("{}[{place}].", booking.path) },
-        clinic: request.clinic,
-        start: request.start,
-        named: &request.named,
-        practitioner: request.practitioner,
+    let visits = asked.iter().map(|AskedSession { place, request, .. }| {
+        Asked::of(request, if booking.path.is_empty() { String::new() } else { format!("{}[{place}].", booking.path) })
     });
     let Setting { patient, treatment, area, .. } = setting;
     let visits = visits.collect();

@@ -8,7 +8,7 @@ use super::appointment::found;
 use super::commands::{CompleteAppointment, Known};
 use super::facts::patient_question;
 use super::fitness::{FitFor, at_check_in};
-use super::moving::{Cause, Restart, Shift, decide_shift, overtaken, pairs};
+use super::moving::{Cause, Restart, Shift, overtaken, pairs, rebook};
 use super::series::{SeriesNow, found as found_series, protocol_of};
 use super::series_booking::MAX_PLANNINGS;
 use super::write::Begun;
@@ -161,16 +161,10 @@ impl App {
         // The reason is that another appointment replaces it.
         appointment::cancel(write.db(), practice, &old, now, "", revision).await?;
         appointment::fulfil(write.db(), practice, (after.id, after.patient), &performed, now, revision).await?;
-        if let Some(series) = series.as_ref().filter(|_| !moving.is_empty()) {
-            let plans = match decide_shift(&mut write, series, &moving, following).await? {
-                Ok(plans) => plans,
-                Err(refusal) => return Ok(Err(refusal)),
-            };
-            let booked = moving.iter().zip(new).zip(plans).map(|((old, id), plan)| {
-                let new = Appointment::book(id, old.patient, old.session, old.add_on, &plan, revision);
-                (Appointment { replaces: Some(old.id), ..new }, plan)
-            });
-            appointment::insert(write.db(), practice, &booked.collect::<Vec<_>>(), now).await?;
+        if let Some(series) = series.filter(|_| !moving.is_empty())
+            && let Err(refusal) = rebook(&mut write, series, moving, following, new).await?
+        {
+            return Ok(Err(refusal));
         }
         if let Some(series) = after.series() {
             series::touch(write.db(), practice, series, revision).await?;

@@ -283,6 +283,11 @@ impl Fitness {
         self
     }
 
+    /// Takes a hold away: sessions may be put off meanwhile. That none is brought nearer is decided session by session.
+    pub fn let_put_off(&mut self) {
+        self.concerns.retain(|concern| concern.rule != Rule::SeriesOnHold);
+    }
+
     /// What stands in the way at a time, of a visit that is not booked but takes place.
     pub fn violations(&self, number: Option<i32>, at: Instant, zone: Zone) -> Vec<Violation> {
         let day = zone.day(at);

@@ -4,21 +4,14 @@ use std::sync::Arc;
 
 use chrono::{NaiveDate, TimeDelta};
 
-use super::ids;
-use super::session::{LaterSessions, add_ons};
+use super::following::{LaterSessions, add_ons};
 use crate::app::boards::{CourseId, Sought};
-use crate::app::facts::{self, Asked, Question};
-use crate::app::fitness::FitFor;
-use crate::app::write::Write;
-use crate::app::{App, Error, catalog, combination};
+use crate::app::{App, Error};
 use crate::domain::appointment::Appointment;
-use crate::domain::booking::{
-    AskedSession, PatientFacts, PatientVisit, PlannedVisit, SessionRequest, SessionsOf, Spaced, SpacingWindow, Timing,
-    plan_sessions,
-};
+use crate::domain::booking::{ActivityWindow, PatientFacts, PatientVisit, Spaced, SpacingWindow, Timing};
 use crate::domain::catalog::BodyArea;
-use crate::domain::combination::{AddOn, Combined};
-use crate::domain::ids::{AppointmentId, ClinicId, PracticeId, SeriesId, TreatmentId};
+use crate::domain::combination::AddOn;
+use crate::domain::ids::{AppointmentId, ClinicId, PracticeId, SeriesId};
 use crate::domain::interval::Interval;
 use crate::domain::planning::Following;
 use crate::domain::refusal::{Other, Refusal, Rule, Violation};
@@ -99,18 +92,12 @@ impl App {
             let before = before.map(|session| (session, added(&session)));
             let course = Arc::clone(&look.course);
             let plain = Timing::new(&course.treatment);
-            let combined: Vec<((TreatmentId, i32), Combined)> = look
-                .add_ons
-                .iter()
-                .map(|add_on| (add_on.treatment.id, add_on.treatment.version, &add_on.treatment))
-                .map(|(id, version, add_on)| ((id, version), Combined::new(&course.treatment, add_on)))
-                .collect();
+            let combined = look.combined();
             let turnover = plain.minutes() - plain.present_minutes();
             for placed in &placed {
                 placed.add_to(&mut patient, turnover);
             }
-            // Sessions may be put off while they are on hold.
-            patient.fitness.concerns.retain(|concern| concern.rule != Rule::SeriesOnHold);
+            patient.fitness.let_put_off();
             let mut refusal = patient.fitness.missing(later.last().and_then(|last| last.session).map(|of| of.number));
             refusal.push(Violation::new(Rule::NoPlan, no_plan));
             let area = series.area;
@@ -141,7 +128,7 @@ struct Placed {
     visit: Interval,
     turnover: i64,
     spacing: Vec<SpacingWindow>,
-    windows: Vec<crate::domain::booking::ActivityWindow>,
+    windows: Vec<ActivityWindow>,
 }
 
 impl Placed {
@@ -172,81 +159,6 @@ impl Placed {
         patient.spacing.extend(&self.spacing);
         patient.windows.extend(self.windows.iter().map(|window| (*window, other)));
     }
-}
-
-/// Decides where sessions of a series go that are cancelled already in the same write. Whoever they collide with was
-/// faster; the refusal tells them by their numbers.
-pub(in crate::app) async fn decide_shift(
-    write: &mut Write,
-    series: &Series,
-    moving: &[Appointment],
-    following: &[Following],
-) -> Result<Result<Vec<PlannedVisit>, Refusal>, Error> {
-    let (practice, now) = (write.practice, write.now);
-    let rules = catalog::rules(write.db(), practice, series.protocol, Some(series.protocol_version)).await?;
-    let (protocol, treatment) = rules.ok_or_else(|| Error::not_found("series_id"))?;
-    let mut combined = Vec::with_capacity(moving.len());
-    for session in moving {
-        combined.push(combination::of_appointment(write.db(), practice, &treatment, session).await?.map(Arc::new));
-    }
-    let asked: Vec<AskedSession> = (0..)
-        .zip(following.iter().zip(moving).zip(&combined))
-        .map(|(place, ((following, old), combined))| {
-            let Following { session, start, practitioner } = *following;
-            let named = practitioner.into_iter().collect();
-            let moved_from = Some(old.visit.start());
-            let request = SessionRequest { clinic: old.clinic, start, named, practitioner, moved_from };
-            AskedSession { place, number: session.number, request, combined: combined.clone() }
-        })
-        .collect();
-    let visits = asked.iter().map(|AskedSession { request, .. }| Asked {
-        path: String::new(),
-        clinic: request.clinic,
-        start: request.start,
-        named: &request.named,
-        practitioner: request.practitioner,
-    });
-    let visits = visits.collect();
-    let question = Question {
-        patient: series.patient,
-        treatments: std::iter::once(&treatment)
-            .chain(combined.iter().flatten().map(|combined| &combined.treatment))
-            .collect(),
-        area: Some(series.area),
-        visits,
-        fit_for: FitFor::Sessions(&protocol, Some(series.id)),
-        look_for_earliest: false,
-    };
-    let facts = facts::load(write.db(), practice, &question, now).await?;
-    let gone = ids(moving);
-    let mut booked: Vec<BookedSession> = series.booked();
-    booked.retain(|session| !gone.contains(&session.id));
-    let sessions = SessionsOf {
-        gap: series.gap.days(),
-        gap_override: series.gap.override_id(),
-        treatment: &treatment,
-        area: series.area,
-        booked,
-        known: series.known(),
-    };
-    let told = |refusal: Refusal| {
-        let told = refusal.into_iter().map(|violation| {
-            let of = |place: usize| following.get(place).map(|following| following.session);
-            let description = match violation.session.and_then(of) {
-                Some(session) => {
-                    format!("session {}, which would have to move: {}", session.number, violation.description)
-                }
-                None => violation.description,
-            };
-            let other = match violation.other {
-                Some(Other::Session(place)) => of(place).map(|session| Other::Appointment(session.id)),
-                other => other,
-            };
-            Violation { session: None, other, description, ..violation }
-        });
-        told.collect()
-    };
-    Ok(plan_sessions(facts, &sessions, &asked).map_err(told))
 }
 
 /// Somebody was faster than the plan.

@@ -3,12 +3,17 @@
 //! - `session`: a session of a series, and the later ones that have to follow
 //! - `visit`: one that stands alone
 //! - `later`: sessions that may not take place before some day
+//! - `following`: where later sessions can follow to
+//! - `decision`: what a decision about sessions that move rests on
 
+mod decision;
+mod following;
 mod later;
 mod session;
 mod visit;
 
-pub(super) use later::{Cause, Restart, Shift, decide_shift, overtaken};
+pub(super) use decision::rebook;
+pub(super) use later::{Cause, Restart, Shift, overtaken};
 pub use session::Moved;
 pub(super) use session::pairs;
 
@@ -30,13 +35,15 @@ impl App {
         revision: i64,
         now: Instant,
     ) -> Vec<(Appointment, PlannedVisit)> {
-        let booked = moving.iter().zip(plans).map(|(old, plan)| {
-            let id = AppointmentId(self.ids.new_id(now));
-            let new = Appointment::book(id, old.patient, old.session, old.add_on, &plan, revision);
-            (Appointment { replaces: Some(old.id), follows: old.follows, ..new }, plan)
-        });
-        booked.collect()
+        let booked = moving.iter().zip(plans);
+        booked.map(|(old, plan)| replacement(old, AppointmentId(self.ids.new_id(now)), plan, revision)).collect()
     }
+}
+
+/// The appointment that replaces another, as it was planned.
+fn replacement(old: &Appointment, id: AppointmentId, plan: PlannedVisit, revision: i64) -> (Appointment, PlannedVisit) {
+    let new = Appointment::book(id, old.patient, old.session, old.add_on, &plan, revision);
+    (Appointment { replaces: Some(old.id), follows: old.follows, ..new }, plan)
 }
 
 fn ids(appointments: &[Appointment]) -> Vec<AppointmentId> {

@@ -2,30 +2,25 @@
 
 use std::sync::Arc;
 
-use chrono::NaiveDate;
-
-use super::{ids, replace};
+use super::decision::{Setting, of_following, told};
+use super::following::{LaterSessions, add_ons};
+use super::replace;
 use crate::app::boards::{CourseId, Look, Sought};
 use crate::app::commands::{Destination, RescheduleSession};
-use crate::app::facts::{self, Asked, Question};
-use crate::app::fitness::FitFor;
 use crate::app::series::{SeriesNow, found, protocol_of};
 use crate::app::series_booking::MAX_PLANNINGS;
 use crate::app::write::Begun;
-use crate::app::{App, Command, Error, catalog, combination};
+use crate::app::{App, Command, Error};
 use crate::domain::access::Caller;
 use crate::domain::appointment::Appointment;
-use crate::domain::booking::{
-    AskedSession, Facts, PatientFacts, PlannedVisit, SessionRequest, SessionsOf, Timing, plan_sessions,
-};
-use crate::domain::catalog::{BodyArea, GRID_MINUTES, GapDays, Protocol, Treatment};
-use crate::domain::combination::{AddOn, Combined};
-use crate::domain::finding::{Board, Starts, Wanted, find};
+use crate::domain::booking::{AskedSession, Facts, PlannedVisit, SessionRequest};
+use crate::domain::catalog::{BodyArea, GapDays};
+use crate::domain::combination::AddOn;
 use crate::domain::history::ChangeKind;
-use crate::domain::ids::{AppointmentId, ClinicId, PracticeId, SeriesId, TreatmentId};
+use crate::domain::ids::{AppointmentId, PracticeId, SeriesId};
 use crate::domain::interval::Instant;
-use crate::domain::planning::{Following, Later, MoveQuestion, Moving};
-use crate::domain::refusal::{Other, Refusal, Rule, Violation};
+use crate::domain::planning::Following;
+use crate::domain::refusal::{Refusal, Rule, Violation};
 use crate::domain::series::{BookedSession, Series};
 use crate::store::history::Earlier;
 use crate::store::{PgConnection, appointment, series};
@@ -37,17 +32,6 @@ pub struct Moved {
     pub series: SeriesNow,
     /// What moved, in order.
     pub moves: Vec<(Appointment, Appointment)>,
-}
-
-/// A session to move, with all that its request refers to.
-struct Setting {
-    series: Series,
-    /// The session and those that follow, as they are booked.
-    moving: Vec<Appointment>,
-    /// What is added to each of them.
-    combined: Vec<Option<Arc<Combined>>>,
-    protocol: Protocol,
-    treatment: Treatment,
 }
 
 impl App {
@@ -144,8 +128,8 @@ impl App {
             return Err(Error::EtagMismatch);
         }
         let asked = asked(&setting, ask, following);
-        let facts = load(write.db(), practice, &setting, &asked, now, false).await?;
-        let plans = decide(facts, &setting, &asked).map_err(Error::Refused)?;
+        let facts = setting.load(write.db(), practice, &asked, now, false).await?;
+        let plans = decide_move(facts, &setting, &asked).map_err(Error::Refused)?;
 
         let booked = self.replacements(&setting.moving, plans, revision, now);
         let id = setting.series.id;
@@ -175,33 +159,22 @@ impl App {
             let mut db = self.read().await?;
             let setting = setting(&mut db, practice, ask, &following, now).await?;
             let asked = asked(&setting, ask, &following);
-            let facts = load(&mut db, practice, &setting, &asked, now, true).await?;
+            let facts = setting.load(&mut db, practice, &asked, now, true).await?;
             Ok::<_, Error>((facts, setting, asked))
         };
         // The request is about one session; the others are told of by their numbers and appointments.
         let (advice, moved) = match known.await {
             Ok((facts, setting, asked)) => {
-                let moved = setting.moving.first().map(|moved| Other::Appointment(moved.id));
-                let think = move || decide(facts, &setting, &asked).err();
+                let moved = setting.moving.first().map(|moved| moved.id);
+                let think = move || decide_move(facts, &setting, &asked).err();
                 (self.advice.think(practice, think).await.ok().flatten(), moved)
             }
             Err(_) => (None, None),
         };
-        let other = |other| match other {
-            Other::Session(0) => moved,
-            Other::Session(place) => following.get(place - 1).map(|f| Other::Appointment(f.session.id)),
-            Other::Appointment(_) => Some(other),
-        };
-        let told = advice.unwrap_or(refusal).into_iter().map(|violation| {
-            let number =
-                violation.session.and_then(|place| following.get(place.checked_sub(1)?)).map(|f| f.session.number);
-            let description = match number {
-                Some(number) => format!("session {number}, which would have to move: {}", violation.description),
-                None => violation.description,
-            };
-            Violation { session: None, other: violation.other.and_then(other), description, ..violation }
-        });
-        told.collect()
+        told(advice.unwrap_or(refusal), |place| match place.checked_sub(1) {
+            None => (None, moved),
+            Some(place) => of_following(following.get(place)),
+        })
     }
 
     /// What an earlier request moved, as it is now.
@@ -237,15 +210,6 @@ fn in_order(series: &Series, from: i32) -> Vec<Appointment> {
     (from..=series.session_count).filter_map(|number| series.session(number)).cloned().collect()
 }
 
-/// The treatments that are added to visits, each once.
-pub(super) fn add_ons<'a>(visits: impl Iterator<Item = &'a Appointment>) -> Vec<(TreatmentId, Option<i32>)> {
-    let added = visits.filter_map(|visit| visit.add_on).map(|add_on| (add_on.treatment, Some(add_on.version)));
-    let mut added: Vec<_> = added.collect();
-    added.sort_unstable();
-    added.dedup();
-    added
-}
-
 /// Where the later sessions go when one is moved.
 fn after_move(
     look: &Look,
@@ -261,100 +225,10 @@ fn after_move(
     let before = BookedSession { start: to.start, day: zone.day(to.start), zone, practitioner, ..session };
     let mut patient = look.patient.clone()?;
     patient.forget(&[moved.id]);
+    patient.fitness.let_put_off();
     let before = Some((before, moved.add_on.map(AddOn::added)));
     let question = LaterSessions { area, gap, before, gone: Some(moved), from: None, later };
     question.following(look, patient)
-}
-
-/// Later sessions that keep their gaps from one before them.
-pub(super) struct LaterSessions<'a> {
-    pub area: BodyArea,
-    pub gap: GapDays,
-    /// The session before them, with the treatment that is added to it; none if they are the first.
-    pub before: Option<(BookedSession, Option<(TreatmentId, i32)>)>,
-    /// An appointment that is taken as gone, besides the sessions themselves.
-    pub gone: Option<&'a Appointment>,
-    /// The first day on which they may be; none if any will do.
-    pub from: Option<NaiveDate>,
-    /// The sessions, as they are booked.
-    pub later: &'a [Appointment],
-}
-
-/// Sessions of one kind: plain, or with the same treatment added.
-struct Kind<'a> {
-    added: Option<(TreatmentId, i32)>,
-    timing: Timing<'a>,
-    spacing_days: i64,
-}
-
-impl LaterSessions<'_> {
-    /// Those that move, and where to; nothing if they cannot all be placed.
-    pub(super) fn following(&self, look: &Look, mut patient: PatientFacts) -> Option<Vec<Following>> {
-        let Self { area, gap, before, gone, from, later } = self;
-        let plain = &look.course.treatment;
-        let combined = look.add_ons.iter().map(|course| {
-            let add_on = &course.treatment;
-            ((add_on.id, add_on.version), Combined::new(plain, add_on))
-        });
-        let combined: Vec<((TreatmentId, i32), Combined)> = combined.collect();
-        let kinds = combined.iter().map(|(added, combined)| Kind {
-            added: Some(*added),
-            timing: Timing::new(&combined.treatment),
-            spacing_days: combined.session_spacing(*gap),
-        });
-        let plain = Kind { added: None, timing: Timing::new(plain), spacing_days: i64::from(gap.minimum) };
-        let kinds: Vec<Kind<'_>> = std::iter::once(plain).chain(kinds).collect();
-        let kind_of = |added| kinds.iter().position(|kind| kind.added == added);
-        let moving = |session, added| {
-            let Kind { timing, spacing_days, .. } = kinds.get(kind_of(added)?)?;
-            Some(Moving { session, timing, spacing_days: *spacing_days })
-        };
-        patient.forget(&ids(later));
-        // Sessions may be put off while they are on hold; that none is brought nearer is decided session by session.
-        patient.fitness.concerns.retain(|concern| concern.rule != Rule::SeriesOnHold);
-        // The starts at each clinic for each kind of session that is booked there.
-        let mut searches: Vec<(ClinicId, usize)> = Vec::new();
-        for session in *later {
-            let search = (session.clinic, kind_of(session.add_on.map(AddOn::added))?);
-            if !searches.contains(&search) {
-                searches.push(search);
-            }
-        }
-        let found = searches.into_iter().map(|(clinic, kind)| {
-            let Kind { timing, spacing_days, .. } = &kinds[kind];
-            let board = look.boards.iter().find(|board| board.clinic == clinic)?;
-            let mut board = board.cut(&(0..board.window.ticks()), &timing.needs);
-            for (resource, during) in gone.iter().copied().chain(*later).flat_map(Appointment::occupied) {
-                board.mark(resource, during, false);
-            }
-            let wanted = Wanted {
-                timing,
-                patient: Some(&patient),
-                area: Some(*area),
-                spacing_days: Some(*spacing_days),
-                neighbours: None,
-                follow_up: None,
-                moved_from: None,
-                earliest: look.now,
-                latest: look.horizon_end,
-                grid_minutes: GRID_MINUTES,
-            };
-            let starts = find(&board, &wanted);
-            Some(((clinic, kind), board, starts))
-        });
-        let found: Vec<((ClinicId, usize), Board, Starts)> = found.collect::<Option<_>>()?;
-        let before = match before {
-            Some((session, added)) => Some(moving(*session, *added)?),
-            None => None,
-        };
-        let later = later.iter().map(|appointment| {
-            let added = appointment.add_on.map(AddOn::added);
-            let search = (appointment.clinic, kind_of(added)?);
-            let (_, board, starts) = found.iter().find(|(known, ..)| *known == search)?;
-            Some(Later { moving: moving(BookedSession::of(appointment)?, added)?, board, starts })
-        });
-        MoveQuestion { gap: *gap, before, from: *from, later: later.collect::<Option<_>>()? }.following()
-    }
 }
 
 async fn setting(
@@ -371,13 +245,7 @@ async fn setting(
         let booked = series.session(session.number).filter(|booked| booked.id == session.id);
         moving.push(booked.ok_or(Error::EtagMismatch)?.clone());
     }
-    let rules = catalog::rules(db, practice, series.protocol, Some(series.protocol_version)).await?;
-    let (protocol, treatment) = rules.ok_or_else(|| Error::not_found("series_id"))?;
-    let mut combined = Vec::with_capacity(moving.len());
-    for session in &moving {
-        combined.push(combination::of_appointment(db, practice, &treatment, session).await?.map(Arc::new));
-    }
-    Ok(Setting { series, moving, combined, protocol, treatment })
+    Setting::of(db, practice, series, moving).await
 }
 
 /// The session where it is moved to, and those that follow.
@@ -391,56 +259,15 @@ fn asked(setting: &Setting, ask: &RescheduleSession, following: &[Following]) ->
         practitioner,
         moved_from: setting.moving.first().map(|moved| moved.visit.start()),
     };
-    let combined = |place: usize| setting.combined.get(place).cloned().flatten();
-    let mut asked = vec![AskedSession { place: 0, number: ask.number, request, combined: combined(0) }];
-    for (place, (following, old)) in (1..).zip(following.iter().zip(setting.moving.iter().skip(1))) {
-        let Following { session, start, practitioner } = *following;
-        let named = practitioner.into_iter().collect();
-        let moved_from = Some(old.visit.start());
-        let request = SessionRequest { clinic: old.clinic, start, named, practitioner, moved_from };
-        asked.push(AskedSession { place, number: session.number, request, combined: combined(place) });
-    }
-    asked
+    let combined = setting.combined.first().cloned().flatten();
+    let moved = AskedSession { place: 0, number: ask.number, request, combined };
+    std::iter::once(moved).chain(setting.followed(following, 1)).collect()
 }
 
-async fn load(
-    db: &mut PgConnection,
-    practice: PracticeId,
-    setting: &Setting,
-    asked: &[AskedSession],
-    now: Instant,
-    look_for_earliest: bool,
-) -> Result<Facts, Error> {
-    let visits = asked.iter().map(|AskedSession { request, .. }| Asked {
-        path: String::new(),
-        clinic: request.clinic,
-        start: request.start,
-        named: &request.named,
-        practitioner: request.practitioner,
-    });
-    let Setting { series, protocol, treatment, moving, combined } = setting;
-    let visits = visits.collect();
-    let combined = combined.iter().flatten().map(|combined| &combined.treatment);
-    let treatments = std::iter::once(treatment).chain(combined).collect();
-    let fit_for = FitFor::Sessions(protocol, Some(series.id));
-    let (patient, area) = (series.patient, Some(series.area));
-    let question = Question { patient, treatments, area, visits, fit_for, look_for_earliest };
-    let mut facts = facts::load(db, practice, &question, now).await?;
-    facts.forget(&ids(moving));
-    Ok(facts)
-}
-
-fn decide(facts: Facts, setting: &Setting, asked: &[AskedSession]) -> Result<Vec<PlannedVisit>, Refusal> {
-    let Setting { series, moving, treatment, .. } = setting;
-    let gone = ids(moving);
-    let mut booked = series.booked();
-    booked.retain(|session| !gone.contains(&session.id));
-    // Who and what the session had comes first, then what the patient knows from the others.
-    let own = moving.first().into_iter().flat_map(Appointment::occupied).map(|(resource, _)| resource);
-    let known = own.chain(series.known()).collect();
-    let (gap, gap_override) = (series.gap.days(), series.gap.override_id());
-    let series = SessionsOf { gap, gap_override, treatment, area: series.area, booked, known };
-    plan_sessions(facts, &series, asked)
+/// The session goes on with who and what it had; after that comes what the patient knows from the others.
+fn decide_move(facts: Facts, setting: &Setting, asked: &[AskedSession]) -> Result<Vec<PlannedVisit>, Refusal> {
+    let own = setting.moving.first().into_iter().flat_map(Appointment::occupied).map(|(resource, _)| resource);
+    setting.decide(facts, own.chain(setting.series.known()).collect(), asked)
 }
 
 /// Appointments that replace others, each after the one that it replaces; in order of their sessions.

@@ -331,8 +331,8 @@ async fn may_be_cleared(
     Err(Error::Refused(vec![Violation::new(Rule::OverrideNotAllowed, text)]))
 }
 
-/// The aftercare window of a visit as its treatment has it, with what is added to it, and with another length after the treatment proper. Nothing
-/// if the treatment does not forbid the activity.
+/// The aftercare window of a visit as its treatment has it, with what is added to it, and with another length after the
+/// treatment proper. Nothing if the treatment does not forbid the activity.
 async fn windows(
     db: &mut PgConnection,
     practice: PracticeId,

@@ -4,7 +4,7 @@ use stipple::rpc::pb;
 use stipple::rpc::pb::record_clearance_request::Decision;
 use tonic::Code;
 
-use crate::desk::{FOUR, needling_request, said, session};
+use crate::desk::{FOUR, needling_request, publish_next, said, session, session_request};
 use crate::harness::clinical::clearance_rules;
 use crate::harness::world::{at, request_id, token};
 use crate::harness::{Clinic, refusal};
@@ -65,7 +65,11 @@ async fn a_condition_that_needs_clearing_is_cleared_by_name() {
     let (world, patient) = (&clinic.world, clinic.world.patients[0].clone());
     clinic.screen(&patient, &[("rosacea_history", ""), ("cold_sore_history", "")]).await;
     let consultation = clinic.consult(&patient).await;
-    clinic.sign(clinic.clearance_request(&consultation)).await.unwrap();
+    // Who clears without a word about the conditions is told that they still stand.
+    let request = clinic.clearance_request(&consultation);
+    let signed = clinic.practitioner.patients().record_clearance(request).await.unwrap().into_inner();
+    let open: Vec<_> = signed.findings.iter().map(|finding| (finding.condition.as_str(), finding.lifted)).collect();
+    assert_eq!(open, [("rosacea_history", false), ("cold_sore_history", false)]);
     let refused = world.book_series(&FOUR).await.unwrap_err();
     let told = said(world, &refused);
     assert_eq!(told.len(), 8);
@@ -76,7 +80,10 @@ async fn a_condition_that_needs_clearing_is_cleared_by_name() {
     };
     let decision = Some(Decision::Cleared(cleared));
     let request = pb::RecordClearanceRequest { decision, ..clinic.clearance_request(&consultation) };
-    let clearance = clinic.sign(request).await.unwrap();
+    let signed = clinic.practitioner.patients().record_clearance(request.clone()).await.unwrap().into_inner();
+    let clearance = signed.clearance.clone().unwrap();
+    assert!(signed.findings.iter().all(|finding| finding.clearance_id == clearance.clearance_id));
+    assert_eq!(clinic.practitioner.patients().record_clearance(request).await.unwrap().into_inner(), signed);
     let findings = clinic.propose().await.findings;
     let lifted: Vec<_> = findings.iter().filter(|finding| finding.clearance_id == clearance.clearance_id).collect();
     assert_eq!(lifted.len(), 2);
@@ -259,5 +266,92 @@ async fn needling_outside_a_series_asks_for_the_same() {
     let found = world.manager.appointments().find_slots(slots).await.unwrap().into_inner();
     assert!(!found.slots.is_empty() && found.missing.is_empty());
     world.book(alone()).await.unwrap();
+    world.server.assert_clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn needling_outside_a_series_is_checked_in_if_one_protocol_is_content_that_day() {
+    let clinic = Clinic::new().await;
+    let (world, patient) = (&clinic.world, clinic.world.patients[0].clone());
+    let cleared = clinic.fit().await;
+    let request = pb::GetProtocolRequest { protocol_id: world.protocol.clone(), ..Default::default() };
+    let published = world.manager.catalog().get_protocol(request).await.unwrap().into_inner().protocol.unwrap();
+    let request =
+        pb::PublishProtocolRequest { request_id: request_id(), content: published.content, ..Default::default() };
+    let second = world.manager.catalog().publish_protocol(request).await.unwrap().into_inner().protocol.unwrap();
+    let mut other = clinic.clone();
+    other.world.protocol = second.protocol_id;
+    other.screen(&patient, &[]).await;
+    let consultation =
+        pb::Appointment { appointment_id: cleared.consultation_appointment_id.clone(), ..Default::default() };
+    other.sign(other.clearance_request(&consultation)).await.unwrap();
+    let alone = needling_request(world, &patient, pb::BodyArea::Abdomen, "2026-02-02T10:00:00");
+    let booked = world.book(alone).await.unwrap().appointment_id;
+    world.server.assert_clean().await;
+    let Some(()) = world.server.set_clock("2026-02-02T08:50:00Z") else { return };
+    // The screenings are of another day.
+    assert_eq!(said(world, &world.check_in(&booked).await.unwrap_err()), ["SCREENING_MISSING"]);
+    clinic.screen(&patient, &[("active_acne", "")]).await;
+    assert_eq!(said(world, &world.check_in(&booked).await.unwrap_err()), ["CONDITION_DEFERS"]);
+    other.screen(&patient, &[]).await;
+    world.check_in(&booked).await.unwrap();
+    world.server.assert_clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_newer_version_asks_no_more_is_still_cleared_for_series_of_the_old_one() {
+    let clinic = Clinic::new().await;
+    let (world, patient) = (&clinic.world, clinic.world.patients[0].clone());
+    clinic.screen(&patient, &[("rosacea_history", ""), ("pregnancy", "")]).await;
+    let both = ["rosacea_history", "pregnancy"];
+    let first = clinic.clear(&patient, &both).await;
+    let series = world.book_series(&FOUR).await.unwrap();
+    world.cancel(session(&series, 4)).await.unwrap();
+    let again = async || world.book(session_request(world, &series, 4, FOUR[3])).await;
+    let consultation =
+        pb::Appointment { appointment_id: first.consultation_appointment_id.clone(), ..Default::default() };
+    let clear = async |conditions: &[&str]| {
+        let cleared_conditions = conditions.iter().map(|condition| (*condition).to_owned()).collect();
+        let cleared = pb::ClearedPatient { cleared_conditions, ..Default::default() };
+        let decision = Some(Decision::Cleared(cleared));
+        clinic.sign(pb::RecordClearanceRequest { decision, ..clinic.clearance_request(&consultation) }).await
+    };
+    // Version 2 drops one condition, and leaves another to nobody.
+    publish_next(world, |content| {
+        content.screening_rules.retain(|rule| rule.condition != "rosacea_history");
+        let rule = content.screening_rules.iter_mut().find(|rule| rule.condition == "pregnancy").unwrap();
+        rule.may_be_cleared = false;
+    })
+    .await;
+    assert_eq!(said(world, &clear(&both).await.unwrap_err()), ["OVERRIDE_NOT_ALLOWED"]);
+    clear(&["rosacea_history"]).await.unwrap();
+    assert_eq!(said(world, &again().await.unwrap_err()), ["CONDITION_BLOCKS"]);
+    // Version 3 leaves it to practitioners again; version 4 asks for no clearance at all.
+    publish_next(world, |content| {
+        let rule = content.screening_rules.iter_mut().find(|rule| rule.condition == "pregnancy").unwrap();
+        rule.may_be_cleared = true;
+    })
+    .await;
+    publish_next(world, |content| {
+        content.screening_rules.clear();
+        content.clearance = None;
+    })
+    .await;
+    let renewed = clear(&["pregnancy"]).await.unwrap();
+    assert_eq!(renewed.protocol_version, 3);
+    assert_eq!(said(world, &again().await.unwrap_err()), ["CONDITION_NEEDS_CLEARANCE"]);
+    let lift = pb::GrantOverrideRequest {
+        request_id: request_id(),
+        patient_id: patient,
+        purpose: Some(pb::grant_override_request::Purpose::Condition(pb::ConditionOverride {
+            protocol_id: world.protocol.clone(),
+            condition: "rosacea_history".into(),
+        })),
+        override_reason: "calm for years".into(),
+        ..Default::default()
+    };
+    clinic.practitioner.patients().grant_override(lift).await.unwrap();
+    again().await.unwrap();
+    clinic.revoke(&renewed).await.unwrap();
     world.server.assert_clean().await;
 }

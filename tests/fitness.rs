@@ -6,7 +6,7 @@ use sqlx::{AssertSqlSafe, Executor as _};
 use stipple::rpc::pb;
 use tonic::Status;
 
-use crate::desk::FOUR;
+use crate::desk::{FOUR, needling_request};
 use crate::harness::kill::Killed;
 use crate::harness::world::{at, evidence, request_id};
 use crate::harness::{Clinic, refusal};
@@ -28,7 +28,10 @@ async fn booked() -> (Clinic, pb::Series) {
 
 /// Whether `verify` finds exactly this once the database was written to behind the server's back, and in how many rows.
 async fn finds(damage: &str, what: &str, violations: i64) {
-    let (clinic, _) = booked().await;
+    finds_in(&booked().await.0, damage, what, violations).await;
+}
+
+async fn finds_in(clinic: &Clinic, damage: &str, what: &str, violations: i64) {
     clinic.world.server.pool().execute(AssertSqlSafe(damage.to_owned())).await.unwrap();
     let report = clinic.world.server.verify().await;
     let broken = report.checks.iter().filter(|check| check.violations != 0);
@@ -66,6 +69,23 @@ async fn verify_finds_sessions_without_a_screening_and_conditions_that_nobody_li
     finds(sunburn, LIFTED, 2).await;
     // Of age on 30 March.
     finds("UPDATE patients SET birth_date = '2008-03-30'", LIFTED, 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn verify_finds_needling_outside_a_series_with_which_no_protocol_is_content() {
+    for (damage, what) in [
+        ("UPDATE clearances SET valid_until = '2026-02-01'", CLEARED),
+        ("UPDATE screenings SET skin_type = NULL", SCREENED),
+        ("UPDATE screening_answers SET present = true WHERE condition = 'metal_implant'", LIFTED),
+    ] {
+        let clinic = Clinic::new().await;
+        clinic.fit().await;
+        let patient = &clinic.world.patients[0];
+        let alone = needling_request(&clinic.world, patient, pb::BodyArea::Abdomen, "2026-02-02T10:00:00");
+        clinic.world.book(alone).await.unwrap();
+        clinic.world.server.assert_clean().await;
+        finds_in(&clinic, damage, what, 1).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -179,6 +179,8 @@ async fn a_report_is_about_a_session_that_has_begun_and_a_reaction_that_its_prot
     let graver = pb::ReportReactionRequest { reaction_grade: pb::ReactionGrade::Serious.into(), ..good() };
     let graver = world.manager.patients().report_reaction(graver).await.unwrap().into_inner().reaction.unwrap();
     assert_eq!((graver.holds, graver.reaction_grade()), (true, pb::ReactionGrade::Serious));
+    // Nobody has checked the patient in yet.
+    assert!(!graver.attended);
     world.server.assert_clean().await;
 }
 
@@ -311,5 +313,21 @@ async fn only_a_qualified_practitioner_clears() {
     let other = token(&world.server, &world.practice, pb::Role::Practitioner, &other).await;
     let status = other.patients().clear_reaction(clear_request(&reaction, "2026-03-01", 0)).await.unwrap_err();
     assert_eq!(broken(&status), ["NOT_QUALIFIED_TO_CLEAR"]);
+    world.server.assert_clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reaction_tells_whether_the_patient_was_checked_in_for_the_session() {
+    let Some(case) = case().await else { return };
+    let Case { world, series, .. } = &case;
+    let early = report(&case, "redness").await.unwrap().reaction.unwrap();
+    assert!(!early.attended);
+    // The desk makes up for it, two days later.
+    world.fit_for(&series.protocol_id, pb::BodyArea::Abdomen).await;
+    world.check_in(&session(series, 1).appointment_id).await.unwrap();
+    let list = pb::ListReactionsRequest { patient_id: world.patients[0].clone(), ..Default::default() };
+    let listed = world.manager.patients().list_reactions(list).await.unwrap().into_inner().reactions;
+    assert_eq!(listed, [pb::Reaction { attended: true, ..early }]);
+    assert!(report(&case, "redness").await.unwrap().reaction.unwrap().attended);
     world.server.assert_clean().await;
 }

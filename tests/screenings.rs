@@ -43,10 +43,10 @@ async fn each_rule_that_fires_is_told_with_what_it_means_and_until_when() {
         "pregnancy blocks",
         "cold_sore_history needs_premedication",
         "dark_skin needs_clearance",
-        "minor blocks until 2008-04-01",
     ];
     assert_eq!(findings(&screening), told);
-    assert_eq!(findings(&clinic.screen(&patient, &[]).await), ["minor blocks until 2008-04-01"]);
+    // What is over is not told: an adult is no minor, and a burn of last year has healed.
+    assert_eq!(findings(&clinic.screen(&patient, &[("sunburn", "2025-12-01")]).await), [""; 0]);
     clinic.world.server.assert_clean().await;
 }
 
@@ -247,4 +247,19 @@ async fn a_series_is_screened_by_the_version_that_it_runs_on_under() {
     let screening = world.manager.patients().record_screening(request).await.unwrap().into_inner().screening.unwrap();
     assert_eq!(screening.protocol_version, 1);
     world.server.assert_clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_age_that_a_patient_reaches_while_a_clearance_may_last_is_told_with_its_days() {
+    let clinic = Clinic::with(|content| {
+        for (condition, least, most) in [("at_36", 36, 36), ("from_60", 60, 120)] {
+            let age = content.screening_rules.last().unwrap().clone();
+            content.screening_rules.push(pb::ScreeningRule { condition: condition.into(), least, most, ..age });
+        }
+    })
+    .await;
+    // Born on 1 April 1990; it is January 2026.
+    let findings = clinic.screen(&clinic.world.patients[0], &[]).await.findings;
+    let told = findings.iter().map(|finding| [&finding.condition, &finding.from, &finding.until].map(String::as_str));
+    assert_eq!(told.collect::<Vec<_>>(), [["at_36", "2026-04-01", "2027-04-01"]]);
 }

@@ -3,6 +3,7 @@
 use chrono::{Days, NaiveDate};
 
 use super::commands::{ClearedPatient, ListClearances, RecordClearance, Revoke};
+use super::overrides::must_be_clearable;
 use super::page::{Page, fetch};
 use super::series::{SeriesNow, seen};
 use super::signature::signer;
@@ -10,55 +11,66 @@ use super::write::Begun;
 use super::{App, Command, Error, Scoped};
 use crate::domain::access::Caller;
 use crate::domain::appointment::Appointment;
-use crate::domain::catalog::Protocol;
+use crate::domain::catalog::{Protocol, SessionCounts};
 use crate::domain::clearance::{Clearance, ClearanceRules, Decision, MAX_CLEARANCE_DAYS, Revocation};
+use crate::domain::fitness::FitnessFacts;
 use crate::domain::history::ChangeKind;
-use crate::domain::ids::{ClearanceId, PracticeId, ResourceId};
+use crate::domain::ids::{ClearanceId, PracticeId, ProtocolId, ResourceId};
 use crate::domain::interval::Instant;
 use crate::domain::refusal::{Other, Rule, Violation};
 use crate::domain::text::Personal;
 use crate::domain::zone::Zone;
-use crate::store::{PgConnection, appointment, catalog, clearance, patient, series};
+use crate::store::{PgConnection, appointment, catalog, clearance, fitness, patient, series};
 
 /// Most series of a patient that are looked at when a clearance is revoked.
 const MAX_SERIES: i64 = 100;
 
+/// A decision, with what its protocol makes of the patient under it.
+#[derive(Debug, Clone)]
+pub struct Signed {
+    /// The decision.
+    pub clearance: Clearance,
+    /// The protocol, in the version that was asked.
+    pub protocol: Protocol,
+    /// What is known of the patient, this decision included.
+    pub facts: FitnessFacts,
+}
+
 impl App {
     /// Signs what a consultation ended in.
-    pub async fn record_clearance(
-        &self,
-        caller: &Caller,
-        command: &Command<RecordClearance>,
-    ) -> Result<Clearance, Error> {
+    pub async fn record_clearance(&self, caller: &Caller, command: &Command<RecordClearance>) -> Result<Signed, Error> {
         self.retry(|| self.try_record_clearance(caller, command)).await
     }
 
-    async fn try_record_clearance(
-        &self,
-        caller: &Caller,
-        command: &Command<RecordClearance>,
-    ) -> Result<Clearance, Error> {
+    async fn try_record_clearance(&self, caller: &Caller, command: &Command<RecordClearance>) -> Result<Signed, Error> {
         let practice = Self::tenant(caller, command.practice)?;
         let mut write = match self.begin(caller, practice, command).await? {
             Begun::Fresh(write) => write,
             Begun::Repeat(earlier) => {
-                return found(&mut *self.read().await?, practice, ClearanceId(earlier.subject)).await;
+                let mut db = self.read().await?;
+                let decided = found(&mut db, practice, ClearanceId(earlier.subject)).await?;
+                let version = Some(decided.protocol_version);
+                let protocol = catalog::protocol(&mut db, practice, decided.protocol, version).await?;
+                let protocol = protocol.ok_or_else(|| Error::not_found("request_id"))?;
+                return signed(&mut db, practice, decided, protocol).await;
             }
         };
         let (now, revision) = (write.now, write.revision);
         let ask = &command.body;
-        let protocol = catalog::protocol(write.db(), practice, ask.protocol, None).await?;
-        let protocol = protocol.ok_or_else(|| Error::not_found("protocol_id"))?;
-        let Some(rules) = &protocol.content.clearance else {
-            return Err(Error::field("protocol_id", "must be a protocol that asks for a clearance"));
-        };
+        let (protocol, rules) = asking(write.db(), practice, ask.protocol).await?;
         let decided_by = signer(write.db(), practice, caller, &rules.qualification).await?;
         let held = appointment::get(write.db(), practice, ask.consultation).await?;
         let held = held.ok_or_else(|| Error::not_found("consultation_appointment_id"))?;
-        must_be_consultation(&held, rules, decided_by, now)?;
+        must_be_consultation(&held, &rules, decided_by, now)?;
         let decision = match &ask.cleared {
             None => Decision::Declined,
-            Some(cleared) => decide(cleared, &protocol, rules, now, held.zone)?,
+            Some(cleared) => {
+                for (place, condition) in cleared.conditions.expose().iter().enumerate() {
+                    let field = || format!("cleared.cleared_conditions[{place}]");
+                    must_be_clearable(write.db(), practice, protocol.id, condition, field).await?;
+                }
+                decide(cleared, protocol.content.sessions, &rules, now, held.zone)?
+            }
         };
         let decided = Clearance {
             id: ClearanceId(self.ids.new_id(now)),
@@ -75,8 +87,9 @@ impl App {
         };
         write.record(ChangeKind::ClearanceRecorded, decided.id, Some(decided.patient), Vec::new()).await?;
         clearance::insert(write.db(), practice, &decided, revision).await?;
+        let signed = signed(write.db(), practice, decided, protocol).await?;
         write.finish().await?;
-        Ok(decided)
+        Ok(signed)
     }
 
     /// Revokes a clearance; the second answer are the patient's series with sessions ahead that are at risk.
@@ -106,13 +119,7 @@ impl App {
         let (now, revision) = (write.now, write.revision);
         let Revoke { id, reason } = &command.body;
         let before = found(write.db(), practice, *id).await?;
-        let protocol = catalog::protocol(write.db(), practice, before.protocol, None).await?;
-        let rules = protocol.and_then(|protocol| protocol.content.clearance);
-        // The highest version may ask for no clearance any more; the one of the decision did.
-        let rules = match rules {
-            Some(rules) => rules,
-            None => asked_then(write.db(), practice, &before).await?,
-        };
+        let (_, rules) = asking(write.db(), practice, before.protocol).await?;
         let by = signer(write.db(), practice, caller, &rules.qualification).await?;
         if before.revoked.is_some() {
             // Nothing changes, so nothing is recorded.
@@ -149,11 +156,36 @@ async fn found(db: &mut PgConnection, practice: PracticeId, id: ClearanceId) -> 
     clearance::get(db, practice, id).await?.ok_or_else(|| Error::not_found("clearance_id"))
 }
 
-/// What was asked of the clearance when it was decided.
-async fn asked_then(db: &mut PgConnection, practice: PracticeId, decided: &Clearance) -> Result<ClearanceRules, Error> {
-    let version = Some(decided.protocol_version);
-    let protocol = catalog::protocol(db, practice, decided.protocol, version).await?;
-    protocol.and_then(|protocol| protocol.content.clearance).ok_or_else(|| Error::not_found("clearance_id"))
+/// The highest version of a protocol that asks for a clearance, and what it asks. A later one may ask for none any more:
+/// series that run under earlier ones still need theirs.
+async fn asking(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    id: ProtocolId,
+) -> Result<(Protocol, ClearanceRules), Error> {
+    if let Some(protocol) = catalog::clearing_protocol(db, practice, id).await?
+        && let Some(rules) = protocol.content.clearance.clone()
+    {
+        return Ok((protocol, rules));
+    }
+    match catalog::protocol(db, practice, id, None).await? {
+        Some(_) => Err(Error::field("protocol_id", "must be a protocol that asks for a clearance")),
+        None => Err(Error::not_found("protocol_id")),
+    }
+}
+
+/// A decision, and what is known of the patient under it, whatever was decided since.
+async fn signed(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    clearance: Clearance,
+    protocol: Protocol,
+) -> Result<Signed, Error> {
+    let (patient, area) = (clearance.patient, Some(clearance.area));
+    let of = fitness::For { patient, protocol: protocol.id, area, series: None };
+    let facts = fitness::facts(db, practice, of, true).await?.ok_or_else(|| Error::not_found("patient_id"))?;
+    let facts = FitnessFacts { clearance: Some(clearance.clone()), ..facts };
+    Ok(Signed { clearance, protocol, facts })
 }
 
 /// The active series that a decision is about, as far as they have sessions ahead.
@@ -200,7 +232,7 @@ fn must_be_consultation(
 
 fn decide(
     cleared: &ClearedPatient,
-    protocol: &Protocol,
+    sessions: SessionCounts,
     rules: &ClearanceRules,
     now: Instant,
     zone: Zone,
@@ -226,18 +258,8 @@ fn decide(
         }
         (true, Some(_)) | (false, None) => {}
     }
-    for (place, code) in conditions.expose().iter().enumerate() {
-        let rule = protocol.content.screening.iter().find(|rule| rule.condition == *code);
-        let rule = rule.ok_or_else(|| {
-            Error::field(format!("cleared.cleared_conditions[{place}]"), "must be a condition of the protocol")
-        })?;
-        if !rule.may_be_cleared {
-            let text = "a condition that is named may not be cleared";
-            return Err(Error::Refused(vec![Violation::new(Rule::OverrideNotAllowed, text)]));
-        }
-    }
     Ok(Decision::Cleared {
-        session_count: session_count.unwrap_or(protocol.content.sessions.maximum),
+        session_count: session_count.unwrap_or(sessions.maximum),
         valid_from,
         valid_until,
         not_before: rules.not_before(now, *patch_tested_at),

@@ -32,11 +32,9 @@ pub(super) async fn fitness(
         FitFor::Sessions(protocol, series) => {
             judged(db, practice, For { patient, protocol: protocol.id, area, series }, &protocol.content).await
         }
-        FitFor::Treatment(treatment) if treatment.content.spacing_days.is_some() => {
-            // What a protocol asks before its sessions is asked all the same where the treatment is booked alone. Where
-            // several protocols use it, one of them has to be content.
+        FitFor::Treatment(treatment) => {
             let mut first = None;
-            for protocol in catalog::protocols_of(db, practice, treatment.id).await? {
+            for protocol in asked_alone(db, practice, treatment).await? {
                 let of = For { patient, protocol: protocol.id, area, series: None };
                 let fitness = judged(db, practice, of, &protocol.content).await?;
                 if fitness.missing(None).is_empty() {
@@ -46,7 +44,6 @@ pub(super) async fn fitness(
             }
             Ok(first.unwrap_or_default())
         }
-        FitFor::Treatment(_) => Ok(Fitness::default()),
     }
 }
 
@@ -69,17 +66,33 @@ pub(super) async fn at_check_in(
     number: Option<i32>,
     now: Instant,
 ) -> Result<Refusal, Error> {
-    let (patient, area) = (visit.patient, visit.area);
-    match what {
-        FitFor::Sessions(protocol, series) => {
-            let of = For { patient, protocol: protocol.id, area, series };
-            let rules = &protocol.content;
-            let known = facts(db, practice, of, rules.clearance.is_some()).await?;
-            Ok(known.map(|known| Fitness::at_check_in(rules, &known, number, now, visit.zone)).unwrap_or_default())
+    let (asking, series) = match what {
+        FitFor::Sessions(protocol, series) => (vec![protocol.clone()], series),
+        FitFor::Treatment(treatment) => (asked_alone(db, practice, treatment).await?, None),
+    };
+    let mut first = None;
+    for protocol in asking {
+        let of = For { patient: visit.patient, protocol: protocol.id, area: visit.area, series };
+        let rules = &protocol.content;
+        let Some(known) = facts(db, practice, of, rules.clearance.is_some()).await? else { continue };
+        let refusal = Fitness::at_check_in(rules, &known, number, now, visit.zone);
+        if refusal.is_empty() {
+            return Ok(refusal);
         }
-        FitFor::Treatment(_) => {
-            let fitness = fitness(db, practice, patient, area, what).await?;
-            Ok(fitness.violations(number, now, visit.zone))
-        }
+        first.get_or_insert(refusal);
     }
+    Ok(first.unwrap_or_default())
+}
+
+/// The protocols of which one has to be content where a treatment is booked alone: what they ask before sessions that
+/// needle is asked all the same.
+async fn asked_alone(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    treatment: &Treatment,
+) -> Result<Vec<Protocol>, Error> {
+    if treatment.content.spacing_days.is_none() {
+        return Ok(Vec::new());
+    }
+    Ok(catalog::protocols_of(db, practice, treatment.id).await?)
 }

@@ -46,6 +46,7 @@ use crate::domain::ids::PracticeId;
 use crate::store::{self, PgPool, Postgres, Transaction};
 
 pub use boards::Course;
+pub use clearance::Signed;
 pub use error::{Error, FieldViolation};
 pub use moving::Moved;
 pub use planning::Proposal;

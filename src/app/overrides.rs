@@ -17,7 +17,7 @@ use crate::domain::overrides::{
 };
 use crate::domain::refusal::{Other, Refusal, Rule, Violation};
 use crate::domain::series::Series;
-use crate::domain::text::{Personal, Prose};
+use crate::domain::text::{Code, Personal, Prose};
 use crate::store::{PgConnection, catalog, overrides, patient, series};
 
 /// What a decision changes of what is stored, besides the override itself.
@@ -98,16 +98,27 @@ impl App {
         Ok(granted)
     }
 
-    /// Takes an override back. What is revoked already stays as it is.
-    pub async fn revoke_override(&self, caller: &Caller, command: &Command<RevokeOverride>) -> Result<Override, Error> {
+    /// Takes an override back. What is revoked already stays as it is. The second answer is the minimum gap that counts
+    /// now, if the override was about one.
+    pub async fn revoke_override(
+        &self,
+        caller: &Caller,
+        command: &Command<RevokeOverride>,
+    ) -> Result<(Override, Option<i32>), Error> {
         self.retry(|| self.try_revoke_override(caller, command)).await
     }
 
-    async fn try_revoke_override(&self, caller: &Caller, command: &Command<RevokeOverride>) -> Result<Override, Error> {
+    async fn try_revoke_override(
+        &self,
+        caller: &Caller,
+        command: &Command<RevokeOverride>,
+    ) -> Result<(Override, Option<i32>), Error> {
         let practice = Self::tenant(caller, command.practice)?;
         let mut write = match self.begin(caller, practice, command).await? {
             Begun::Fresh(write) => write,
-            Begun::Repeat(earlier) => return self.override_as_it_is(practice, OverrideId(earlier.subject)).await,
+            Begun::Repeat(earlier) => {
+                return with_gap(&mut *self.read().await?, practice, OverrideId(earlier.subject)).await;
+            }
         };
         let (now, revision) = (write.now, write.revision);
         let RevokeOverride { id, reason } = &command.body;
@@ -116,15 +127,16 @@ impl App {
         let by = signed(write.db(), practice, caller, &who).await?;
         if before.revoked.is_some() {
             // Nothing changes, so nothing is recorded.
-            return Ok(before);
+            return with_gap(write.db(), practice, *id).await;
         }
         let effect = revoking(write.db(), practice, &before, now).await?;
         let revocation = Revocation { at: now, by, reason: reason.clone() };
         write.record(ChangeKind::OverrideRevoked, *id, Some(before.patient), effect.touched()).await?;
         overrides::revoke(write.db(), practice, *id, &revocation, revision).await?;
         effect.write(&mut write, None).await?;
+        let revoked = with_gap(write.db(), practice, *id).await?;
         write.finish().await?;
-        Ok(Override { revoked: Some(revocation), ..before })
+        Ok(revoked)
     }
 
     /// The overrides of a patient, oldest first.
@@ -146,6 +158,20 @@ impl App {
     async fn override_as_it_is(&self, practice: PracticeId, id: OverrideId) -> Result<Override, Error> {
         found(&mut *self.read().await?, practice, id).await
     }
+}
+
+/// An override, and the minimum gap of the series now if it is about that.
+async fn with_gap(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    id: OverrideId,
+) -> Result<(Override, Option<i32>), Error> {
+    let known = found(db, practice, id).await?;
+    let gap = match known.purpose {
+        Purpose::Gap { series, .. } => Some(series_app::found(db, practice, series).await?.gap.days().minimum),
+        Purpose::Condition { .. } | Purpose::Combination { .. } | Purpose::Aftercare { .. } => None,
+    };
+    Ok((known, gap))
 }
 
 async fn found(db: &mut PgConnection, practice: PracticeId, id: OverrideId) -> Result<Override, Error> {
@@ -201,7 +227,12 @@ async fn qualifications(
             if catalog::protocol(db, practice, *protocol, None).await?.is_none() {
                 return Err(Error::not_found("condition.protocol_id"));
             }
-            Ok(overrides::qualification(db, practice, *protocol).await?.into_iter().collect())
+            let asks = catalog::clearing_protocol(db, practice, *protocol).await?;
+            Ok(asks
+                .and_then(|protocol| protocol.content.clearance)
+                .map(|rules| rules.qualification)
+                .into_iter()
+                .collect())
         }
         Purpose::Combination { treatment, add_on } => {
             for (id, field) in [(treatment, "combination.treatment_id"), (add_on, "combination.add_on_treatment_id")] {
@@ -267,7 +298,7 @@ async fn granting(
             Ok((former, Effect::Gap { series: Box::new(series), follow, days: *days }))
         }
         Purpose::Condition { protocol, condition } => {
-            may_be_cleared(db, practice, *protocol, condition.expose().as_str()).await?;
+            must_be_clearable(db, practice, *protocol, condition.expose(), || "condition.condition".to_owned()).await?;
             Ok((None, Effect::None))
         }
         Purpose::Combination { .. } => Ok((None, Effect::None)),
@@ -312,23 +343,24 @@ async fn gap_followers(
     Ok(follow)
 }
 
-/// Whether the highest version of a protocol leaves a condition to a practitioner.
-async fn may_be_cleared(
+/// A refusal unless a protocol leaves a condition to a practitioner. A version that asks for it no more leaves patients to
+/// series that run under earlier ones, which still do: the highest that asks is the one that says.
+pub(super) async fn must_be_clearable(
     db: &mut PgConnection,
     practice: PracticeId,
     protocol: ProtocolId,
-    condition: &str,
+    condition: &Code,
+    field: impl FnOnce() -> String,
 ) -> Result<(), Error> {
-    let protocol = catalog::protocol(db, practice, protocol, None).await?;
-    let protocol = protocol.ok_or_else(|| Error::not_found("condition.protocol_id"))?;
-    let rule = protocol.content.screening.iter().find(|rule| rule.condition.as_str() == condition);
-    let remedy = "must be a condition of the screening rules of the protocol's highest version";
-    let rule = rule.ok_or_else(|| Error::field("condition.condition", remedy))?;
-    if rule.may_be_cleared {
-        return Ok(());
+    match catalog::may_be_cleared(db, practice, protocol, condition).await? {
+        Some(true) => Ok(()),
+        // Which condition it is, is not said here: refusals carry no personal data.
+        Some(false) => {
+            let text = "the protocol does not leave a condition that is named to a practitioner";
+            Err(Error::Refused(vec![Violation::new(Rule::OverrideNotAllowed, text)]))
+        }
+        None => Err(Error::field(field(), "must be a condition of the protocol's screening rules, in some version")),
     }
-    let text = "the protocol does not leave this condition to a practitioner";
-    Err(Error::Refused(vec![Violation::new(Rule::OverrideNotAllowed, text)]))
 }
 
 /// The aftercare window of a visit as its treatment has it, with what is added to it, and with another length after the

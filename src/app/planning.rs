@@ -39,6 +39,8 @@ pub struct Proposal {
     pub clinic: ClinicId,
     /// The clinic's zone.
     pub zone: Zone,
+    /// The time at which it was planned.
+    pub now: Instant,
     /// The series that is continued.
     pub series: Option<SeriesId>,
     /// The plans, cheapest first.
@@ -137,7 +139,8 @@ impl App {
         let Some(protocol) = &course.protocol else { return Err(Error::not_found(course_field)) };
         let counts = protocol.content.sessions;
         let count = ask.wishes.session_count.unwrap_or(series.as_ref().map_or(counts.default, |s| s.session_count));
-        let sessions = places(series.as_ref(), count, look.now)?;
+        let now = look.now;
+        let sessions = places(series.as_ref(), count, now)?;
         if let Some(violation) = counts.violation(usize::try_from(count).unwrap_or_default()) {
             return Err(Error::Refused(vec![violation]));
         }
@@ -162,6 +165,7 @@ impl App {
             course,
             clinic,
             zone,
+            now,
             series: series_id,
             plans,
             missing,

@@ -279,7 +279,8 @@ async fn observed(
     }
     let onset = *ask.onset.expose();
     if onset > now || onset < session.begins() {
-        return Err(Error::field("onset_time", "must not be before the session, nor in the future"));
+        let remedy = if onset > now { "must not be in the future" } else { "must not be before the session" };
+        return Err(Error::field("onset_time", remedy));
     }
     let series = series_app::found(db, practice, of).await?;
     let protocol = catalog::protocol(db, practice, series.protocol, Some(series.protocol_version)).await?;
@@ -296,6 +297,7 @@ async fn observed(
         id,
         patient: session.patient,
         appointment: session.id,
+        attended: session.arrived_at().is_some(),
         series: series.id,
         kind: ask.kind.clone(),
         grade,

@@ -3,10 +3,10 @@
 //! What is known is turned into concerns, each of which stands in the way of some starts. Booking and searching look at
 //! the same concerns, so that no search offers what a booking refuses.
 
-use chrono::{Months, NaiveDate};
+use chrono::{Months, NaiveDate, TimeDelta};
 
 use super::catalog::ProtocolContent;
-use super::clearance::{Clearance, Decision};
+use super::clearance::{Clearance, Decision, MAX_CLEARANCE_DAYS};
 use super::ids::{ClearanceId, OverrideId};
 use super::interval::Instant;
 use super::refusal::{Rule, Violation};
@@ -149,6 +149,21 @@ pub fn findings<'a>(rules: &'a [ScreeningRule], facts: &FitnessFacts) -> Vec<Fin
     };
     let firing = rules.iter().filter_map(|rule| Some((rule, fires(rule)?)));
     firing.map(|(rule, when)| Finding { rule, when, lifted: lifted(rule, facts) }).collect()
+}
+
+/// The same, as far as it matters to whoever is told now: not what is over in every clinic, nor what begins only after
+/// anything that could be cleared today.
+pub fn current_findings<'a>(rules: &'a [ScreeningRule], facts: &FitnessFacts, now: Instant) -> Vec<Finding<'a>> {
+    // Nowhere is the calendar further behind.
+    let today = (now - TimeDelta::hours(12)).date_naive();
+    let last = today + TimeDelta::days(MAX_CLEARANCE_DAYS.into());
+    let mut findings = findings(rules, facts);
+    findings.retain(|finding| match finding.when {
+        When::Always => true,
+        When::Before(instant) => now < instant,
+        When::Days(from, until) => today < until && from <= last,
+    });
+    findings
 }
 
 fn lifted(rule: &ScreeningRule, facts: &FitnessFacts) -> Option<Lift> {

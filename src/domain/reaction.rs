@@ -60,6 +60,8 @@ pub struct Reaction {
     pub patient: PatientId,
     /// The session.
     pub appointment: AppointmentId,
+    /// Whether the patient was checked in for it: whoever reports may be faster than the desk.
+    pub attended: bool,
     /// The series that the session is of.
     pub series: SeriesId,
     /// Which reaction.

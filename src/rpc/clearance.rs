@@ -4,10 +4,10 @@ use super::catalog::clinical::code;
 use super::page::Query;
 use super::parse::{Fields, Head, scoped};
 use super::pb::record_clearance_request::Decision as PbDecision;
-use super::screening::{DEFAULT_PAGE, MAX_PAGE};
+use super::screening::{DEFAULT_PAGE, MAX_PAGE, rendered_findings};
 use super::{pb, render};
 use crate::app::commands::{ClearedPatient, ListClearances, RecordClearance, Revoke};
-use crate::app::{Command, Error, Scoped};
+use crate::app::{Command, Error, Scoped, Signed};
 use crate::domain::catalog::MAX_SESSIONS;
 use crate::domain::clearance::{Clearance, Decision};
 use crate::domain::ids::ClearanceId;
@@ -91,6 +91,14 @@ pub fn parse_list(message: pb::ListClearancesRequest) -> Result<(Query, Scoped<L
     let page = fields.page_sized(&query, page_size, &page_token, DEFAULT_PAGE, MAX_PAGE)?;
     let scoped = scoped(fields, &practice_id, || Some(ListClearances { patient: patient?, page: page? }))?;
     Ok((query, scoped))
+}
+
+pub fn rendered_signed(signed: &Signed) -> pb::RecordClearanceResponse {
+    let Signed { clearance, protocol, facts } = signed;
+    pb::RecordClearanceResponse {
+        findings: rendered_findings(&protocol.content.screening, facts, clearance.decided_at),
+        clearance: Some(rendered(clearance)),
+    }
 }
 
 pub fn rendered(clearance: &Clearance) -> pb::Clearance {

@@ -83,8 +83,8 @@ impl PatientService for Services {
         request: Request<pb::RecordClearanceRequest>,
     ) -> Result<Response<pb::RecordClearanceResponse>, Status> {
         let (caller, message) = open(request)?;
-        let decided = self.app.record_clearance(&caller, &clearance::parse_record(message)?).await?;
-        Ok(Response::new(pb::RecordClearanceResponse { clearance: Some(clearance::rendered(&decided)) }))
+        let signed = self.app.record_clearance(&caller, &clearance::parse_record(message)?).await?;
+        Ok(Response::new(clearance::rendered_signed(&signed)))
     }
 
     async fn revoke_clearance(
@@ -124,8 +124,11 @@ impl PatientService for Services {
         request: Request<pb::RevokeOverrideRequest>,
     ) -> Result<Response<pb::RevokeOverrideResponse>, Status> {
         let (caller, message) = open(request)?;
-        let revoked = self.app.revoke_override(&caller, &overrides::parse_revoke(message)?).await?;
-        Ok(Response::new(pb::RevokeOverrideResponse { r#override: Some(overrides::rendered(&revoked)) }))
+        let (revoked, gap_days) = self.app.revoke_override(&caller, &overrides::parse_revoke(message)?).await?;
+        Ok(Response::new(pb::RevokeOverrideResponse {
+            r#override: Some(overrides::rendered(&revoked)),
+            gap_days: gap_days.unwrap_or_default(),
+        }))
     }
 
     async fn list_overrides(

@@ -7,7 +7,7 @@ use prost::Message as _;
 use sha2::{Digest as _, Sha256};
 
 use super::parse::Fields;
-use super::screening::rendered_finding;
+use super::screening::rendered_findings;
 use super::slots::{parse_starts, parse_times, rendered_slot};
 use super::status::rendered_violation;
 use super::{pb, render};
@@ -16,7 +16,6 @@ use crate::app::commands::{PlanGiven, SeriesOf, SeriesWishes, SessionRequest};
 use crate::domain::assessment::{DueAssessment, due};
 use crate::domain::booking::{AskedSession, Timing, WindowRole};
 use crate::domain::catalog::MAX_SESSIONS;
-use crate::domain::fitness::findings;
 use crate::domain::ids::{AppointmentId, ClinicId, ResourceId};
 use crate::domain::planning::{CostKind, MAX_AWAY, NoPlan, Plan, PlanKind, Relaxation, RelaxationKind, Wishes};
 use crate::domain::refusal::Rule;
@@ -165,14 +164,15 @@ pub fn rendered(proposal: &Proposal) -> pb::ProposeSeriesResponse {
         Err(why) => (Vec::new(), Some(rendered_no_plan(why))),
     };
     let rules = proposal.course.protocol.as_ref().map(|protocol| &protocol.content);
-    let findings = rules.zip(proposal.facts.as_ref()).map(|(rules, facts)| findings(&rules.screening, facts));
+    let findings = rules.zip(proposal.facts.as_ref());
+    let findings = findings.map(|(rules, facts)| rendered_findings(&rules.screening, facts, proposal.now));
     let consultation = rules.and_then(|rules| rules.clearance.as_ref()).map(|rules| rules.consultation.to_string());
     let is_missing = proposal.missing.iter().any(|missing| missing.rule == Rule::ClearanceMissing);
     pb::ProposeSeriesResponse {
         plans,
         no_plan,
         missing: proposal.missing.iter().map(rendered_violation).collect(),
-        findings: findings.unwrap_or_default().iter().map(rendered_finding).collect(),
+        findings: findings.unwrap_or_default(),
         consultation_slots: proposal.consultations.iter().map(rendered_slot).collect(),
         consultation_treatment_id: consultation.filter(|_| is_missing).unwrap_or_default(),
     }

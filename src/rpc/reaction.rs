@@ -92,7 +92,8 @@ pub fn rendered_clearing(cleared: &ReactionCleared) -> pb::ClearReactionResponse
 
 pub fn rendered(reaction: &Reaction) -> pb::Reaction {
     let holds = reaction.holds();
-    let Reaction { id, patient, appointment, series, kind, grade, onset, description, reported_at, cleared } = reaction;
+    let Reaction { id, patient, appointment, attended, series, kind, grade, onset, description, reported_at, cleared } =
+        reaction;
     let cleared = cleared.as_ref();
     pb::Reaction {
         reaction_id: id.to_string(),
@@ -105,6 +106,7 @@ pub fn rendered(reaction: &Reaction) -> pb::Reaction {
         description: description.expose().as_str().to_owned(),
         reported_at: Some(render::timestamp(*reported_at)),
         holds,
+        attended: *attended,
         cleared_at: cleared.map(|cleared| render::timestamp(cleared.at)),
         cleared_by: cleared.map(|cleared| cleared.by.to_string()).unwrap_or_default(),
         earliest_date: cleared.map(|cleared| cleared.earliest.to_string()).unwrap_or_default(),

@@ -7,8 +7,9 @@ use super::pb::record_screening_request::Questionnaire as PbQuestionnaire;
 use super::{pb, render, status};
 use crate::app::commands::{ListScreenings, Questionnaire, RecordScreening};
 use crate::app::{Command, Error, Scoped, Screened};
-use crate::domain::fitness::{Finding, Lift, When, findings};
-use crate::domain::screening::{Answer, Answers, MAX_SCREENING_RULES, Screening, Severity};
+use crate::domain::fitness::{Finding, FitnessFacts, Lift, When, current_findings};
+use crate::domain::interval::Instant;
+use crate::domain::screening::{Answer, Answers, MAX_SCREENING_RULES, Screening, ScreeningRule, Severity};
 use crate::domain::text::Personal;
 
 /// Most screenings or clearances of a page.
@@ -95,8 +96,8 @@ pub fn parse_list(message: pb::ListScreeningsRequest) -> Result<(Query, Scoped<L
 
 pub fn rendered_screened(screened: &Screened) -> pb::Screening {
     let Screened { screening, protocol, facts } = screened;
-    let findings = findings(&protocol.content.screening, facts);
-    pb::Screening { findings: findings.iter().map(rendered_finding).collect(), ..rendered(screening) }
+    let findings = rendered_findings(&protocol.content.screening, facts, screening.recorded_at);
+    pb::Screening { findings, ..rendered(screening) }
 }
 
 pub fn rendered(screening: &Screening) -> pb::Screening {
@@ -129,12 +130,16 @@ pub fn rendered(screening: &Screening) -> pb::Screening {
     }
 }
 
-/// A rule that fires.
-pub fn rendered_finding(finding: &Finding<'_>) -> pb::ScreeningFinding {
+/// The rules that fire, as of then.
+pub fn rendered_findings(rules: &[ScreeningRule], facts: &FitnessFacts, now: Instant) -> Vec<pb::ScreeningFinding> {
+    current_findings(rules, facts, now).iter().map(|finding| rendered_finding(finding, now)).collect()
+}
+
+fn rendered_finding(finding: &Finding<'_>, now: Instant) -> pb::ScreeningFinding {
     let Finding { rule, when, lifted } = finding;
-    let until = match when {
-        When::Always | When::Before(_) => None,
-        When::Days(_, until) => Some(until),
+    let (from, until) = match when {
+        When::Always | When::Before(_) => (None, None),
+        When::Days(from, until) => (Some(from).filter(|from| **from > now.date_naive()), Some(until)),
     };
     let (override_id, clearance_id) = match lifted {
         None => (String::new(), String::new()),
@@ -146,6 +151,7 @@ pub fn rendered_finding(finding: &Finding<'_>) -> pb::ScreeningFinding {
         condition_class: rendered_class(rule.class).into(),
         reason: status::reason(rule.class.rule()).into(),
         meaning: rule.meaning.as_str().to_owned(),
+        from: from.map(ToString::to_string).unwrap_or_default(),
         until: until.map(ToString::to_string).unwrap_or_default(),
         may_be_cleared: rule.may_be_cleared,
         lifted: lifted.is_some(),

@@ -147,22 +147,6 @@ pub async fn qualifications(
     codes.fetch_all(db).await?.iter().map(|code| read::named(Qualification::new(code))).collect()
 }
 
-/// What a practitioner has to be qualified for to decide about a protocol, as its highest version that says so.
-pub async fn qualification(
-    db: &mut PgConnection,
-    practice: PracticeId,
-    protocol: ProtocolId,
-) -> Result<Option<Qualification>, StoreError> {
-    let code = sqlx::query_scalar!(
-        r#"SELECT clearing_qualification AS "qualification!" FROM protocols
-           WHERE practice_id = $1 AND protocol_id = $2 AND clearing_qualification IS NOT NULL
-           ORDER BY version DESC LIMIT 1"#,
-        practice.0,
-        protocol.0
-    );
-    code.fetch_optional(db).await?.map(|code| read::named(Qualification::new(&code))).transpose()
-}
-
 /// The booked visits of a patient that needle an area, by day.
 pub async fn needlings(
     db: &mut PgConnection,

@@ -64,9 +64,12 @@ pub async fn clear(
 pub async fn get(db: &mut PgConnection, practice: PracticeId, id: ReactionId) -> Result<Option<Reaction>, StoreError> {
     let row = sqlx::query_as!(
         Row,
-        "SELECT reaction_id, patient_id, appointment_id, series_id, kind, reaction_grade, onset, description,
-                reported_at, cleared_at, cleared_by, earliest_date, clear_notes
-         FROM reactions WHERE practice_id = $1 AND reaction_id = $2",
+        r#"SELECT r.reaction_id, r.patient_id, r.appointment_id, r.series_id, r.kind, r.reaction_grade, r.onset,
+                  r.description, r.reported_at, r.cleared_at, r.cleared_by, r.earliest_date, r.clear_notes,
+                  a.arrived_at IS NOT NULL AS "attended!"
+           FROM reactions r
+           JOIN appointments a ON a.practice_id = r.practice_id AND a.appointment_id = r.appointment_id
+           WHERE r.practice_id = $1 AND r.reaction_id = $2"#,
         practice.0,
         id.0
     );
@@ -83,10 +86,13 @@ pub async fn list(
 ) -> Result<Vec<Reaction>, StoreError> {
     let rows = sqlx::query_as!(
         Row,
-        "SELECT reaction_id, patient_id, appointment_id, series_id, kind, reaction_grade, onset, description,
-                reported_at, cleared_at, cleared_by, earliest_date, clear_notes
-         FROM reactions WHERE practice_id = $1 AND patient_id = $2 AND reaction_id > $3
-         ORDER BY reaction_id LIMIT $4",
+        r#"SELECT r.reaction_id, r.patient_id, r.appointment_id, r.series_id, r.kind, r.reaction_grade, r.onset,
+                  r.description, r.reported_at, r.cleared_at, r.cleared_by, r.earliest_date, r.clear_notes,
+                  a.arrived_at IS NOT NULL AS "attended!"
+           FROM reactions r
+           JOIN appointments a ON a.practice_id = r.practice_id AND a.appointment_id = r.appointment_id
+           WHERE r.practice_id = $1 AND r.patient_id = $2 AND r.reaction_id > $3
+           ORDER BY r.reaction_id LIMIT $4"#,
         practice.0,
         patient.0,
         after.map_or(Uuid::nil(), |id| id.0),
@@ -130,6 +136,7 @@ struct Row {
     cleared_by: Option<Uuid>,
     earliest_date: Option<NaiveDate>,
     clear_notes: Option<String>,
+    attended: bool,
 }
 
 impl Row {
@@ -145,6 +152,7 @@ impl Row {
             id: ReactionId(self.reaction_id),
             patient: PatientId(self.patient_id),
             appointment: AppointmentId(self.appointment_id),
+            attended: self.attended,
             series: SeriesId(self.series_id),
             kind: Personal::new(read::named(Code::new(&self.kind))?),
             grade: read::named(ReactionGrade::from_name(&self.reaction_grade))?,

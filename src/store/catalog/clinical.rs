@@ -67,6 +67,25 @@ pub(super) async fn screening_rules(
     Ok(found)
 }
 
+/// Whether a protocol leaves a condition to a practitioner, as the highest of its versions says that asks for it; nothing
+/// if none ever did.
+pub async fn may_be_cleared(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    protocol: ProtocolId,
+    condition: &Code,
+) -> Result<Option<bool>, StoreError> {
+    let answer = sqlx::query_scalar!(
+        "SELECT may_be_cleared FROM screening_rules
+         WHERE practice_id = $1 AND protocol_id = $2 AND condition = $3
+         ORDER BY version DESC LIMIT 1",
+        practice.0,
+        protocol.0,
+        condition.as_str()
+    );
+    Ok(answer.fetch_optional(db).await?)
+}
+
 /// The reaction rules of some protocols, in order.
 pub(super) async fn reaction_rules(
     db: &mut PgConnection,

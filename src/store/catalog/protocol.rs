@@ -82,6 +82,23 @@ pub async fn protocol(
     Ok(whole(db, practice, row.into_iter().collect()).await?.pop())
 }
 
+/// A protocol in the highest of its versions that ask for a clearance.
+pub async fn clearing_protocol(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    protocol: ProtocolId,
+) -> Result<Option<Protocol>, StoreError> {
+    let row = select!(
+        "(SELECT * FROM protocols
+          WHERE practice_id = $1 AND protocol_id = $2 AND consultation_treatment_id IS NOT NULL
+          ORDER BY version DESC LIMIT 1)",
+        practice.0,
+        protocol.0
+    );
+    let row = row.fetch_optional(&mut *db).await?;
+    Ok(whole(db, practice, row.into_iter().collect()).await?.pop())
+}
+
 /// Protocols in their highest versions, in order of their ids, after one of them.
 pub async fn list_protocols(
     db: &mut PgConnection,

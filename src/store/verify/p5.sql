@@ -1,17 +1,16 @@
--- P5, nobody is needled who is not fit for it. Looks at two moments of every session that takes place: when it was
--- booked, and when its patient was checked in. What was known at a moment is what changes before it had recorded: the
--- latest decision of a practitioner, the latest screening, overrides, and reactions that nobody had cleared.
+-- P5, nobody is needled who is not fit for it. Looks at two moments of every visit that needles: when it was booked, and
+-- when its patient was checked in. What was known at a moment is what changes before it had recorded: the latest decision
+-- of a practitioner, the latest screening, overrides, and reactions that nobody had cleared. A session is held to the
+-- protocol of its series. A visit outside any series is held to one of the protocols that used its treatment then.
 WITH visits AS (
     SELECT a.practice_id, a.appointment_id, a.patient_id, a.body_area, a.session_number, a.clearance_id, a.replaces,
-        a.booked_revision, a.arrived_revision, lower(a.visit) AS start, clinics.time_zone, series.series_id,
-        series.protocol_id, series.protocol_version, a.arrived_at
+        a.treatment_id, a.booked_revision, a.arrived_revision, lower(a.visit) AS start, clinics.time_zone,
+        coalesce(a.series_id, a.follows_series_id) AS series_id, a.arrived_at
     FROM appointments AS a
-    JOIN series ON series.practice_id = a.practice_id
-        AND series.series_id = coalesce(a.series_id, a.follows_series_id)
     LEFT JOIN clinics ON clinics.practice_id = a.practice_id AND clinics.clinic_id = a.clinic_id
-    WHERE a.state <> 'cancelled' AND a.assessment_number IS NULL
+    WHERE a.state <> 'cancelled' AND a.assessment_number IS NULL AND a.body_area IS NOT NULL
 ),
-moments AS MATERIALIZED (
+looked_at AS (
     SELECT *, 'booked' AS moment, booked_revision AS revision, start AS at,
         (start AT TIME ZONE time_zone)::date AS day
     FROM visits
@@ -19,6 +18,23 @@ moments AS MATERIALIZED (
     SELECT *, 'arrived', arrived_revision, arrived_at, (arrived_at AT TIME ZONE time_zone)::date
     FROM visits
     WHERE arrived_revision IS NOT NULL
+),
+-- Each moment with each protocol that it is held to: one of a series, perhaps several outside any.
+moments AS MATERIALIZED (
+    SELECT looked_at.*, series.protocol_id, series.protocol_version
+    FROM looked_at
+    JOIN series ON series.practice_id = looked_at.practice_id AND series.series_id = looked_at.series_id
+    UNION ALL
+    SELECT looked_at.*, highest.protocol_id, highest.version
+    FROM looked_at
+    CROSS JOIN LATERAL (
+        SELECT DISTINCT ON (protocol_id) protocol_id, version, treatment_id, consultation_treatment_id
+        FROM protocols
+        WHERE practice_id = looked_at.practice_id AND published_revision < looked_at.revision
+        ORDER BY protocol_id, version DESC
+    ) AS highest
+    WHERE looked_at.series_id IS NULL AND highest.treatment_id = looked_at.treatment_id
+        AND highest.consultation_treatment_id IS NOT NULL
 ),
 ruled AS MATERIALIZED (
     SELECT moments.*, protocols.screening_days
@@ -28,30 +44,32 @@ ruled AS MATERIALIZED (
     WHERE protocols.consultation_treatment_id IS NOT NULL
 ),
 decided AS MATERIALIZED (
-    SELECT DISTINCT ON (ruled.practice_id, ruled.appointment_id, ruled.moment)
-        ruled.practice_id, ruled.appointment_id, ruled.moment, c.clearance_id, c.conditions,
+    SELECT DISTINCT ON (ruled.practice_id, ruled.appointment_id, ruled.moment, ruled.protocol_id)
+        ruled.practice_id, ruled.appointment_id, ruled.moment, ruled.protocol_id, c.clearance_id, c.conditions,
         c.outcome = 'cleared' AND (c.revoked_revision IS NULL OR c.revoked_revision > ruled.revision) AS in_force,
         c.decided_revision, c.session_count, c.valid_from, c.valid_until, c.not_before
     FROM ruled
     JOIN clearances AS c ON c.practice_id = ruled.practice_id AND c.patient_id = ruled.patient_id
         AND c.protocol_id = ruled.protocol_id AND c.body_area = ruled.body_area
         AND c.decided_revision < ruled.revision
-    ORDER BY ruled.practice_id, ruled.appointment_id, ruled.moment, c.decided_revision DESC
+    ORDER BY ruled.practice_id, ruled.appointment_id, ruled.moment, ruled.protocol_id, c.decided_revision DESC
 ),
 extended AS MATERIALIZED (
-    SELECT ruled.practice_id, ruled.appointment_id, ruled.moment, max(e.session_count) AS session_count
+    SELECT ruled.practice_id, ruled.appointment_id, ruled.moment, ruled.protocol_id,
+        max(e.session_count) AS session_count
     FROM ruled
     JOIN assessment_results AS e ON e.practice_id = ruled.practice_id AND e.series_id = ruled.series_id
         AND e.recorded_revision < ruled.revision
     JOIN decided ON decided.practice_id = ruled.practice_id AND decided.appointment_id = ruled.appointment_id
-        AND decided.moment = ruled.moment AND decided.decided_revision < e.recorded_revision
-    GROUP BY ruled.practice_id, ruled.appointment_id, ruled.moment
+        AND decided.moment = ruled.moment AND decided.protocol_id = ruled.protocol_id
+        AND decided.decided_revision < e.recorded_revision
+    GROUP BY ruled.practice_id, ruled.appointment_id, ruled.moment, ruled.protocol_id
 ),
-uncleared AS (
-    SELECT ruled.*
+no_clearance AS MATERIALIZED (
+    SELECT ruled.practice_id, ruled.appointment_id, ruled.moment, ruled.protocol_id
     FROM ruled
-    LEFT JOIN decided USING (practice_id, appointment_id, moment)
-    LEFT JOIN extended USING (practice_id, appointment_id, moment)
+    LEFT JOIN decided USING (practice_id, appointment_id, moment, protocol_id)
+    LEFT JOIN extended USING (practice_id, appointment_id, moment, protocol_id)
     WHERE NOT coalesce(
         decided.in_force AND ruled.day BETWEEN decided.valid_from AND decided.valid_until
         AND ruled.at >= decided.not_before
@@ -59,13 +77,13 @@ uncleared AS (
         AND (ruled.moment <> 'booked' OR ruled.clearance_id = decided.clearance_id), false)
 ),
 screened AS MATERIALIZED (
-    SELECT DISTINCT ON (ruled.practice_id, ruled.appointment_id, ruled.moment)
-        ruled.practice_id, ruled.appointment_id, ruled.moment, s.screening_id, s.skin_type,
+    SELECT DISTINCT ON (ruled.practice_id, ruled.appointment_id, ruled.moment, ruled.protocol_id)
+        ruled.practice_id, ruled.appointment_id, ruled.moment, ruled.protocol_id, s.screening_id, s.skin_type,
         (s.recorded_at AT TIME ZONE ruled.time_zone)::date AS screened_on
     FROM ruled
     JOIN screenings AS s ON s.practice_id = ruled.practice_id AND s.patient_id = ruled.patient_id
         AND s.protocol_id = ruled.protocol_id AND s.recorded_revision < ruled.revision
-    ORDER BY ruled.practice_id, ruled.appointment_id, ruled.moment, s.recorded_revision DESC
+    ORDER BY ruled.practice_id, ruled.appointment_id, ruled.moment, ruled.protocol_id, s.recorded_revision DESC
 ),
 -- Each rule at each moment, with the answer to it.
 asked AS MATERIALIZED (
@@ -79,17 +97,18 @@ asked AS MATERIALIZED (
         AND r.version = ruled.protocol_version
     LEFT JOIN screened ON screened.practice_id = ruled.practice_id
         AND screened.appointment_id = ruled.appointment_id AND screened.moment = ruled.moment
+        AND screened.protocol_id = ruled.protocol_id
     LEFT JOIN screening_answers AS x ON x.practice_id = screened.practice_id
         AND x.screening_id = screened.screening_id AND x.condition = r.condition
 ),
-unscreened AS (
-    SELECT DISTINCT practice_id, appointment_id, moment
+no_screening AS MATERIALIZED (
+    SELECT practice_id, appointment_id, moment, protocol_id
     FROM asked
     WHERE asks IN ('presence', 'presence_and_date') AND present IS NULL OR asks = 'skin_type' AND skin_type IS NULL
     UNION
-    SELECT ruled.practice_id, ruled.appointment_id, ruled.moment
+    SELECT ruled.practice_id, ruled.appointment_id, ruled.moment, ruled.protocol_id
     FROM ruled
-    JOIN screened USING (practice_id, appointment_id, moment)
+    JOIN screened USING (practice_id, appointment_id, moment, protocol_id)
     WHERE ruled.moment = 'arrived' AND ruled.day - ruled.screening_days > screened.screened_on
         AND EXISTS (SELECT FROM screening_rules AS r
             WHERE r.practice_id = ruled.practice_id AND r.protocol_id = ruled.protocol_id
@@ -131,18 +150,18 @@ firing AS MATERIALIZED (
 ),
 -- What a reaction brings is lifted only by whoever knew of it.
 brought AS (
-    SELECT asked.practice_id, asked.appointment_id, asked.moment, asked.condition,
+    SELECT asked.practice_id, asked.appointment_id, asked.moment, asked.protocol_id, asked.condition,
         max(acquired.reported_revision) AS revision
     FROM asked
     JOIN acquired USING (practice_id, patient_id, condition)
     WHERE acquired.reported_revision < asked.revision
-    GROUP BY asked.practice_id, asked.appointment_id, asked.moment, asked.condition
+    GROUP BY asked.practice_id, asked.appointment_id, asked.moment, asked.protocol_id, asked.condition
 ),
-unfit AS (
-    SELECT DISTINCT firing.practice_id, firing.appointment_id, firing.moment
+condition_stands AS MATERIALIZED (
+    SELECT firing.practice_id, firing.appointment_id, firing.moment, firing.protocol_id
     FROM firing
-    LEFT JOIN decided USING (practice_id, appointment_id, moment)
-    LEFT JOIN brought USING (practice_id, appointment_id, moment, condition)
+    LEFT JOIN decided USING (practice_id, appointment_id, moment, protocol_id)
+    LEFT JOIN brought USING (practice_id, appointment_id, moment, protocol_id, condition)
     LEFT JOIN overrides AS o ON o.practice_id = firing.practice_id AND o.patient_id = firing.patient_id
         AND o.kind = 'condition' AND o.protocol_id = firing.protocol_id AND o.condition = firing.condition
         AND o.granted_revision < firing.revision AND o.granted_revision > coalesce(brought.revision, 0)
@@ -150,6 +169,24 @@ unfit AS (
     WHERE NOT (firing.may_be_cleared AND (o.override_id IS NOT NULL
         OR coalesce(decided.in_force AND firing.condition = ANY (decided.conditions)
             AND decided.decided_revision > coalesce(brought.revision, 0), false)))
+),
+-- Visits outside any series with which one of the protocols of their treatment is content.
+content AS MATERIALIZED (
+    SELECT practice_id, appointment_id, moment, protocol_id FROM ruled WHERE series_id IS NULL
+    EXCEPT
+    (TABLE no_clearance UNION ALL TABLE no_screening UNION ALL TABLE condition_stands)
+),
+uncleared AS (
+    SELECT practice_id, appointment_id, moment FROM no_clearance
+    EXCEPT SELECT practice_id, appointment_id, moment FROM content
+),
+unscreened AS (
+    SELECT practice_id, appointment_id, moment FROM no_screening
+    EXCEPT SELECT practice_id, appointment_id, moment FROM content
+),
+unfit AS (
+    SELECT practice_id, appointment_id, moment FROM condition_stands
+    EXCEPT SELECT practice_id, appointment_id, moment FROM content
 ),
 -- A hold does not keep a visit from being put off. A change that clears a reaction books the rest anew.
 held AS (

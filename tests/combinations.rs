@@ -729,6 +729,7 @@ async fn an_approval_stays_until_the_patient_has_come_however_late() {
     let Some(()) = world.server.set_clock("2026-02-02T09:05:00Z") else { return };
     let status = revoke().await.unwrap_err();
     assert_eq!(said(world, &status), [format!("OVERRIDE_IN_USE against {booked}")]);
+    world.fit_for(&protocol, ABDOMEN).await;
     world.check_in(&booked).await.unwrap();
     world.server.assert_clean().await;
     revoke().await.unwrap();

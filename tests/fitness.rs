@@ -6,7 +6,7 @@ use sqlx::{AssertSqlSafe, Executor as _};
 use stipple::rpc::pb;
 use tonic::Status;
 
-use crate::desk::{FOUR, needling_request};
+use crate::desk::{FOUR, needling_request, publish_next};
 use crate::harness::kill::Killed;
 use crate::harness::world::{at, evidence, request_id};
 use crate::harness::{Clinic, refusal};
@@ -86,6 +86,69 @@ async fn verify_finds_needling_outside_a_series_with_which_no_protocol_is_conten
         clinic.world.server.assert_clean().await;
         finds_in(&clinic, damage, what, 1).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn verify_holds_needling_outside_a_series_to_one_protocol_as_it_was_then() {
+    let clinic = Clinic::new().await;
+    let world = &clinic.world;
+    let cleared = clinic.fit().await;
+    let consultation =
+        pb::Appointment { appointment_id: cleared.consultation_appointment_id.clone(), ..Default::default() };
+    let get = pb::GetProtocolRequest { protocol_id: world.protocol.clone(), ..Default::default() };
+    let content = world.manager.catalog().get_protocol(get).await.unwrap().into_inner().protocol.unwrap().content;
+    let request = pb::PublishProtocolRequest { request_id: request_id(), content, ..Default::default() };
+    let second = world.manager.catalog().publish_protocol(request).await.unwrap().into_inner().protocol.unwrap();
+    let mut other = clinic.clone();
+    other.world.protocol = second.protocol_id;
+    other.screen(&world.patients[0], &[]).await;
+    let by_other = other.sign(other.clearance_request(&consultation)).await.unwrap();
+    let alone = needling_request(world, &world.patients[0], pb::BodyArea::Abdomen, "2026-02-02T10:00:00");
+    let booked = world.book(alone).await.unwrap();
+    // Neither protocol asks for anything any more.
+    for clinic in [&clinic, &other] {
+        publish_next(&clinic.world, |content| {
+            content.screening_rules.clear();
+            content.clearance = None;
+        })
+        .await;
+    }
+    world.server.assert_clean().await;
+    let pool = world.server.pool();
+    let (used, unused) = if booked.clearance_id == by_other.clearance_id {
+        (&other.world.protocol, &world.protocol)
+    } else {
+        (&world.protocol, &other.world.protocol)
+    };
+    // That one is not content matters nothing; that none is content with everything does.
+    let implant = format!(
+        "UPDATE screening_answers SET present = true WHERE condition = 'metal_implant' AND screening_id IN (
+             SELECT screening_id FROM screenings WHERE protocol_id = '{unused}')"
+    );
+    pool.execute(AssertSqlSafe(implant)).await.unwrap();
+    world.server.assert_clean().await;
+    let expired = format!("UPDATE clearances SET valid_until = '2026-02-01' WHERE protocol_id = '{used}'");
+    pool.execute(AssertSqlSafe(expired)).await.unwrap();
+    let report = world.server.verify().await;
+    let broken: Vec<_> =
+        report.checks.iter().filter(|check| check.violations != 0).map(|check| check.what.as_str()).collect();
+    assert_eq!(broken, [CLEARED, LIFTED], "{report}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn verify_finds_a_patient_who_came_with_an_old_screening_outside_any_series() {
+    let clinic = Clinic::new().await;
+    let world = &clinic.world;
+    clinic.fit().await;
+    let alone = needling_request(world, &world.patients[0], pb::BodyArea::Abdomen, "2026-02-02T10:00:00");
+    let booked = world.book(alone).await.unwrap();
+    let Some(()) = world.server.set_clock("2026-02-02T08:50:00Z") else { return };
+    clinic.screen(&world.patients[0], &[]).await;
+    world.check_in(&booked.appointment_id).await.unwrap();
+    world.server.assert_clean().await;
+    let older = "UPDATE screenings SET recorded_at = recorded_at - interval '1 day'
+        WHERE recorded_revision = (SELECT max(recorded_revision) FROM screenings)";
+    finds_in(&clinic, older, SCREENED, 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

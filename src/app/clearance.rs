@@ -18,6 +18,7 @@ use crate::domain::history::ChangeKind;
 use crate::domain::ids::{ClearanceId, PracticeId, ProtocolId, ResourceId};
 use crate::domain::interval::Instant;
 use crate::domain::refusal::{Other, Rule, Violation};
+use crate::domain::screening::ScreeningRule;
 use crate::domain::text::Personal;
 use crate::domain::zone::Zone;
 use crate::store::{PgConnection, appointment, catalog, clearance, fitness, patient, series};
@@ -30,8 +31,8 @@ const MAX_SERIES: i64 = 100;
 pub struct Signed {
     /// The decision.
     pub clearance: Clearance,
-    /// The protocol, in the version that was asked.
-    pub protocol: Protocol,
+    /// The rules of the version that was asked, and those that only running series are still under.
+    pub rules: Vec<ScreeningRule>,
     /// What is known of the patient, this decision included.
     pub facts: FitnessFacts,
 }
@@ -65,10 +66,8 @@ impl App {
         let decision = match &ask.cleared {
             None => Decision::Declined,
             Some(cleared) => {
-                for (place, condition) in cleared.conditions.expose().iter().enumerate() {
-                    let field = || format!("cleared.cleared_conditions[{place}]");
-                    must_be_clearable(write.db(), practice, protocol.id, condition, field).await?;
-                }
+                let field = |place| format!("cleared.cleared_conditions[{place}]");
+                must_be_clearable(write.db(), practice, protocol.id, cleared.conditions.expose(), field).await?;
                 decide(cleared, protocol.content.sessions, &rules, now, held.zone)?
             }
         };
@@ -174,7 +173,7 @@ async fn asking(
     }
 }
 
-/// A decision, and what is known of the patient under it, whatever was decided since.
+/// A decision, and what is known of the patient now.
 async fn signed(
     db: &mut PgConnection,
     practice: PracticeId,
@@ -184,8 +183,22 @@ async fn signed(
     let (patient, area) = (clearance.patient, Some(clearance.area));
     let of = fitness::For { patient, protocol: protocol.id, area, series: None };
     let facts = fitness::facts(db, practice, of, true).await?.ok_or_else(|| Error::not_found("patient_id"))?;
-    let facts = FitnessFacts { clearance: Some(clearance.clone()), ..facts };
-    Ok(Signed { clearance, protocol, facts })
+    let mut rules = protocol.content.screening;
+    // A series that runs under another version is still judged by what that asks.
+    for series in series::active(db, practice, patient).await? {
+        let same = (series.protocol, series.area) == (clearance.protocol, clearance.area);
+        if same && series.protocol_version != protocol.version {
+            let other = catalog::protocol(db, practice, series.protocol, Some(series.protocol_version)).await?;
+            let other = other.map(|other| other.content.screening).unwrap_or_default();
+            rules.extend(
+                other
+                    .into_iter()
+                    .filter(|rule| rules.iter().all(|known| known.condition != rule.condition))
+                    .collect::<Vec<_>>(),
+            );
+        }
+    }
+    Ok(Signed { clearance, rules, facts })
 }
 
 /// The active series that a decision is about, as far as they have sessions ahead.

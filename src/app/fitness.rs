@@ -33,16 +33,12 @@ pub(super) async fn fitness(
             judged(db, practice, For { patient, protocol: protocol.id, area, series }, &protocol.content).await
         }
         FitFor::Treatment(treatment) => {
-            let mut first = None;
-            for protocol in asked_alone(db, practice, treatment).await? {
+            let mut ways = Vec::new();
+            for protocol in asked_alone(db, practice, treatment, area).await? {
                 let of = For { patient, protocol: protocol.id, area, series: None };
-                let fitness = judged(db, practice, of, &protocol.content).await?;
-                if fitness.missing(None).is_empty() {
-                    return Ok(fitness);
-                }
-                first.get_or_insert(fitness);
+                ways.push(judged(db, practice, of, &protocol.content).await?);
             }
-            Ok(first.unwrap_or_default())
+            Ok(Fitness::by_one_of(ways))
         }
     }
 }
@@ -68,7 +64,7 @@ pub(super) async fn at_check_in(
 ) -> Result<Refusal, Error> {
     let (asking, series) = match what {
         FitFor::Sessions(protocol, series) => (vec![protocol.clone()], series),
-        FitFor::Treatment(treatment) => (asked_alone(db, practice, treatment).await?, None),
+        FitFor::Treatment(treatment) => (asked_alone(db, practice, treatment, visit.area).await?, None),
     };
     let mut first = None;
     for protocol in asking {
@@ -85,13 +81,14 @@ pub(super) async fn at_check_in(
 }
 
 /// The protocols of which one has to be content where a treatment is booked alone: what they ask before sessions that
-/// needle is asked all the same.
+/// needle is asked all the same. A visit needles exactly if it names an area, by what it is or by what is added to it.
 async fn asked_alone(
     db: &mut PgConnection,
     practice: PracticeId,
     treatment: &Treatment,
+    area: Option<BodyArea>,
 ) -> Result<Vec<Protocol>, Error> {
-    if treatment.content.spacing_days.is_none() {
+    if area.is_none() {
         return Ok(Vec::new());
     }
     Ok(catalog::protocols_of(db, practice, treatment.id).await?)

@@ -298,7 +298,8 @@ async fn granting(
             Ok((former, Effect::Gap { series: Box::new(series), follow, days: *days }))
         }
         Purpose::Condition { protocol, condition } => {
-            must_be_clearable(db, practice, *protocol, condition.expose(), || "condition.condition".to_owned()).await?;
+            let conditions = std::slice::from_ref(condition.expose());
+            must_be_clearable(db, practice, *protocol, conditions, |_| "condition.condition".to_owned()).await?;
             Ok((None, Effect::None))
         }
         Purpose::Combination { .. } => Ok((None, Effect::None)),
@@ -343,24 +344,31 @@ async fn gap_followers(
     Ok(follow)
 }
 
-/// A refusal unless a protocol leaves a condition to a practitioner. A version that asks for it no more leaves patients to
+/// A refusal unless a protocol leaves conditions to a practitioner. A version that asks for one no more leaves patients to
 /// series that run under earlier ones, which still do: the highest that asks is the one that says.
 pub(super) async fn must_be_clearable(
     db: &mut PgConnection,
     practice: PracticeId,
     protocol: ProtocolId,
-    condition: &Code,
-    field: impl FnOnce() -> String,
+    conditions: &[Code],
+    field: impl Fn(usize) -> String,
 ) -> Result<(), Error> {
-    match catalog::may_be_cleared(db, practice, protocol, condition).await? {
-        Some(true) => Ok(()),
-        // Which condition it is, is not said here: refusals carry no personal data.
-        Some(false) => {
-            let text = "the protocol does not leave a condition that is named to a practitioner";
-            Err(Error::Refused(vec![Violation::new(Rule::OverrideNotAllowed, text)]))
+    let known = catalog::may_be_cleared(db, practice, protocol, conditions).await?;
+    for (place, condition) in conditions.iter().enumerate() {
+        match known.iter().find(|(code, _)| code == condition) {
+            Some((_, true)) => {}
+            // Which condition it is, is not said here: refusals carry no personal data.
+            Some((_, false)) => {
+                let text = "the protocol does not leave a condition that is named to a practitioner";
+                return Err(Error::Refused(vec![Violation::new(Rule::OverrideNotAllowed, text)]));
+            }
+            None => {
+                let remedy = "must be a condition of the protocol's screening rules, in some version";
+                return Err(Error::field(field(place), remedy));
+            }
         }
-        None => Err(Error::field(field(), "must be a condition of the protocol's screening rules, in some version")),
     }
+    Ok(())
 }
 
 /// The aftercare window of a visit as its treatment has it, with what is added to it, and with another length after the

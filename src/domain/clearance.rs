@@ -87,7 +87,7 @@ pub struct Clearance {
     pub patient: PatientId,
     /// The protocol.
     pub protocol: ProtocolId,
-    /// The protocol's version when it was decided.
+    /// The protocol's highest version that asked for a clearance when it was decided.
     pub protocol_version: i32,
     /// The area.
     pub area: BodyArea,

@@ -97,6 +97,16 @@ pub struct Fitness {
     pub sessions: Option<i32>,
     /// What stands in the way of any session.
     pub concerns: Vec<Concern>,
+    /// The same by other protocols, where it is enough to be fit by one of them: outside any series.
+    pub others: Vec<Self>,
+}
+
+impl Concern {
+    /// Whether it stands in the way of a start on a day. A hold lets a visit be put off from where it was.
+    pub fn stands(&self, start: Instant, day: NaiveDate, moved_from: Option<Instant>) -> bool {
+        let put_off = self.rule == Rule::SeriesOnHold && moved_from.is_some_and(|old| old <= start);
+        self.when.covers(start, day) && !put_off
+    }
 }
 
 impl When {
@@ -154,9 +164,9 @@ pub fn findings<'a>(rules: &'a [ScreeningRule], facts: &FitnessFacts) -> Vec<Fin
 /// The same, as far as it matters to whoever is told now: not what is over in every clinic, nor what begins only after
 /// anything that could be cleared today.
 pub fn current_findings<'a>(rules: &'a [ScreeningRule], facts: &FitnessFacts, now: Instant) -> Vec<Finding<'a>> {
-    // Nowhere is the calendar further behind.
-    let today = (now - TimeDelta::hours(12)).date_naive();
-    let last = today + TimeDelta::days(MAX_CLEARANCE_DAYS.into());
+    let today = today_at_the_earliest(now);
+    // Nowhere is the calendar further ahead.
+    let last = (now + TimeDelta::hours(14)).date_naive() + TimeDelta::days(MAX_CLEARANCE_DAYS.into());
     let mut findings = findings(rules, facts);
     findings.retain(|finding| match finding.when {
         When::Always => true,
@@ -164,6 +174,11 @@ pub fn current_findings<'a>(rules: &'a [ScreeningRule], facts: &FitnessFacts, no
         When::Days(from, until) => today < until && from <= last,
     });
     findings
+}
+
+/// Today where the calendar is furthest behind: whoever is told is at any clinic.
+pub fn today_at_the_earliest(now: Instant) -> NaiveDate {
+    (now - TimeDelta::hours(12)).date_naive()
 }
 
 fn lifted(rule: &ScreeningRule, facts: &FitnessFacts) -> Option<Lift> {
@@ -204,6 +219,31 @@ impl Fitness {
             fitness.judge_screening(rules, facts);
         }
         fitness
+    }
+
+    /// How fit somebody is of whom it is enough to be fit by one of several protocols. Of the first that asks for nothing to
+    /// be settled, or of the first, is told what is in the way.
+    pub fn by_one_of(mut ways: Vec<Self>) -> Self {
+        ways.sort_by_key(|way| !way.missing(None).is_empty());
+        let mut ways = ways.into_iter();
+        let first = ways.next().unwrap_or_default();
+        Self { others: ways.collect(), ..first }
+    }
+
+    /// By each protocol of which one is enough.
+    pub fn ways(&self) -> impl Iterator<Item = &Self> {
+        std::iter::once(self).chain(&self.others)
+    }
+
+    /// The first protocol by which nothing stands in the way of a start.
+    pub fn way(
+        &self,
+        number: Option<i32>,
+        start: Instant,
+        day: NaiveDate,
+        moved_from: Option<Instant>,
+    ) -> Option<&Self> {
+        self.ways().find(|way| !way.concerns(number).iter().any(|concern| concern.stands(start, day, moved_from)))
     }
 
     fn note(&mut self, rule: Rule, when: When, text: impl Into<String>) {
@@ -333,6 +373,10 @@ impl Fitness {
 
     /// What stands in the way whatever the day: what has to be settled before anything can be booked.
     pub fn missing(&self, number: Option<i32>) -> Vec<Violation> {
+        let lasts = |way: &Self| way.concerns(number).iter().any(|concern| concern.when == When::Always);
+        if !self.ways().all(lasts) {
+            return Vec::new();
+        }
         let lasting = self.concerns(number).into_iter().filter(|concern| concern.when == When::Always);
         lasting.map(|concern| Violation::new(concern.rule, concern.text)).collect()
     }
@@ -346,5 +390,47 @@ const fn sentence(class: ConditionClass) -> &'static str {
         ConditionClass::Premed => {
             "a condition in the patient's screening needs a prescription, which a practitioner has to confirm"
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::{TimeZone, Utc};
+
+    use super::*;
+    use crate::domain::booking::small::evidence;
+    use crate::domain::screening::Range;
+    use crate::domain::text::Prose;
+
+    #[test]
+    fn a_rule_is_told_as_long_as_it_matters_in_any_time_zone() {
+        let age = ScreeningRule {
+            condition: Code::new("age").unwrap(),
+            asks: Asks::Age(Range { least: 30, most: 30 }),
+            question: Prose::default(),
+            class: ConditionClass::Block,
+            deferral: None,
+            may_be_cleared: false,
+            meaning: Prose::default(),
+            evidence: evidence(),
+        };
+        let facts = FitnessFacts {
+            birth_date: Personal::new(NaiveDate::from_ymd_opt(2000, 4, 1).unwrap()),
+            screening: None,
+            clearance: None,
+            lifted: Personal::new(Vec::new()),
+            acquired: Personal::new(Vec::new()),
+            on_hold: false,
+            earliest: None,
+            extended_to: None,
+        };
+        let told = |year, month, day, hour| {
+            let now = Utc.with_ymd_and_hms(year, month, day, hour, 0, 0).unwrap();
+            !current_findings(std::slice::from_ref(&age), &facts, now).is_empty()
+        };
+        // From 1 April 2030 until 1 April 2031, which comes last where the clocks are twelve hours behind.
+        assert!(told(2031, 4, 1, 11) && !told(2031, 4, 1, 12));
+        // 1,095 days before it begins, which is first where they are fourteen ahead.
+        assert!(!told(2027, 4, 1, 9) && told(2027, 4, 1, 10));
     }
 }

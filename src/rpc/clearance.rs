@@ -94,9 +94,9 @@ pub fn parse_list(message: pb::ListClearancesRequest) -> Result<(Query, Scoped<L
 }
 
 pub fn rendered_signed(signed: &Signed) -> pb::RecordClearanceResponse {
-    let Signed { clearance, protocol, facts } = signed;
+    let Signed { clearance, rules, facts } = signed;
     pb::RecordClearanceResponse {
-        findings: rendered_findings(&protocol.content.screening, facts, clearance.decided_at),
+        findings: rendered_findings(rules, facts, clearance.decided_at),
         clearance: Some(rendered(clearance)),
     }
 }

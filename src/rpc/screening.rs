@@ -7,7 +7,7 @@ use super::pb::record_screening_request::Questionnaire as PbQuestionnaire;
 use super::{pb, render, status};
 use crate::app::commands::{ListScreenings, Questionnaire, RecordScreening};
 use crate::app::{Command, Error, Scoped, Screened};
-use crate::domain::fitness::{Finding, FitnessFacts, Lift, When, current_findings};
+use crate::domain::fitness::{Finding, FitnessFacts, Lift, When, current_findings, today_at_the_earliest};
 use crate::domain::interval::Instant;
 use crate::domain::screening::{Answer, Answers, MAX_SCREENING_RULES, Screening, ScreeningRule, Severity};
 use crate::domain::text::Personal;
@@ -139,7 +139,7 @@ fn rendered_finding(finding: &Finding<'_>, now: Instant) -> pb::ScreeningFinding
     let Finding { rule, when, lifted } = finding;
     let (from, until) = match when {
         When::Always | When::Before(_) => (None, None),
-        When::Days(from, until) => (Some(from).filter(|from| **from > now.date_naive()), Some(until)),
+        When::Days(from, until) => (Some(from).filter(|from| **from > today_at_the_earliest(now)), Some(until)),
     };
     let (override_id, clearance_id) = match lifted {
         None => (String::new(), String::new()),

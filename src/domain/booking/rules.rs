@@ -87,7 +87,9 @@ pub fn decide(
 
     match desk.serving(request.start) {
         Some(serving) if refusal.is_empty() => {
-            Ok(timing.plan(clinic.zone, request, &serving, facts.patient.fitness.clearance))
+            let (number, day) = (request.neighbours.map(|n| n.number), clinic.zone.day(request.start));
+            let way = facts.patient.fitness.way(number, request.start, day, request.moved_from);
+            Ok(timing.plan(clinic.zone, request, &serving, way.and_then(|way| way.clearance)))
         }
         Some(_) => Err(refusal),
         None => {
@@ -256,12 +258,14 @@ impl<'a> Desk<'a> {
     /// Clearance, screening and holds.
     fn fitness_checks(&'a self) -> Vec<Check<'a>> {
         let number = self.request.neighbours.map(|neighbours| neighbours.number);
-        let checks = self.facts.patient.fitness.concerns(number).into_iter().map(|concern| {
-            let put_off = self.request.moved_from.filter(|_| concern.rule == Rule::SeriesOnHold);
-            let lasting = concern.when == When::Always && put_off.is_none();
+        let (fitness, moved_from) = (&self.facts.patient.fitness, self.request.moved_from);
+        let checks = fitness.concerns(number).into_iter().map(|concern| {
+            let may_be_put_off = concern.rule == Rule::SeriesOnHold && moved_from.is_some();
+            let lasting = concern.when == When::Always && !may_be_put_off && fitness.others.is_empty();
             let check = Self::check(concern.rule, move |start| {
-                let stands = concern.when.covers(start, self.clinic.zone.day(start));
-                let stands = stands && put_off.is_none_or(|old| start < old);
+                let day = self.clinic.zone.day(start);
+                let stands = concern.stands(start, day, moved_from);
+                let stands = stands && fitness.way(number, start, day, moved_from).is_none();
                 if stands { vec![Obstacle::new(None, concern.text.clone())] } else { Vec::new() }
             });
             Check { lasting, ..check }

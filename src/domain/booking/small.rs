@@ -189,7 +189,8 @@ fn fitness() -> impl Strategy<Value = Fitness> {
         4 => Just(Vec::new()),
         1 => prop::collection::vec(concern, 1..3),
     ];
-    concerns.prop_map(|concerns| Fitness { concerns, ..Fitness::default() })
+    let way = concerns.prop_map(|concerns| Fitness { concerns, ..Fitness::default() });
+    prop_oneof![4 => way.clone(), 1 => prop::collection::vec(way, 2..4).prop_map(Fitness::by_one_of)]
 }
 
 prop_compose! {

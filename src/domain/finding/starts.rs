@@ -9,7 +9,7 @@ use super::board::Board;
 use super::ticks::{Ticks, Window, count, in_at_least};
 use crate::domain::booking::{FollowUp, Neighbours, PatientFacts, Timing, WindowRole};
 use crate::domain::catalog::{BodyArea, ResourceKind, Restriction, SpacingScope, Span};
-use crate::domain::fitness::When;
+use crate::domain::fitness::{Fitness, When};
 use crate::domain::ids::ResourceId;
 use crate::domain::interval::{Instant, Interval};
 use crate::domain::refusal::Rule;
@@ -216,11 +216,10 @@ fn keep_between(board: &Board, neighbours: &Neighbours, starts: &mut Ticks) {
     }
 }
 
-/// Takes away what the patient's other visits, gaps and aftercare forbid.
-fn clear_patient(board: &Board, wanted: &Wanted<'_>, patient: &PatientFacts, starts: &mut Ticks) {
-    let timing = wanted.timing;
+/// Takes away the starts for which the patient is not fit by one protocol.
+fn clear_unfit(board: &Board, wanted: &Wanted<'_>, fitness: &Fitness, starts: &mut Ticks) {
     let window = board.window;
-    for concern in patient.fitness.concerns(wanted.neighbours.map(|neighbours| neighbours.number)) {
+    for concern in fitness.concerns(wanted.neighbours.map(|neighbours| neighbours.number)) {
         let before = |instant| window.clip(0, window.tick_from(instant));
         let stands = match concern.when {
             When::Always => 0..window.ticks(),
@@ -231,6 +230,19 @@ fn clear_patient(board: &Board, wanted: &Wanted<'_>, patient: &PatientFacts, sta
         let end = put_off.map_or(stands.end, |old| before(old).end.min(stands.end));
         starts.remove(stands.start.min(end)..end);
     }
+}
+
+/// Takes away what the patient's other visits, gaps and aftercare forbid.
+fn clear_patient(board: &Board, wanted: &Wanted<'_>, patient: &PatientFacts, starts: &mut Ticks) {
+    let timing = wanted.timing;
+    let window = board.window;
+    let mut fit = Ticks::none(window);
+    for way in patient.fitness.ways() {
+        let mut by_that = starts.clone();
+        clear_unfit(board, wanted, way, &mut by_that);
+        fit.or(&by_that);
+    }
+    *starts = fit;
     for visit in &patient.visits {
         starts.remove(meeting(window, visit.during, (0, timing.present_minutes())));
     }

@@ -67,23 +67,25 @@ pub(super) async fn screening_rules(
     Ok(found)
 }
 
-/// Whether a protocol leaves a condition to a practitioner, as the highest of its versions says that asks for it; nothing
-/// if none ever did.
+/// Whether a protocol leaves each of some conditions to a practitioner, as the highest of its versions says that asks for
+/// it. Conditions that none ever asked for are left out.
 pub async fn may_be_cleared(
     db: &mut PgConnection,
     practice: PracticeId,
     protocol: ProtocolId,
-    condition: &Code,
-) -> Result<Option<bool>, StoreError> {
-    let answer = sqlx::query_scalar!(
-        "SELECT may_be_cleared FROM screening_rules
-         WHERE practice_id = $1 AND protocol_id = $2 AND condition = $3
-         ORDER BY version DESC LIMIT 1",
+    conditions: &[Code],
+) -> Result<Vec<(Code, bool)>, StoreError> {
+    let conditions: Vec<&str> = conditions.iter().map(Code::as_str).collect();
+    let rows = sqlx::query!(
+        "SELECT DISTINCT ON (condition) condition, may_be_cleared FROM screening_rules
+         WHERE practice_id = $1 AND protocol_id = $2 AND condition = ANY($3)
+         ORDER BY condition, version DESC",
         practice.0,
         protocol.0,
-        condition.as_str()
+        &conditions as &[&str]
     );
-    Ok(answer.fetch_optional(db).await?)
+    let rows = rows.fetch_all(db).await?;
+    rows.into_iter().map(|row| Ok((read::named(Code::new(&row.condition))?, row.may_be_cleared))).collect()
 }
 
 /// The reaction rules of some protocols, in order.

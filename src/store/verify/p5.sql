@@ -1,14 +1,15 @@
 -- P5, nobody is needled who is not fit for it. Looks at two moments of every visit that needles: when it was booked, and
 -- when its patient was checked in. What was known at a moment is what changes before it had recorded: the latest decision
 -- of a practitioner, the latest screening, overrides, and reactions that nobody had cleared. A session is held to the
--- protocol of its series. A visit outside any series is held to one of the protocols that used its treatment then.
+-- protocol of its series. A visit outside any series is held to one of the protocols, as they were then, that ask for a
+-- clearance before its treatment; where none does, to nothing.
 WITH visits AS (
     SELECT a.practice_id, a.appointment_id, a.patient_id, a.body_area, a.session_number, a.clearance_id, a.replaces,
         a.treatment_id, a.booked_revision, a.arrived_revision, lower(a.visit) AS start, clinics.time_zone,
         coalesce(a.series_id, a.follows_series_id) AS series_id, a.arrived_at
     FROM appointments AS a
     LEFT JOIN clinics ON clinics.practice_id = a.practice_id AND clinics.clinic_id = a.clinic_id
-    WHERE a.state <> 'cancelled' AND a.assessment_number IS NULL AND a.body_area IS NOT NULL
+    WHERE a.state <> 'cancelled' AND a.assessment_number IS NULL
 ),
 looked_at AS (
     SELECT *, 'booked' AS moment, booked_revision AS revision, start AS at,
@@ -33,7 +34,7 @@ moments AS MATERIALIZED (
         WHERE practice_id = looked_at.practice_id AND published_revision < looked_at.revision
         ORDER BY protocol_id, version DESC
     ) AS highest
-    WHERE looked_at.series_id IS NULL AND highest.treatment_id = looked_at.treatment_id
+    WHERE looked_at.series_id IS NULL AND looked_at.body_area IS NOT NULL AND highest.treatment_id = looked_at.treatment_id
         AND highest.consultation_treatment_id IS NOT NULL
 ),
 ruled AS MATERIALIZED (

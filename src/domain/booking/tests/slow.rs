@@ -7,7 +7,7 @@ use chrono::{Datelike, Timelike};
 use super::super::small::{appointment, zone};
 use super::super::*;
 use crate::domain::catalog::{Need, Phase, SpacingScope, Span};
-use crate::domain::fitness::When;
+use crate::domain::fitness::{Fitness, When};
 use crate::domain::hours::{Stretch, weekday_from_iso};
 use crate::domain::interval::Interval;
 use crate::domain::refusal::Rule;
@@ -113,14 +113,10 @@ pub fn slow_rules(facts: &Facts, treatment: &Treatment, request: &VisitRequest) 
         }
     }
     let fitness = &facts.patient.fitness;
-    for concern in &fitness.concerns {
-        let put_off = concern.rule == Rule::SeriesOnHold && request.moved_from.is_some_and(|old| old <= request.start);
-        let stands = match concern.when {
-            When::Always => true,
-            When::Before(instant) => request.start < instant,
-            When::Days(from, until) => (from..until).contains(&day),
-        };
-        breaks(concern.rule, stands && !put_off);
+    if !fitness.others.iter().any(|other| unfit(other, request, day).is_empty()) {
+        for rule in unfit(fitness, request, day) {
+            breaks(rule, true);
+        }
     }
     match &request.follow_up {
         Some(FollowUp::Assessment { from, until }) => {
@@ -129,8 +125,7 @@ pub fn slow_rules(facts: &Facts, treatment: &Treatment, request: &VisitRequest) 
         }
         Some(FollowUp::Maintenance { .. }) | None => {}
     }
-    if let Some(Neighbours { number, previous, next, maximum_gap }) = request.neighbours {
-        breaks(Rule::ClearanceExceeded, fitness.sessions.is_some_and(|covered| number > covered));
+    if let Some(Neighbours { number: _, previous, next, maximum_gap }) = request.neighbours {
         let far =
             |near: Neighbour| near.distance == 1 && !near.lapsed && (near.day - day).num_days().abs() > maximum_gap;
         if let Some(previous) = previous {
@@ -208,4 +203,21 @@ pub fn windows_of(treatment: &Treatment, start: Instant) -> Vec<(ActivityWindow,
         window(duty.activity, WindowRole::Asks, from, until)
     });
     exposes.chain(restricts).chain(asks).collect()
+}
+
+/// What stands in the way by one protocol.
+fn unfit(fitness: &Fitness, request: &VisitRequest, day: NaiveDate) -> Vec<Rule> {
+    let standing = fitness.concerns.iter().filter(|concern| {
+        let is_hold = concern.rule == Rule::SeriesOnHold;
+        let put_off = is_hold && request.moved_from.is_some_and(|old| old <= request.start);
+        !put_off
+            && match concern.when {
+                When::Always => true,
+                When::Before(instant) => request.start < instant,
+                When::Days(from, until) => (from..until).contains(&day),
+            }
+    });
+    let number = request.neighbours.map(|neighbours| neighbours.number);
+    let exceeded = fitness.sessions.zip(number).is_some_and(|(covered, number)| number > covered);
+    standing.map(|concern| concern.rule).chain(exceeded.then_some(Rule::ClearanceExceeded)).collect()
 }

@@ -231,7 +231,7 @@ fn limits(name: &str) -> (usize, usize) {
         "phone" => (0, 50),
         "email" => (0, 254),
         "override_reason" => (1, 2000),
-        "revoke_reason" | "description" | "clear_notes" => (0, 2000),
+        "revoke_reason" | "no_show_reason" | "description" | "clear_notes" => (0, 2000),
         "notes" | "cancel_reason" | "instruction" | "source" | "rationale" | "overdue_advice" | "medication" => {
             (0, 2000)
         }

@@ -10,6 +10,7 @@ use crate::desk::{
 use crate::harness::wire::{fields, missing, reason};
 use crate::harness::world::{evidence, needling, request_id, timestamp};
 use crate::harness::{World, refusal};
+use crate::no_shows::{mark, undo};
 
 const ABDOMEN: pb::BodyArea = pb::BodyArea::Abdomen;
 
@@ -733,5 +734,24 @@ async fn an_approval_stays_until_the_patient_has_come_however_late() {
     world.check_in(&booked).await.unwrap();
     world.server.assert_clean().await;
     revoke().await.unwrap();
+    world.server.assert_clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_approval_may_be_revoked_once_nobody_came_and_then_the_visit_stays_missed() {
+    let clinic = Clinic::new().await;
+    let world = &clinic.world;
+    let protocol = world.clinical_protocol().await;
+    world.fit_for(&protocol, ABDOMEN).await;
+    let approval = clinic.approve(&clinic.injection).await;
+    let missed = clinic.book("2026-02-02T10:00:00").await.unwrap().appointment_id;
+    let Some(()) = world.server.set_clock("2026-02-02T09:05:00Z") else { return };
+    mark(world, &missed).await.unwrap();
+    undo(world, &missed).await.unwrap();
+    mark(world, &missed).await.unwrap();
+    let request =
+        pb::RevokeOverrideRequest { request_id: request_id(), override_id: approval.to_string(), ..Default::default() };
+    world.practitioner(0).await.patients().revoke_override(request).await.unwrap();
+    assert_eq!(said(world, &undo(world, &missed).await.unwrap_err()), ["UNDO_NOT_ALLOWED"]);
     world.server.assert_clean().await;
 }

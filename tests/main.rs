@@ -20,6 +20,7 @@ mod house;
 mod maintenance;
 mod messages;
 mod moves;
+mod no_shows;
 mod offers;
 mod overdue;
 mod overrides;

@@ -85,6 +85,8 @@ pub const MAY_CALL: &[(&str, &[Role])] = &[
     ("stipple.v1.AppointmentService/CancelAppointment", DESK),
     ("stipple.v1.AppointmentService/CheckIn", DESK),
     ("stipple.v1.AppointmentService/CompleteAppointment", DESK),
+    ("stipple.v1.AppointmentService/MarkNoShow", DESK),
+    ("stipple.v1.AppointmentService/UndoVisit", DESK),
     ("stipple.v1.AftercareService/GetAftercare", READERS),
     ("stipple.v1.AftercareService/CheckActivity", READERS),
     ("stipple.v1.HistoryService/ListChanges", READERS),

@@ -232,7 +232,7 @@ fn must_be_consultation(
         return refuse("the appointment is not for the treatment that is the protocol's consultation");
     }
     if !held.is_live() {
-        return refuse("the appointment is cancelled");
+        return refuse("the appointment is cancelled, or nobody came");
     }
     if !held.has_begun(now) {
         return refuse("the consultation has not begun");

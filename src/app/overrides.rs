@@ -306,7 +306,7 @@ async fn granting(
         Purpose::Aftercare { appointment: id, activity, after } => {
             let visit = appointment::found(db, practice, *id).await?;
             if !visit.is_live() {
-                let text = "the appointment is cancelled; it forbids nothing";
+                let text = "the appointment is cancelled, or nobody came; it forbids nothing";
                 return Err(Error::Refused(vec![Violation::new(Rule::AppointmentNotBooked, text)]));
             }
             let remedy = "must be an activity that the visit forbids";

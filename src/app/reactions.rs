@@ -272,6 +272,10 @@ async fn observed(
             let text = "the session is cancelled; nothing came of it";
             return Err(Error::Refused(vec![Violation::new(Rule::AppointmentNotBooked, text)]));
         }
+        AppointmentState::NoShow { .. } => {
+            let text = "nobody came to the session; if that was a mistake, take it back with UndoVisit";
+            return Err(Error::Refused(vec![Violation::new(Rule::AppointmentNotBooked, text)]));
+        }
         AppointmentState::Booked | AppointmentState::Arrived { .. } | AppointmentState::Fulfilled { .. } => {}
     }
     if !session.has_begun(now) {

@@ -1,13 +1,12 @@
 //! Visits that take place: patients are checked in, and what happened is recorded.
 
-use std::sync::Arc;
-
 use chrono::NaiveDate;
 
 use super::appointment::found;
 use super::commands::{CompleteAppointment, Known};
 use super::facts::patient_question;
 use super::fitness::{FitFor, at_check_in};
+use super::missed::VisitNow;
 use super::moving::{Cause, Restart, Shift, overtaken, pairs, rebook};
 use super::series::{SeriesNow, found as found_series, protocol_of};
 use super::series_booking::MAX_PLANNINGS;
@@ -183,7 +182,7 @@ impl App {
 }
 
 /// An appointment, unless it has changed since the caller read it.
-async fn as_known(
+pub(super) async fn as_known(
     db: &mut PgConnection,
     practice: PracticeId,
     Known { id, etag }: Known<AppointmentId>,
@@ -199,15 +198,7 @@ async fn as_it_is(
     revision: i64,
     now: Instant,
 ) -> Result<Completed, Error> {
-    let appointment = found(db, practice, id).await?;
-    let series = match appointment.session {
-        Some(session) => {
-            let series = found_series(db, practice, session.series).await?;
-            let protocol = Arc::new(protocol_of(db, practice, &series).await?);
-            Some(SeriesNow { series, protocol, now })
-        }
-        None => None,
-    };
+    let VisitNow { appointment, series } = VisitNow::read(db, practice, id, now).await?;
     let booked = appointment::booked_by(db, practice, revision).await?;
     let moves = pairs(db, practice, booked).await?;
     Ok(Completed { appointment, series, moves })
@@ -318,7 +309,7 @@ fn must_keep_order(series: &Series, after: &Appointment, number: i32, now: Insta
 }
 
 /// What happened, and what it has to agree with: the patient's other visits, but for those that move.
-async fn performed(
+pub(super) async fn performed(
     db: &mut PgConnection,
     practice: PracticeId,
     after: &Appointment,

@@ -1,5 +1,7 @@
 //! Booked visits.
 
+use chrono::TimeDelta;
+
 use super::booking::PlannedVisit;
 use super::catalog::{BodyArea, ResourceKind};
 use super::combination::AddOn;
@@ -36,7 +38,17 @@ pub enum AppointmentState {
         /// Why.
         reason: Personal<Prose<2000>>,
     },
+    /// Nobody came; it takes up nothing any more.
+    NoShow {
+        /// When that was said.
+        at: Instant,
+        /// What is known of why.
+        reason: Personal<Prose<2000>>,
+    },
 }
+
+/// Longest after a check-in or a no-show that it may be taken back, in hours.
+const MAX_UNDO_HOURS: i64 = 24;
 
 /// Which session of which series an appointment is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -152,6 +164,9 @@ impl Appointment {
             AppointmentState::Cancelled { .. } => {
                 refuse(Rule::AppointmentNotBooked, "the appointment is cancelled already")
             }
+            AppointmentState::NoShow { .. } => {
+                refuse(Rule::AppointmentNotBooked, "nobody came, and the visit takes up nothing any more")
+            }
             AppointmentState::Booked if self.visit.start() <= now => {
                 refuse(Rule::AppointmentStarted, "the appointment has begun; what happened cannot be changed")
             }
@@ -168,7 +183,9 @@ impl Appointment {
     /// Whether it has begun: its time has come, or the patient was there before.
     pub fn has_begun(&self, now: Instant) -> bool {
         match self.state {
-            AppointmentState::Booked | AppointmentState::Cancelled { .. } => self.visit.start() <= now,
+            AppointmentState::Booked | AppointmentState::Cancelled { .. } | AppointmentState::NoShow { .. } => {
+                self.visit.start() <= now
+            }
             AppointmentState::Arrived { .. } | AppointmentState::Fulfilled { .. } => true,
         }
     }
@@ -176,9 +193,10 @@ impl Appointment {
     /// When it begins, or really began.
     pub fn begins(&self) -> Instant {
         match self.state {
-            AppointmentState::Booked | AppointmentState::Arrived { .. } | AppointmentState::Cancelled { .. } => {
-                self.visit.start()
-            }
+            AppointmentState::Booked
+            | AppointmentState::Arrived { .. }
+            | AppointmentState::Cancelled { .. }
+            | AppointmentState::NoShow { .. } => self.visit.start(),
             AppointmentState::Fulfilled { performed, .. } => performed,
         }
     }
@@ -188,7 +206,7 @@ impl Appointment {
         match self.state {
             AppointmentState::Arrived { at } => Some(at),
             AppointmentState::Fulfilled { arrived_at, .. } => Some(arrived_at),
-            AppointmentState::Booked | AppointmentState::Cancelled { .. } => None,
+            AppointmentState::Booked | AppointmentState::Cancelled { .. } | AppointmentState::NoShow { .. } => None,
         }
     }
 
@@ -212,6 +230,7 @@ impl Appointment {
             AppointmentState::Arrived { .. } => "the patient has been checked in already",
             AppointmentState::Fulfilled { .. } => "the visit took place already",
             AppointmentState::Cancelled { .. } => "the appointment is cancelled",
+            AppointmentState::NoShow { .. } => "nobody came; if that was a mistake, take it back with UndoVisit",
         };
         Err(vec![Violation::new(Rule::AppointmentNotBooked, text)])
     }
@@ -229,7 +248,50 @@ impl Appointment {
                 refuse(Rule::AppointmentNotBooked, "the visit has been completed already")
             }
             AppointmentState::Cancelled { .. } => refuse(Rule::AppointmentNotBooked, "the appointment is cancelled"),
+            AppointmentState::NoShow { .. } => refuse(Rule::AppointmentNotBooked, "nobody came"),
         }
+    }
+
+    /// The appointment to which nobody came; refused before its time, and once somebody has.
+    pub fn miss(self, now: Instant, reason: Personal<Prose<2000>>, revision: i64) -> Result<Self, Refusal> {
+        let refuse = |rule, text: &str| Err(vec![Violation::new(rule, text)]);
+        match self.state {
+            AppointmentState::Booked if now < self.visit.start() => {
+                let start = self.visit.start();
+                let earliest = Some(Earliest { start, day: self.zone.day(start) });
+                let text = "the visit has not begun; until then the patient may come, or it is cancelled";
+                Err(vec![Violation { earliest, ..Violation::new(Rule::TooEarlyForNoShow, text) }])
+            }
+            AppointmentState::Booked => {
+                Ok(Self { state: AppointmentState::NoShow { at: now, reason }, changed_revision: revision, ..self })
+            }
+            AppointmentState::Arrived { .. } => refuse(
+                Rule::AppointmentStarted,
+                "the patient has been checked in; if that was a mistake, take it back with UndoVisit",
+            ),
+            AppointmentState::Fulfilled { .. } => refuse(Rule::AppointmentStarted, "the visit took place"),
+            AppointmentState::Cancelled { .. } => refuse(Rule::AppointmentNotBooked, "the appointment is cancelled"),
+            AppointmentState::NoShow { .. } => refuse(Rule::AppointmentNotBooked, "nobody came, as was said already"),
+        }
+    }
+
+    /// The appointment as it was before its patient was checked in, or before it was said that nobody came.
+    pub fn undo(self, now: Instant, revision: i64) -> Result<Self, Refusal> {
+        let refuse = |text: String| Err(vec![Violation::new(Rule::UndoNotAllowed, text)]);
+        let at = match self.state {
+            AppointmentState::Arrived { at } | AppointmentState::NoShow { at, .. } => at,
+            AppointmentState::Booked => return refuse("nothing has happened that could be taken back".into()),
+            AppointmentState::Fulfilled { .. } => {
+                return refuse("the visit is completed, and its windows count; that is not taken back".into());
+            }
+            AppointmentState::Cancelled { .. } => {
+                return refuse("a cancellation is not taken back; book the visit anew".into());
+            }
+        };
+        if now - at > TimeDelta::hours(MAX_UNDO_HOURS) {
+            return refuse(format!("it is more than {MAX_UNDO_HOURS} hours old; only what is newer is taken back"));
+        }
+        Ok(Self { state: AppointmentState::Booked, changed_revision: revision, ..self })
     }
 
     /// The appointment, cancelled; refused if it has begun or is cancelled already.
@@ -252,7 +314,7 @@ impl Appointment {
     pub const fn is_live(&self) -> bool {
         match self.state {
             AppointmentState::Booked | AppointmentState::Arrived { .. } | AppointmentState::Fulfilled { .. } => true,
-            AppointmentState::Cancelled { .. } => false,
+            AppointmentState::Cancelled { .. } | AppointmentState::NoShow { .. } => false,
         }
     }
 }

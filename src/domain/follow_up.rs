@@ -248,7 +248,7 @@ impl Series {
             refusal.push(Violation::new(Rule::AssessmentDone, "the assessment has its result already"));
         }
         let in_the_way = if !visit.is_live() {
-            Some((Rule::AppointmentNotBooked, "the appointment is cancelled"))
+            Some((Rule::AppointmentNotBooked, "the appointment is cancelled, or nobody came"))
         } else if !visit.has_begun(now) {
             Some((Rule::AssessmentNotDue, "the visit of the assessment has not begun"))
         } else {

@@ -71,6 +71,10 @@ named_enum! {
         AppointmentArrived = "appointment.arrived",
         /// A visit took place, and later sessions may have moved.
         AppointmentFulfilled = "appointment.fulfilled",
+        /// Nobody came to a visit.
+        AppointmentMissed = "appointment.no_show",
+        /// A check-in or a no-show was a mistake.
+        AppointmentUndone = "appointment.undone",
         /// An assessment of a series had its result.
         AssessmentRecorded = "assessment.recorded",
         /// A token was made.
@@ -116,6 +120,8 @@ impl ChangeKind {
             | Self::ReactionCleared
             | Self::AppointmentArrived
             | Self::AppointmentFulfilled
+            | Self::AppointmentMissed
+            | Self::AppointmentUndone
             | Self::AssessmentRecorded
             | Self::TokenCreated
             | Self::TokenRevoked => false,

@@ -104,6 +104,10 @@ pub enum Rule {
     AssessmentNotDue,
     /// An assessment has one result.
     AssessmentDone,
+    /// A visit is a no-show only once its time has begun.
+    TooEarlyForNoShow,
+    /// Only the latest step of a visit is taken back, soon, and if nothing rests on it.
+    UndoNotAllowed,
 }
 
 /// What a request collides with.

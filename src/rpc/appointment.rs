@@ -12,7 +12,7 @@ use crate::app::commands::{
     BookAppointment, Cancel, CompleteAppointment, Destination, Known, ListAppointments, RescheduleAppointment, SheetOf,
     WhichVisit,
 };
-use crate::app::{Command, Completed, Error, Scoped};
+use crate::app::{Command, Completed, Error, Scoped, VisitNow};
 use crate::domain::appointment::{Appointment, AppointmentState, BookedPhase};
 use crate::domain::catalog::MAX_SESSIONS;
 use crate::domain::ids::AppointmentId;
@@ -83,6 +83,30 @@ impl AppointmentService for Services {
         let (caller, message) = open(request)?;
         let appointment = self.app.check_in(&caller, &parse_check_in(message)?).await?;
         Ok(Response::new(pb::CheckInResponse { appointment: Some(rendered(&appointment)) }))
+    }
+
+    async fn mark_no_show(
+        &self,
+        request: Request<pb::MarkNoShowRequest>,
+    ) -> Result<Response<pb::MarkNoShowResponse>, Status> {
+        let (caller, message) = open(request)?;
+        let VisitNow { appointment, series } = self.app.mark_no_show(&caller, &parse_no_show(message)?).await?;
+        Ok(Response::new(pb::MarkNoShowResponse {
+            appointment: Some(rendered(&appointment)),
+            series: series.as_ref().map(series::rendered),
+        }))
+    }
+
+    async fn undo_visit(
+        &self,
+        request: Request<pb::UndoVisitRequest>,
+    ) -> Result<Response<pb::UndoVisitResponse>, Status> {
+        let (caller, message) = open(request)?;
+        let VisitNow { appointment, series } = self.app.undo_visit(&caller, &parse_undo(message)?).await?;
+        Ok(Response::new(pb::UndoVisitResponse {
+            appointment: Some(rendered(&appointment)),
+            series: series.as_ref().map(series::rendered),
+        }))
     }
 
     async fn complete_appointment(
@@ -168,6 +192,24 @@ fn parse_reschedule(message: pb::RescheduleAppointmentRequest) -> Result<Command
         let to = Destination { start: start?, clinic: clinic?, practitioner: None, named: named? };
         Some(RescheduleAppointment { id: id?, etag: etag?, to })
     })
+}
+
+fn parse_no_show(message: pb::MarkNoShowRequest) -> Result<Command<Cancel<AppointmentId>>, Error> {
+    let head = Head::new(&message, &message.practice_id, &message.request_id, message.validate_only);
+    let pb::MarkNoShowRequest { practice_id: _, request_id: _, validate_only: _, etag, appointment_id, no_show_reason } =
+        message;
+    let mut fields = Fields::default();
+    let (id, etag) = (fields.id("appointment_id", &appointment_id), fields.etag(&etag));
+    let reason = fields.prose("no_show_reason", &no_show_reason);
+    head.command(fields, || Some(Cancel { id: id?, etag: etag?, reason: Personal::new(reason?) }))
+}
+
+fn parse_undo(message: pb::UndoVisitRequest) -> Result<Command<Known<AppointmentId>>, Error> {
+    let head = Head::new(&message, &message.practice_id, &message.request_id, message.validate_only);
+    let pb::UndoVisitRequest { practice_id: _, request_id: _, validate_only: _, etag, appointment_id } = message;
+    let mut fields = Fields::default();
+    let (id, etag) = (fields.id("appointment_id", &appointment_id), fields.etag(&etag));
+    head.command(fields, || Some(Known { id: id?, etag: etag? }))
 }
 
 fn parse_check_in(message: pb::CheckInRequest) -> Result<Command<Known<AppointmentId>>, Error> {
@@ -256,17 +298,16 @@ fn parse_cancel(message: pb::CancelAppointmentRequest) -> Result<Command<Cancel<
 /// An appointment.
 pub fn rendered(appointment: &Appointment) -> pb::Appointment {
     let (arrived_at, fulfilled) = match appointment.state {
-        AppointmentState::Booked | AppointmentState::Cancelled { .. } => (None, None),
+        AppointmentState::Booked | AppointmentState::Cancelled { .. } | AppointmentState::NoShow { .. } => (None, None),
         AppointmentState::Arrived { at } => (Some(at), None),
         AppointmentState::Fulfilled { arrived_at, at, performed } => (Some(arrived_at), Some((at, performed))),
     };
-    let (state, cancelled_at, cancel_reason) = match &appointment.state {
-        AppointmentState::Booked => (pb::AppointmentState::Booked, None, String::new()),
-        AppointmentState::Arrived { .. } => (pb::AppointmentState::Arrived, None, String::new()),
-        AppointmentState::Fulfilled { .. } => (pb::AppointmentState::Fulfilled, None, String::new()),
-        AppointmentState::Cancelled { at, reason } => {
-            (pb::AppointmentState::Cancelled, Some(render::timestamp(*at)), reason.expose().as_str().to_owned())
-        }
+    let (state, ended) = match &appointment.state {
+        AppointmentState::Booked => (pb::AppointmentState::Booked, None),
+        AppointmentState::Arrived { .. } => (pb::AppointmentState::Arrived, None),
+        AppointmentState::Fulfilled { .. } => (pb::AppointmentState::Fulfilled, None),
+        AppointmentState::Cancelled { at, reason } => (pb::AppointmentState::Cancelled, Some((at, reason))),
+        AppointmentState::NoShow { at, reason } => (pb::AppointmentState::NoShow, Some((at, reason))),
     };
     let (start, end) = (appointment.visit.start(), appointment.visit.end());
     pb::Appointment {
@@ -284,8 +325,8 @@ pub fn rendered(appointment: &Appointment) -> pb::Appointment {
         local_start: appointment.zone.written(start),
         local_end: appointment.zone.written(end),
         phases: appointment.phases.iter().map(rendered_phase).collect(),
-        cancelled_at,
-        cancel_reason,
+        cancelled_at: ended.map(|(at, _)| render::timestamp(*at)),
+        cancel_reason: ended.map(|(_, reason)| reason.expose().as_str().to_owned()).unwrap_or_default(),
         etag: render::etag(appointment.changed_revision),
         replaces_appointment_id: appointment.replaces.map(|id| id.to_string()).unwrap_or_default(),
         add_on_treatment_id: appointment.add_on.map(|add_on| add_on.treatment.to_string()).unwrap_or_default(),

@@ -315,6 +315,8 @@ pub const fn reason(rule: Rule) -> pb::Reason {
         Rule::NotInSeriesYet => pb::Reason::NotInSeriesYet,
         Rule::AssessmentNotDue => pb::Reason::AssessmentNotDue,
         Rule::AssessmentDone => pb::Reason::AssessmentDone,
+        Rule::TooEarlyForNoShow => pb::Reason::TooEarlyForNoShow,
+        Rule::UndoNotAllowed => pb::Reason::UndoNotAllowed,
     }
 }
 

@@ -178,11 +178,11 @@ impl Columns {
     }
 }
 
-/// The days in which a visit keeps other needlings away, as they are stored.
+/// The days in which a visit keeps other needlings away, or would if it took place, as they are stored.
 pub async fn spaced(db: &mut PgConnection, practice: PracticeId, id: AppointmentId) -> Result<Vec<Spaced>, StoreError> {
     let rows = sqlx::query!(
         r#"SELECT scope, lower(days) AS "day!", upper(days) AS "until!" FROM spacing_windows
-           WHERE practice_id = $1 AND appointment_id = $2 AND live"#,
+           WHERE practice_id = $1 AND appointment_id = $2"#,
         practice.0,
         id.0
     );
@@ -271,8 +271,7 @@ pub async fn fulfil(
     expect_rows("move windows", performed.windows.len(), &done.execute(db).await?)
 }
 
-/// Cancels appointments and frees what they take up: in one statement, because the foreign keys let neither happen
-/// without the other.
+/// Cancels appointments and frees what they take up.
 pub async fn cancel(
     db: &mut PgConnection,
     practice: PracticeId,
@@ -280,6 +279,31 @@ pub async fn cancel(
     now: Instant,
     reason: &str,
     revision: i64,
+) -> Result<(), StoreError> {
+    end(db, practice, ids, now, reason, revision, None).await
+}
+
+/// Marks a visit as one to which nobody came, and frees what it takes up.
+pub async fn miss(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    id: AppointmentId,
+    now: Instant,
+    reason: &str,
+    revision: i64,
+) -> Result<(), StoreError> {
+    end(db, practice, &[id], now, reason, revision, Some(revision)).await
+}
+
+/// In one statement, because the foreign keys let neither the appointment nor what it takes up change without the other.
+async fn end(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    ids: &[AppointmentId],
+    now: Instant,
+    reason: &str,
+    revision: i64,
+    no_show_revision: Option<i64>,
 ) -> Result<(), StoreError> {
     let uuids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
     let done = sqlx::query!(
@@ -289,15 +313,54 @@ pub async fn cancel(
              UPDATE spacing_windows SET live = false WHERE practice_id = $1 AND appointment_id = ANY($2)),
          windows AS (
              UPDATE activity_windows SET live = false WHERE practice_id = $1 AND appointment_id = ANY($2))
-         UPDATE appointments SET state = 'cancelled', cancelled_at = $3, cancel_reason = $4, changed_revision = $5
+         UPDATE appointments SET state = 'cancelled', cancelled_at = $3, cancel_reason = $4, changed_revision = $5,
+                                 no_show_revision = $6
          WHERE practice_id = $1 AND appointment_id = ANY($2) AND state = 'booked'",
         practice.0,
         &uuids,
         now,
         reason,
-        revision
+        revision,
+        no_show_revision
     );
     expect_rows("cancel appointments", ids.len(), &done.execute(db).await?)
+}
+
+/// Books a visit again whose patient was checked in, or did not come, by mistake: with all that it took up.
+pub async fn undo(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    id: AppointmentId,
+    revision: i64,
+) -> Result<(), StoreError> {
+    let done = sqlx::query!(
+        "WITH taken AS (
+             UPDATE occupancies SET live = true WHERE practice_id = $1 AND appointment_id = $2 AND NOT live),
+         spaced AS (
+             UPDATE spacing_windows SET live = true WHERE practice_id = $1 AND appointment_id = $2 AND NOT live),
+         windows AS (
+             UPDATE activity_windows SET live = true WHERE practice_id = $1 AND appointment_id = $2 AND NOT live)
+         UPDATE appointments
+         SET state = 'booked', arrived_at = NULL, arrived_revision = NULL, cancelled_at = NULL, cancel_reason = NULL,
+             no_show_revision = NULL, changed_revision = $3
+         WHERE practice_id = $1 AND appointment_id = $2 AND (state = 'arrived' OR no_show_revision IS NOT NULL)",
+        practice.0,
+        id.0,
+        revision
+    );
+    expect_rows("undo visit", 1, &done.execute(db).await?)
+}
+
+/// Whether something was recorded of a visit: a clearance, a reaction, or the result of an assessment.
+pub async fn has_record(db: &mut PgConnection, practice: PracticeId, id: AppointmentId) -> Result<bool, StoreError> {
+    let found = sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM clearances WHERE practice_id = $1 AND consultation_id = $2)
+               OR EXISTS (SELECT FROM reactions WHERE practice_id = $1 AND appointment_id = $2)
+               OR EXISTS (SELECT FROM assessment_results WHERE practice_id = $1 AND appointment_id = $2) AS "found!""#,
+        practice.0,
+        id.0
+    );
+    Ok(found.fetch_one(db).await?)
 }
 
 /// An appointment.
@@ -460,7 +523,7 @@ async fn by_ids(db: &mut PgConnection, practice: PracticeId, ids: &[Uuid]) -> Re
                   a.series_id, a.session_number, a.body_area, a.state, lower(a.visit) AS "start!",
                   upper(a.visit) AS "end!", a.cancelled_at, a.cancel_reason, a.arrived_at, a.fulfilled_at,
                   a.performed_start, a.changed_revision, a.replaces, a.clearance_id, a.follows_series_id,
-                  a.assessment_number,
+                  a.assessment_number, a.no_show_revision,
                   (SELECT r.appointment_id FROM appointments r
                    WHERE r.practice_id = a.practice_id AND r.replaces = a.appointment_id) AS replaced_by,
                   ARRAY(SELECT resource_id FROM occupancies o
@@ -504,7 +567,11 @@ async fn by_ids(db: &mut PgConnection, practice: PracticeId, ids: &[Uuid]) -> Re
                 AppointmentState::Fulfilled { arrived_at, at, performed }
             }
             ("cancelled", Some(at), Some(reason)) => {
-                AppointmentState::Cancelled { at, reason: Personal::new(read::prose(&reason)?) }
+                let reason = Personal::new(read::prose(&reason)?);
+                match row.no_show_revision {
+                    None => AppointmentState::Cancelled { at, reason },
+                    Some(_) => AppointmentState::NoShow { at, reason },
+                }
             }
             _ => return Err(StoreError::Corrupt("state of an appointment")),
         };

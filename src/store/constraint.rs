@@ -259,6 +259,8 @@ pub const CONSTRAINTS: &[(&str, Meaning)] = &[
     ("assessment_follows_a_series", Meaning::Fault),
     ("assessment_number_is_bounded", Meaning::Fault),
     ("appointment_arrived_by_a_change", Meaning::Fault),
+    ("no_show_takes_up_nothing", Meaning::Fault),
+    ("appointment_was_missed_by_a_change", Meaning::Fault),
     ("session_is_cleared", Meaning::Refusal(Rule::ClearanceMissing)),
     ("appointment_adds_a_treatment", Meaning::Fault),
     ("appointment_combination_is_approved", Meaning::Refusal(Rule::CombinationNotApproved)),

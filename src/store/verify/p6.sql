@@ -217,8 +217,8 @@ void AS (
         AND (s.booked_revision = b.revision OR b.kind <> 'series.booked')
     WHERE (cardinality(b.appointment_ids) = 0 AND b.kind <> 'reaction.cleared') OR (b.kind LIKE 'series.%' AND s.series_id IS NULL)
 ),
--- A patient was checked in, and a visit completed, by a change that says so of that visit; what was performed was
--- completed.
+-- A patient was checked in or did not come, and a visit was completed, by a change that says so of that visit; what was
+-- performed was completed. Nobody is missed before the visit begins, and nothing is recorded of a visit that never was.
 unattended AS (
     SELECT a.practice_id, a.appointment_id
     FROM appointments AS a
@@ -226,10 +226,18 @@ unattended AS (
         AND c.kind = 'appointment.arrived' AND c.subject_id = a.appointment_id
     LEFT JOIN changes AS d ON d.practice_id = a.practice_id AND d.kind = 'appointment.fulfilled'
         AND d.subject_id = a.appointment_id
+    LEFT JOIN changes AS m ON m.practice_id = a.practice_id AND m.revision = a.no_show_revision
+        AND m.kind = 'appointment.no_show' AND m.subject_id = a.appointment_id
     WHERE (a.arrived_revision IS NOT NULL) IS DISTINCT FROM (c.revision IS NOT NULL)
         OR (a.state = 'fulfilled') IS DISTINCT FROM (d.revision IS NOT NULL)
         OR (a.state = 'fulfilled') IS DISTINCT FROM (a.performed_start IS NOT NULL)
         OR (a.state IN ('arrived', 'fulfilled')) IS DISTINCT FROM (a.arrived_revision IS NOT NULL)
+        OR (a.no_show_revision IS NOT NULL) IS DISTINCT FROM (m.revision IS NOT NULL)
+        OR a.no_show_revision IS NOT NULL AND (a.state <> 'cancelled' OR m.recorded_at < lower(a.visit)
+            OR EXISTS (SELECT FROM clearances AS c WHERE c.practice_id = a.practice_id
+                AND c.consultation_id = a.appointment_id)
+            OR EXISTS (SELECT FROM reactions AS r WHERE r.practice_id = a.practice_id
+                AND r.appointment_id = a.appointment_id))
 )
 SELECT 'a series is booked whole' AS "what!",
     (SELECT count(*) FROM series) AS "rows_checked!",
@@ -364,7 +372,7 @@ SELECT 'each booking booked something',
     (SELECT count(*) FROM void),
     ARRAY(SELECT format('practice %s revision %s', practice_id, revision) FROM void ORDER BY 1 LIMIT $1)
 UNION ALL
-SELECT 'patients arrive and visits are completed by a change that says so',
+SELECT 'patients arrive or do not, and visits are completed, by a change that says so',
     (SELECT count(*) FROM appointments),
     (SELECT count(*) FROM unattended),
     ARRAY(

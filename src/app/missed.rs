@@ -1,0 +1,161 @@
+//! Visits to which nobody came, and steps that are taken back.
+
+use std::sync::Arc;
+
+use super::appointment::found;
+use super::commands::{Cancel, Known};
+use super::series::{SeriesNow, found as found_series, protocol_of};
+use super::visit::{as_known, performed};
+use super::write::Begun;
+use super::{App, Command, Error};
+use crate::domain::access::Caller;
+use crate::domain::appointment::{Appointment, AppointmentState};
+use crate::domain::history::ChangeKind;
+use crate::domain::ids::{AppointmentId, PracticeId};
+use crate::domain::interval::Instant;
+use crate::domain::refusal::{Rule, Violation};
+use crate::domain::visit::collisions;
+use crate::store::{PgConnection, appointment, overrides, series};
+
+/// A visit as it is, with its series.
+#[derive(Debug, Clone)]
+pub struct VisitNow {
+    /// The visit.
+    pub appointment: Appointment,
+    /// Its series, if it is a session.
+    pub series: Option<SeriesNow>,
+}
+
+impl VisitNow {
+    pub(super) async fn read(
+        db: &mut PgConnection,
+        practice: PracticeId,
+        id: AppointmentId,
+        now: Instant,
+    ) -> Result<Self, Error> {
+        let appointment = found(db, practice, id).await?;
+        let series = match appointment.session {
+            Some(session) => {
+                let series = found_series(db, practice, session.series).await?;
+                let protocol = Arc::new(protocol_of(db, practice, &series).await?);
+                Some(SeriesNow { series, protocol, now })
+            }
+            None => None,
+        };
+        Ok(Self { appointment, series })
+    }
+}
+
+impl App {
+    /// Says that nobody came to a visit.
+    pub async fn mark_no_show(
+        &self,
+        caller: &Caller,
+        command: &Command<Cancel<AppointmentId>>,
+    ) -> Result<VisitNow, Error> {
+        self.retry(|| self.try_mark_no_show(caller, command)).await
+    }
+
+    async fn try_mark_no_show(
+        &self,
+        caller: &Caller,
+        command: &Command<Cancel<AppointmentId>>,
+    ) -> Result<VisitNow, Error> {
+        let practice = Self::tenant(caller, command.practice)?;
+        let mut write = match self.begin(caller, practice, command).await? {
+            Begun::Fresh(write) => write,
+            Begun::Repeat(earlier) => return self.visit_now(practice, AppointmentId(earlier.subject)).await,
+        };
+        let (now, revision) = (write.now, write.revision);
+        let Cancel { id, etag, reason } = &command.body;
+        let before = as_known(write.db(), practice, Known { id: *id, etag: *etag }).await?;
+        let after = before.miss(now, reason.clone(), revision).map_err(Error::Refused)?;
+        if appointment::has_record(write.db(), practice, *id).await? {
+            let text = "a clearance, a reaction or a result was recorded of the visit, so that the patient came";
+            return Err(Error::Refused(vec![Violation::new(Rule::AppointmentStarted, text)]));
+        }
+        write.record(ChangeKind::AppointmentMissed, *id, Some(after.patient), vec![*id]).await?;
+        appointment::miss(write.db(), practice, *id, now, reason.expose().as_str(), revision).await?;
+        if let Some(series) = after.series() {
+            series::touch(write.db(), practice, series, revision).await?;
+        }
+        let done = VisitNow::read(write.db(), practice, *id, now).await?;
+        write.finish().await?;
+        Ok(done)
+    }
+
+    /// Takes a check-in or a no-show back.
+    pub async fn undo_visit(
+        &self,
+        caller: &Caller,
+        command: &Command<Known<AppointmentId>>,
+    ) -> Result<VisitNow, Error> {
+        self.retry(|| self.try_undo_visit(caller, command)).await
+    }
+
+    async fn try_undo_visit(
+        &self,
+        caller: &Caller,
+        command: &Command<Known<AppointmentId>>,
+    ) -> Result<VisitNow, Error> {
+        let practice = Self::tenant(caller, command.practice)?;
+        let mut write = match self.begin(caller, practice, command).await? {
+            Begun::Fresh(write) => write,
+            Begun::Repeat(earlier) => return self.visit_now(practice, AppointmentId(earlier.subject)).await,
+        };
+        let (now, revision) = (write.now, write.revision);
+        let before = as_known(write.db(), practice, command.body).await?;
+        let (was, changed) = (before.state.clone(), before.changed_revision);
+        let after = before.undo(now, revision).map_err(Error::Refused)?;
+        match was {
+            AppointmentState::NoShow { .. } => must_still_fit(write.db(), practice, &after, changed).await?,
+            AppointmentState::Arrived { .. } => {
+                if appointment::has_record(write.db(), practice, after.id).await? {
+                    return Err(not_allowed("a clearance, a reaction or a result was recorded of the visit"));
+                }
+            }
+            AppointmentState::Booked | AppointmentState::Fulfilled { .. } | AppointmentState::Cancelled { .. } => {}
+        }
+        write.record(ChangeKind::AppointmentUndone, after.id, Some(after.patient), vec![after.id]).await?;
+        appointment::undo(write.db(), practice, after.id, revision).await?;
+        if let Some(series) = after.series() {
+            series::touch(write.db(), practice, series, revision).await?;
+        }
+        let done = VisitNow::read(write.db(), practice, after.id, now).await?;
+        write.finish().await?;
+        Ok(done)
+    }
+
+    async fn visit_now(&self, practice: PracticeId, id: AppointmentId) -> Result<VisitNow, Error> {
+        let now = self.clock.now();
+        VisitNow::read(&mut *self.read().await?, practice, id, now).await
+    }
+}
+
+/// Whether a visit to which nobody came may take up again what it did. Whether its time and resources are free, the
+/// constraints tell.
+async fn must_still_fit(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    after: &Appointment,
+    changed: i64,
+) -> Result<(), Error> {
+    if let Some(id) = after.series() {
+        // Its sessions, gaps and number may be others since.
+        let series = found_series(db, practice, id).await?;
+        if series.changed_revision != changed {
+            return Err(not_allowed("the series has changed since; book the session anew"));
+        }
+    }
+    for id in &after.overrides {
+        if overrides::get(db, practice, *id).await?.is_none_or(|known| known.revoked.is_some()) {
+            return Err(not_allowed("an override that the visit rested on was revoked since; book the visit anew"));
+        }
+    }
+    let (performed, patient, spaced) = performed(db, practice, after, &[]).await?;
+    collisions(&patient, &performed.windows, &spaced).map_err(Error::Refused)
+}
+
+fn not_allowed(text: &str) -> Error {
+    Error::Refused(vec![Violation::new(Rule::UndoNotAllowed, text)])
+}

@@ -66,7 +66,7 @@ fn refuses(rpc: &Rpc, leaf: &Leaf) -> (Vec<Value>, String) {
             let zero = matches!(
                 (method, name),
                 ("ListResources", "kind")
-                    | ("BookAppointment" | "FindSlots", "body_area")
+                    | ("BookAppointment" | "HoldAppointment" | "FindSlots", "body_area")
                     | ("FindSlots", "view")
                     | ("ReportReaction", "reaction_grade")
                     | ("RecordScreening", "stretch_marks")
@@ -114,6 +114,7 @@ fn refuses(rpc: &Rpc, leaf: &Leaf) -> (Vec<Value>, String) {
             "screening_days" => numbers(&[-1, 366, i32::MAX, i32::MIN]),
             // 0 if it was not asked.
             "skin_type" => numbers(&[-1, 7, i32::MAX, i32::MIN]),
+            "hold_minutes" => numbers(&[-1, 61, i32::MAX, i32::MIN]),
             // Of Fitzpatrick types.
             "least" | "most" => return (numbers(&[0, -1, 7, i32::MAX, i32::MIN]), parent(".least")),
             "defer_days" | "defer_months" => numbers(&[0, -1, 1001, i32::MAX, i32::MIN]),
@@ -142,7 +143,8 @@ fn refuses(rpc: &Rpc, leaf: &Leaf) -> (Vec<Value>, String) {
             ) || (method == "ProposeSeries" && name == "series_id")
                 || (method.starts_with("Reschedule") && matches!(name, "clinic_id" | "practitioner_id"))
                 || (method == "FindSlots" && matches!(name, "patient_id" | "moving_appointment_id"))
-                || (matches!(method, "FindSlots" | "BookAppointment") && name == "add_on_treatment_id")
+                || (matches!(method, "FindSlots" | "BookAppointment" | "HoldAppointment")
+                    && name == "add_on_treatment_id")
                 || method == "ListSeries"
                 || (method.starts_with("Publish") && leaf.name == name);
             if !optional {

@@ -16,6 +16,7 @@ mod desk;
 mod fitness;
 mod fuzz;
 mod harness;
+mod holds;
 mod house;
 mod maintenance;
 mod messages;

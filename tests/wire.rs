@@ -500,7 +500,7 @@ pub fn with(rpc: &Rpc, ids: &Ids, leaf: &Leaf, value: Value) -> DynamicMessage {
             }
         }
         // The first of two alternatives: a session that is booked already would say no more than that.
-        "BookAppointmentRequest" | "FindSlotsRequest" if !name.starts_with("session") => {
+        "BookAppointmentRequest" | "HoldAppointmentRequest" | "FindSlotsRequest" if !name.starts_with("session") => {
             let treatment = rpc.input.get_field_by_name("treatment").unwrap();
             message.set_field(&treatment, likely(&treatment, ids).unwrap());
         }

@@ -45,7 +45,7 @@ impl App {
         }
         let after = page.after.map(|after| (after.start, after.appointment, after.activity, after.kind));
         let windows = Windows { patient, during, activity: None, kinds: AftercareKind::ALL, after };
-        let mut db = self.read().await?;
+        let mut db = self.read_current(practice).await?;
         let found = aftercare::list(&mut db, practice, &windows, fetch(page.size)).await?.ok_or_else(no_patient)?;
         Ok(Page::new(found, page.size, |last| AfterWindow {
             start: last.during.start(),
@@ -65,7 +65,7 @@ impl App {
         let practice = Self::tenant(caller, scoped.practice)?;
         let CheckActivity { patient, activity, during } = scoped.query;
         let all = windows_ahead(patient, activity, during);
-        let mut db = self.read().await?;
+        let mut db = self.read_current(practice).await?;
         let mut windows = aftercare::list(&mut db, practice, &all, MAX_CHECKED).await?.ok_or_else(no_patient)?;
         let intervals: Vec<Interval> = windows.iter().map(|window| window.during).collect();
         let earliest = earliest_clear(during.start(), during.length(), &intervals);

@@ -47,7 +47,7 @@ impl Visit {
 }
 
 impl App {
-    /// Books a single visit.
+    /// Books a single visit, or holds it.
     pub async fn book_appointment(
         &self,
         caller: &Caller,
@@ -80,7 +80,11 @@ impl App {
         let id = AppointmentId(self.ids.new_id(now));
         let booked = Appointment::book(id, visit.patient, visit.session, visit.add_on, &plan, revision);
         let booked = Appointment { follows: visit.follow_up.map(|(follows, _)| follows), ..booked };
-        write.record(ChangeKind::AppointmentBooked, id, Some(visit.patient), vec![id]).await?;
+        let (booked, kind) = match ask.hold_minutes {
+            Some(minutes) => (booked.held_for(minutes, now), ChangeKind::AppointmentHeld),
+            None => (booked, ChangeKind::AppointmentBooked),
+        };
+        write.record(kind, id, Some(visit.patient), vec![id]).await?;
         let booked = [(booked, plan)];
         appointment::insert(write.db(), practice, &booked, now).await?;
         let [(booked, _)] = booked;
@@ -102,7 +106,7 @@ impl App {
         let ask = command.body.clone();
         let known = async {
             let practice = Self::tenant(caller, command.practice)?;
-            let mut db = self.read().await?;
+            let mut db = self.read_current(practice).await?;
             let now = self.clock.now();
             let visit = visit(&mut db, practice, &ask, now).await?;
             let facts = facts_of(&mut db, practice, &ask, &visit, now, true).await?;
@@ -113,7 +117,7 @@ impl App {
         self.advice.think(practice, think).await.ok().flatten().unwrap_or(refusal)
     }
 
-    /// Cancels an appointment that has not begun.
+    /// Cancels an appointment that has not begun, or releases its hold.
     pub async fn cancel_appointment(
         &self,
         caller: &Caller,
@@ -150,7 +154,8 @@ impl App {
 
     /// An appointment.
     pub async fn get_appointment(&self, caller: &Caller, scoped: Scoped<AppointmentId>) -> Result<Appointment, Error> {
-        self.appointment(Self::tenant(caller, scoped.practice)?, scoped.query).await
+        let practice = Self::tenant(caller, scoped.practice)?;
+        found(&mut *self.read_current(practice).await?, practice, scoped.query).await
     }
 
     /// The day sheet of a clinic, a resource or a patient.
@@ -161,7 +166,7 @@ impl App {
     ) -> Result<Page<Appointment, (Instant, AppointmentId)>, Error> {
         let practice = Self::tenant(caller, scoped.practice)?;
         let ListAppointments { of, during, include_cancelled, page } = scoped.query;
-        let mut db = self.read().await?;
+        let mut db = self.read_current(practice).await?;
         let (whose, known, field) = match of {
             SheetOf::Clinic(id) => (Whose::Clinic(id), clinic::exists(&mut db, practice, id).await?, "clinic_id"),
             SheetOf::Resource(id) => {

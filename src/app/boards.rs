@@ -192,7 +192,7 @@ impl App {
         if let Some(look) = self.look_back(practice_id, sought, now).await? {
             return Ok(look);
         }
-        let mut db = self.read().await?;
+        let mut db = self.read_current(practice_id).await?;
         let standing = practice::standing(&mut db, practice_id).await?;
         let standing = standing.ok_or_else(|| Error::not_found("practice_id"))?;
         let horizon_end = standing.horizon_end(now);
@@ -262,7 +262,7 @@ impl App {
             },
         };
         let horizon_end = standing.horizon_end(now);
-        if standing.revision != known.revision {
+        if standing.revision != known.revision || standing.is_outlasted(now) {
             return Ok(None);
         }
         let found = known.find(sought, now, horizon_end);

@@ -114,7 +114,10 @@ impl App {
                     return Err(not_allowed("a clearance, a reaction or a result was recorded of the visit"));
                 }
             }
-            AppointmentState::Booked | AppointmentState::Fulfilled { .. } | AppointmentState::Cancelled { .. } => {}
+            AppointmentState::Held { .. }
+            | AppointmentState::Booked
+            | AppointmentState::Fulfilled { .. }
+            | AppointmentState::Cancelled { .. } => {}
         }
         write.record(ChangeKind::AppointmentUndone, after.id, Some(after.patient), vec![after.id]).await?;
         appointment::undo(write.db(), practice, after.id, revision).await?;

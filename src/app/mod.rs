@@ -20,6 +20,7 @@ mod combination;
 mod fitness;
 mod follow_up;
 mod history;
+mod holds;
 mod missed;
 mod moving;
 mod overrides;
@@ -113,6 +114,20 @@ impl App {
     /// A transaction for reading: all its statements see the same state.
     async fn read(&self) -> Result<Transaction<'static, Postgres>, Error> {
         Ok(store::begin_read(&self.pool).await?)
+    }
+
+    /// The same for what visits take up. Holds that have expired by now end first: whoever reads does not take them for
+    /// taken time, though nothing has run since.
+    async fn read_current(&self, practice: PracticeId) -> Result<Transaction<'static, Postgres>, Error> {
+        let mut db = self.read().await?;
+        let standing = store::practice::standing(&mut db, practice).await?;
+        if standing.is_none_or(|standing| !standing.is_outlasted(self.clock.now())) {
+            return Ok(db);
+        }
+        // The pool may have no other connection.
+        drop(db);
+        self.expire_holds(practice).await?;
+        self.read().await
     }
 
     /// Whether the database answers.

@@ -114,7 +114,7 @@ impl App {
                 (None, (patient, "patient_id"), area, CourseId::Protocol(protocol, None), "protocol_id")
             }
             SeriesOf::Continued(id) => {
-                let series = found(&mut *self.read().await?, practice, id).await?;
+                let series = found(&mut *self.read_current(practice).await?, practice, id).await?;
                 series.must_be_active().map_err(Error::Refused)?;
                 let course = CourseId::Protocol(series.protocol, Some(series.protocol_version));
                 let (patient, area) = (series.patient, series.area);

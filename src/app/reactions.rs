@@ -134,7 +134,7 @@ impl App {
         ask: &ClearReaction,
     ) -> Result<Vec<Shift>, Error> {
         let Setting { restarts, from, .. } =
-            setting(&mut *self.read().await?, practice, caller, ask, None, self.clock.now()).await?;
+            setting(&mut *self.read_current(practice).await?, practice, caller, ask, None, self.clock.now()).await?;
         let no_plan = "the sessions cannot all follow; cancel sessions first, or choose another day or a longer gap";
         self.shifts(practice, restarts, from, Cause { field: "reaction_id", no_plan }).await
     }
@@ -276,7 +276,10 @@ async fn observed(
             let text = "nobody came to the session; if that was a mistake, take it back with UndoVisit";
             return Err(Error::Refused(vec![Violation::new(Rule::AppointmentNotBooked, text)]));
         }
-        AppointmentState::Booked | AppointmentState::Arrived { .. } | AppointmentState::Fulfilled { .. } => {}
+        AppointmentState::Held { .. }
+        | AppointmentState::Booked
+        | AppointmentState::Arrived { .. }
+        | AppointmentState::Fulfilled { .. } => {}
     }
     if !session.has_begun(now) {
         return Err(Error::field("appointment_id", "must be a session that has begun"));

@@ -109,7 +109,7 @@ impl App {
         let practice = Self::tenant(caller, scoped.practice)?;
         let ListSeries { patient, needing, page } = scoped.query;
         let now = self.clock.now();
-        let mut db = self.read().await?;
+        let mut db = self.read_current(practice).await?;
         if let Some(id) = patient
             && !patient::exists(&mut db, practice, id).await?
         {
@@ -132,7 +132,7 @@ impl App {
 
     pub(super) async fn series(&self, practice: PracticeId, id: SeriesId) -> Result<SeriesNow, Error> {
         let now = self.clock.now();
-        let mut db = self.read().await?;
+        let mut db = self.read_current(practice).await?;
         let series = found(&mut db, practice, id).await?;
         let protocol = Arc::new(protocol_of(&mut db, practice, &series).await?);
         Ok(SeriesNow { series, protocol, now })

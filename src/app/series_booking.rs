@@ -99,7 +99,7 @@ impl App {
         }
         // What planning cannot mend is told before it.
         let nothing = booking(Asks::InOrder(Vec::new()), "");
-        let known = setting(&mut *self.read().await?, practice, &nothing).await?;
+        let known = setting(&mut *self.read_current(practice).await?, practice, &nothing).await?;
         must_grow(&nothing, &known)?;
         let ask = ProposeSeries { of, clinic, wishes: wishes.clone(), plans: 1 };
         let mut plannings = 1;
@@ -203,7 +203,7 @@ impl App {
         let booking = command.body;
         let known = async {
             let practice = Self::tenant(caller, command.practice)?;
-            let mut db = self.read().await?;
+            let mut db = self.read_current(practice).await?;
             let setting = setting(&mut db, practice, &booking).await?;
             let now = self.clock.now();
             let asked = asked(&booking, &setting, now)?;

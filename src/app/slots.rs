@@ -125,7 +125,7 @@ impl App {
             let add_on = ask.add_on.map(|id| (id, None));
             return Ok((Target { add_on, ..alone(patient, treatment, area) }, None));
         }
-        let mut db = self.read().await?;
+        let mut db = self.read_current(practice).await?;
         let moving = match ask.moving {
             Some(id) => Some(moving(&mut db, practice, id).await?),
             None => None,

@@ -109,7 +109,7 @@ impl App {
     async fn shift_after(&self, practice: PracticeId, ask: &CompleteAppointment) -> Result<Option<Shift>, Error> {
         let series = {
             let now = self.clock.now();
-            let mut db = self.read().await?;
+            let mut db = self.read_current(practice).await?;
             let before = as_known(&mut db, practice, ask.visit).await?;
             let after = fulfilled(before, ask, now, 0)?;
             // What took place as it was booked moves nothing.
@@ -337,7 +337,7 @@ pub(super) async fn performed(
 }
 
 /// The treatment of a visit, and with what is added to it.
-async fn treatments(
+pub(super) async fn treatments(
     db: &mut PgConnection,
     practice: PracticeId,
     visit: &Appointment,

@@ -9,10 +9,10 @@ use super::lanes::Lane;
 use super::{App, Error};
 use crate::domain::access::Caller;
 use crate::domain::history::{Change, ChangeKind};
-use crate::domain::ids::{AppointmentId, PatientId, PracticeId, RequestId};
+use crate::domain::ids::{AppointmentId, PatientId, PracticeId, RequestId, SeriesId};
 use crate::domain::interval::Instant;
 use crate::store::history::Earlier;
-use crate::store::{self, PgConnection, Postgres, StoreError, Transaction, history, practice};
+use crate::store::{self, PgConnection, Postgres, StoreError, Transaction, appointment, history, practice, series};
 
 /// Writers of one practice that may hold a connection: one that writes, and those that come next without a pause.
 pub(super) const WRITERS: usize = 4;
@@ -98,19 +98,25 @@ impl App {
     ) -> Result<Begun, Error> {
         let lane = self.lanes.enter(practice_id).await;
         let mut db = store::begin_write(&self.pool).await?;
-        let Some(revision) = practice::next_revision(&mut db, practice_id).await? else {
-            return Err(Error::not_found("practice_id"));
-        };
-        if let Some(earlier) = earlier(&mut db, practice_id, command).await? {
+        let missing = || Error::not_found("practice_id");
+        let mut revision = practice::next_revision(&mut db, practice_id).await?.ok_or_else(missing)?;
+        let (earlier, hold_ends) = earlier(&mut db, practice_id, command).await?;
+        if let Some(earlier) = earlier {
             return Ok(Begun::Repeat(earlier));
+        }
+        // Read under the lock, so that the history's times follow its order as far as the clock allows.
+        let now = self.clock.now();
+        if hold_ends.is_some_and(|end| end <= now) {
+            // What has expired is gone before anything is decided.
+            expire(&mut db, practice_id, revision, RequestId(self.ids.new_id(now)), now).await?;
+            revision = practice::next_revision(&mut db, practice_id).await?.ok_or_else(missing)?;
         }
         Ok(Begun::Fresh(Box::new(Write {
             db,
             _lane: lane,
             practice: practice_id,
             revision,
-            // Read under the lock, so that the history's times follow its order as far as the clock allows.
-            now: self.clock.now(),
+            now,
             change: ChangeHead { caller: *caller, request: command.request, digest: command.digest },
             validate_only: command.validate_only,
             recorded: false,
@@ -123,7 +129,23 @@ impl App {
         practice_id: PracticeId,
         command: &Command<T>,
     ) -> Result<Option<Earlier>, Error> {
-        earlier(&mut *self.read().await?, practice_id, command).await
+        Ok(earlier(&mut *self.read().await?, practice_id, command).await?.0)
+    }
+
+    /// Ends the holds that have expired, if nobody has done so meanwhile.
+    pub(super) async fn expire_holds(&self, practice_id: PracticeId) -> Result<(), Error> {
+        self.retry(|| async {
+            let _lane = self.lanes.enter(practice_id).await;
+            let mut db = store::begin_write(&self.pool).await?;
+            let revision = practice::next_revision(&mut db, practice_id).await?;
+            let revision = revision.ok_or_else(|| Error::not_found("practice_id"))?;
+            let now = self.clock.now();
+            if expire(&mut db, practice_id, revision, RequestId(self.ids.new_id(now)), now).await? {
+                db.commit().await.map_err(StoreError::from)?;
+            }
+            Ok(())
+        })
+        .await
     }
 
     /// Tries a write again while it meets contention, a bounded number of times, with jitter.
@@ -204,14 +226,50 @@ impl Write {
     }
 }
 
-/// What the same request did when it was carried out before; another request with its id is told so.
+/// What the same request did when it was carried out before; another request with its id is told so. And when the first
+/// hold of the practice ends.
 async fn earlier<T>(
     db: &mut PgConnection,
     practice_id: PracticeId,
     command: &Command<T>,
-) -> Result<Option<Earlier>, Error> {
+) -> Result<(Option<Earlier>, Option<Instant>), Error> {
     match history::find_request(db, practice_id, command.request).await? {
-        Some(earlier) if earlier.digest != command.digest => Err(Error::RequestIdReused),
-        earlier => Ok(earlier),
+        (Some(earlier), _) if earlier.digest != command.digest => Err(Error::RequestIdReused),
+        found => Ok(found),
     }
+}
+
+/// Ends the holds that have expired by now, as a change of its own, made by the server. Whether there were any.
+async fn expire(
+    db: &mut PgConnection,
+    practice_id: PracticeId,
+    revision: i64,
+    request: RequestId,
+    now: Instant,
+) -> Result<bool, Error> {
+    let expired = appointment::holds_ending(db, practice_id, now).await?;
+    let Some((first, _)) = expired.first() else { return Ok(false) };
+    let ids: Vec<AppointmentId> = expired.iter().map(|(id, _)| *id).collect();
+    let Caller { token, role, .. } = Caller::COMMAND_LINE;
+    let change = Change {
+        revision,
+        recorded_at: now,
+        kind: ChangeKind::HoldsExpired,
+        subject: first.0,
+        patient: None,
+        appointments: ids.clone(),
+        token,
+        role,
+        request,
+    };
+    // Nobody asked for it, so that no repeat can come.
+    history::append(db, practice_id, &change, &[0; 32]).await?;
+    appointment::cancel(db, practice_id, &ids, now, "", revision).await?;
+    let mut touched: Vec<SeriesId> = expired.iter().filter_map(|(_, series)| *series).collect();
+    touched.sort_unstable();
+    touched.dedup();
+    for id in touched {
+        series::touch(db, practice_id, id, revision).await?;
+    }
+    Ok(true)
 }

@@ -132,7 +132,14 @@ pub async fn book(
             }
             let (patient, treatment) = (patient(who)?, catalogue.treatment(service)?);
             let which = WhichVisit::Treatment { patient, treatment, area };
-            let body = BookAppointment { which, add_on: None, clinic: clinics.id(site), start, named: Vec::new() };
+            let body = BookAppointment {
+                which,
+                add_on: None,
+                clinic: clinics.id(site),
+                start,
+                named: Vec::new(),
+                hold_minutes: None,
+            };
             let command = seeder.command(&format!("visit {number}"), body);
             search.learn(seeder.app.book_appointment(&Caller::COMMAND_LINE, &command).await)?;
         }

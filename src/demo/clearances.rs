@@ -50,7 +50,14 @@ pub async fn consult(
                 continue;
             }
             let which = WhichVisit::Treatment { patient, treatment, area: None };
-            let body = BookAppointment { which, add_on: None, clinic: clinics.id(site), start, named: Vec::new() };
+            let body = BookAppointment {
+                which,
+                add_on: None,
+                clinic: clinics.id(site),
+                start,
+                named: Vec::new(),
+                hold_minutes: None,
+            };
             let command = seeder.command(&format!("consultation of {who}"), body);
             let booked = seeder.app.book_appointment(&Caller::COMMAND_LINE, &command).await;
             held.extend(search.learn(booked)?.map(|booked| (who, booked)));

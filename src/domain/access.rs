@@ -54,7 +54,7 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// The command line of the server's own machine.
+    /// The command line of the server's own machine, or the server by itself.
     pub const COMMAND_LINE: Self =
         Self { practice: PracticeId::DEPLOYMENT, token: None, role: Role::Operator, practitioner: None };
 }

@@ -15,6 +15,11 @@ use super::zone::Zone;
 /// Where an appointment stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AppointmentState {
+    /// Its time is kept until then, while the patient decides.
+    Held {
+        /// When the hold ends by itself.
+        until: Instant,
+    },
     /// It will take place.
     Booked,
     /// The patient is there.
@@ -47,6 +52,10 @@ pub enum AppointmentState {
     },
 }
 
+/// Longest that a visit is held at once, in minutes.
+pub const MAX_HOLD_MINUTES: i32 = 60;
+/// How long a visit is held, unless the caller says otherwise: about as long as a patient on the phone takes.
+pub const DEFAULT_HOLD_MINUTES: i32 = 10;
 /// Longest after a check-in or a no-show that it may be taken back, in hours.
 const MAX_UNDO_HOURS: i64 = 24;
 
@@ -157,10 +166,47 @@ impl Appointment {
         }
     }
 
-    /// Whether it may be moved or cancelled: it is booked, and has not begun.
+    /// The visit, held for so many minutes from now, but not beyond its start.
+    #[must_use]
+    pub fn held_for(self, minutes: i32, now: Instant) -> Self {
+        let until = (now + TimeDelta::minutes(minutes.into())).min(self.visit.start());
+        Self { state: AppointmentState::Held { until }, ..self }
+    }
+
+    /// When its hold ends; nothing if it is not held.
+    pub const fn held_until(&self) -> Option<Instant> {
+        match self.state {
+            AppointmentState::Held { until } => Some(until),
+            AppointmentState::Booked
+            | AppointmentState::Arrived { .. }
+            | AppointmentState::Fulfilled { .. }
+            | AppointmentState::Cancelled { .. }
+            | AppointmentState::NoShow { .. } => None,
+        }
+    }
+
+    /// A refusal unless it is held.
+    pub fn must_be_held(&self) -> Result<(), Refusal> {
+        let text = match self.state {
+            AppointmentState::Held { .. } => return Ok(()),
+            AppointmentState::Booked | AppointmentState::Arrived { .. } | AppointmentState::Fulfilled { .. } => {
+                "the appointment is booked"
+            }
+            AppointmentState::Cancelled { .. } | AppointmentState::NoShow { .. } => {
+                "the hold has expired or was released, or the appointment was cancelled"
+            }
+        };
+        Err(vec![Violation::new(Rule::NotHeld, text)])
+    }
+
+    /// Whether it may be moved: it is booked, and has not begun.
     pub fn must_lie_ahead(&self, now: Instant) -> Result<(), Refusal> {
         let refuse = |rule, text: &str| Err(vec![Violation::new(rule, text)]);
         match self.state {
+            AppointmentState::Held { .. } => refuse(
+                Rule::AppointmentNotBooked,
+                "the appointment is only held; convert the hold, or release it with CancelAppointment",
+            ),
             AppointmentState::Cancelled { .. } => {
                 refuse(Rule::AppointmentNotBooked, "the appointment is cancelled already")
             }
@@ -183,9 +229,10 @@ impl Appointment {
     /// Whether it has begun: its time has come, or the patient was there before.
     pub fn has_begun(&self, now: Instant) -> bool {
         match self.state {
-            AppointmentState::Booked | AppointmentState::Cancelled { .. } | AppointmentState::NoShow { .. } => {
-                self.visit.start() <= now
-            }
+            AppointmentState::Held { .. }
+            | AppointmentState::Booked
+            | AppointmentState::Cancelled { .. }
+            | AppointmentState::NoShow { .. } => self.visit.start() <= now,
             AppointmentState::Arrived { .. } | AppointmentState::Fulfilled { .. } => true,
         }
     }
@@ -193,7 +240,8 @@ impl Appointment {
     /// When it begins, or really began.
     pub fn begins(&self) -> Instant {
         match self.state {
-            AppointmentState::Booked
+            AppointmentState::Held { .. }
+            | AppointmentState::Booked
             | AppointmentState::Arrived { .. }
             | AppointmentState::Cancelled { .. }
             | AppointmentState::NoShow { .. } => self.visit.start(),
@@ -206,7 +254,10 @@ impl Appointment {
         match self.state {
             AppointmentState::Arrived { at } => Some(at),
             AppointmentState::Fulfilled { arrived_at, .. } => Some(arrived_at),
-            AppointmentState::Booked | AppointmentState::Cancelled { .. } | AppointmentState::NoShow { .. } => None,
+            AppointmentState::Held { .. }
+            | AppointmentState::Booked
+            | AppointmentState::Cancelled { .. }
+            | AppointmentState::NoShow { .. } => None,
         }
     }
 
@@ -227,6 +278,7 @@ impl Appointment {
                 let earliest = Some(Earliest { start: self.zone.midnight(day), day });
                 return Err(vec![Violation { earliest, ..Violation::new(Rule::TooEarlyToCheckIn, text) }]);
             }
+            AppointmentState::Held { .. } => "the appointment is only held; convert the hold first",
             AppointmentState::Arrived { .. } => "the patient has been checked in already",
             AppointmentState::Fulfilled { .. } => "the visit took place already",
             AppointmentState::Cancelled { .. } => "the appointment is cancelled",
@@ -243,7 +295,9 @@ impl Appointment {
                 let state = AppointmentState::Fulfilled { arrived_at: at, at: now, performed };
                 Ok(Self { state, changed_revision: revision, ..self })
             }
-            AppointmentState::Booked => refuse(Rule::NotCheckedIn, "the patient has not been checked in"),
+            AppointmentState::Held { .. } | AppointmentState::Booked => {
+                refuse(Rule::NotCheckedIn, "the patient has not been checked in")
+            }
             AppointmentState::Fulfilled { .. } => {
                 refuse(Rule::AppointmentNotBooked, "the visit has been completed already")
             }
@@ -265,6 +319,7 @@ impl Appointment {
             AppointmentState::Booked => {
                 Ok(Self { state: AppointmentState::NoShow { at: now, reason }, changed_revision: revision, ..self })
             }
+            AppointmentState::Held { .. } => refuse(Rule::AppointmentNotBooked, "the appointment is only held"),
             AppointmentState::Arrived { .. } => refuse(
                 Rule::AppointmentStarted,
                 "the patient has been checked in; if that was a mistake, take it back with UndoVisit",
@@ -280,7 +335,9 @@ impl Appointment {
         let refuse = |text: String| Err(vec![Violation::new(Rule::UndoNotAllowed, text)]);
         let at = match self.state {
             AppointmentState::Arrived { at } | AppointmentState::NoShow { at, .. } => at,
-            AppointmentState::Booked => return refuse("nothing has happened that could be taken back".into()),
+            AppointmentState::Held { .. } | AppointmentState::Booked => {
+                return refuse("nothing has happened that could be taken back".into());
+            }
             AppointmentState::Fulfilled { .. } => {
                 return refuse("the visit is completed, and its windows count; that is not taken back".into());
             }
@@ -294,9 +351,11 @@ impl Appointment {
         Ok(Self { state: AppointmentState::Booked, changed_revision: revision, ..self })
     }
 
-    /// The appointment, cancelled; refused if it has begun or is cancelled already.
+    /// The appointment, cancelled, or its hold, released; refused if it has begun or is cancelled already.
     pub fn cancel(self, now: Instant, reason: Personal<Prose<2000>>, revision: i64) -> Result<Self, Refusal> {
-        self.must_lie_ahead(now)?;
+        if self.held_until().is_none() {
+            self.must_lie_ahead(now)?;
+        }
         Ok(Self { state: AppointmentState::Cancelled { at: now, reason }, changed_revision: revision, ..self })
     }
 
@@ -313,7 +372,10 @@ impl Appointment {
     /// Whether it still takes up time.
     pub const fn is_live(&self) -> bool {
         match self.state {
-            AppointmentState::Booked | AppointmentState::Arrived { .. } | AppointmentState::Fulfilled { .. } => true,
+            AppointmentState::Held { .. }
+            | AppointmentState::Booked
+            | AppointmentState::Arrived { .. }
+            | AppointmentState::Fulfilled { .. } => true,
             AppointmentState::Cancelled { .. } | AppointmentState::NoShow { .. } => false,
         }
     }

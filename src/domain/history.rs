@@ -71,6 +71,12 @@ named_enum! {
         AppointmentArrived = "appointment.arrived",
         /// A visit took place, and later sessions may have moved.
         AppointmentFulfilled = "appointment.fulfilled",
+        /// Time was kept for a visit, for a while.
+        AppointmentHeld = "appointment.held",
+        /// A hold was prolonged.
+        HoldRenewed = "appointment.hold_renewed",
+        /// Holds expired.
+        HoldsExpired = "appointment.hold_expired",
         /// Nobody came to a visit.
         AppointmentMissed = "appointment.no_show",
         /// A check-in or a no-show was a mistake.
@@ -120,6 +126,9 @@ impl ChangeKind {
             | Self::ReactionCleared
             | Self::AppointmentArrived
             | Self::AppointmentFulfilled
+            | Self::AppointmentHeld
+            | Self::HoldRenewed
+            | Self::HoldsExpired
             | Self::AppointmentMissed
             | Self::AppointmentUndone
             | Self::AssessmentRecorded

@@ -106,6 +106,8 @@ pub enum Rule {
     AssessmentDone,
     /// A visit is a no-show only once its time has begun.
     TooEarlyForNoShow,
+    /// A hold is renewed or converted while it lasts.
+    NotHeld,
     /// Only the latest step of a visit is taken back, soon, and if nothing rests on it.
     UndoNotAllowed,
 }

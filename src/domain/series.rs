@@ -160,10 +160,10 @@ impl Series {
         (begun + 1..=count).filter(|number| self.session(*number).is_none()).collect()
     }
 
-    /// Its booked sessions that have not begun, in order of their numbers.
+    /// Its booked sessions that have not begun, in order of their numbers. What is only held stays where it is.
     pub fn ahead(&self, now: Instant) -> Vec<Appointment> {
-        let mut ahead: Vec<Appointment> =
-            self.sessions.iter().filter(|session| !session.has_begun(now)).cloned().collect();
+        let booked = self.sessions.iter().filter(|session| session.held_until().is_none());
+        let mut ahead: Vec<Appointment> = booked.filter(|session| !session.has_begun(now)).cloned().collect();
         ahead.sort_by_key(|session| session.session.map(|session| session.number));
         ahead
     }
@@ -227,7 +227,8 @@ impl Series {
             .partition(|appointment| appointment.session.is_some_and(|session| session.number > count));
         let allowed = protocol.sessions.violation(usize::try_from(count).unwrap_or_default());
         let begun = beyond.iter().flat_map(|appointment| {
-            let refusal = appointment.must_lie_ahead(now).err().into_iter().flatten();
+            let held = appointment.held_until().is_some();
+            let refusal = appointment.must_lie_ahead(now).err().filter(|_| !held).into_iter().flatten();
             refusal.map(|violation| Violation { other: Some(Other::Appointment(appointment.id)), ..violation })
         });
         let refusal: Refusal = allowed.into_iter().chain(begun).collect();

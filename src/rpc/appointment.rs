@@ -6,14 +6,16 @@ use tonic::{Request, Response, Status};
 use super::page::Query;
 use super::parse::{Fields, Head, scoped};
 use super::pb::appointment_service_server::AppointmentService;
-use super::pb::{book_appointment_request as book, list_appointments_request as list};
+use super::pb::{
+    book_appointment_request as book, hold_appointment_request as hold, list_appointments_request as list,
+};
 use super::{Services, open, pb, render, series, slots};
 use crate::app::commands::{
-    BookAppointment, Cancel, CompleteAppointment, Destination, Known, ListAppointments, RescheduleAppointment, SheetOf,
-    WhichVisit,
+    BookAppointment, Cancel, CompleteAppointment, Destination, Known, ListAppointments, RenewHold,
+    RescheduleAppointment, SheetOf, WhichVisit,
 };
 use crate::app::{Command, Completed, Error, Scoped, VisitNow};
-use crate::domain::appointment::{Appointment, AppointmentState, BookedPhase};
+use crate::domain::appointment::{Appointment, AppointmentState, BookedPhase, DEFAULT_HOLD_MINUTES, MAX_HOLD_MINUTES};
 use crate::domain::catalog::MAX_SESSIONS;
 use crate::domain::ids::AppointmentId;
 use crate::domain::text::Personal;
@@ -85,6 +87,33 @@ impl AppointmentService for Services {
         Ok(Response::new(pb::CheckInResponse { appointment: Some(rendered(&appointment)) }))
     }
 
+    async fn hold_appointment(
+        &self,
+        request: Request<pb::HoldAppointmentRequest>,
+    ) -> Result<Response<pb::HoldAppointmentResponse>, Status> {
+        let (caller, message) = open(request)?;
+        let appointment = self.app.book_appointment(&caller, &parse_hold(message)?).await?;
+        Ok(Response::new(pb::HoldAppointmentResponse { appointment: Some(rendered(&appointment)) }))
+    }
+
+    async fn renew_hold(
+        &self,
+        request: Request<pb::RenewHoldRequest>,
+    ) -> Result<Response<pb::RenewHoldResponse>, Status> {
+        let (caller, message) = open(request)?;
+        let appointment = self.app.renew_hold(&caller, &parse_renew(message)?).await?;
+        Ok(Response::new(pb::RenewHoldResponse { appointment: Some(rendered(&appointment)) }))
+    }
+
+    async fn convert_hold(
+        &self,
+        request: Request<pb::ConvertHoldRequest>,
+    ) -> Result<Response<pb::ConvertHoldResponse>, Status> {
+        let (caller, message) = open(request)?;
+        let appointment = self.app.convert_hold(&caller, &parse_convert(message)?).await?;
+        Ok(Response::new(pb::ConvertHoldResponse { appointment: Some(rendered(&appointment)) }))
+    }
+
     async fn mark_no_show(
         &self,
         request: Request<pb::MarkNoShowRequest>,
@@ -136,9 +165,52 @@ fn parse_book(message: pb::BookAppointmentRequest) -> Result<Command<BookAppoint
         resource_ids,
         add_on_treatment_id,
     } = message;
+    let body = pb::HoldAppointmentRequest {
+        visit: visit.map(|visit| match visit {
+            book::Visit::Treatment(visit) => hold::Visit::Treatment(visit),
+            book::Visit::Session(visit) => hold::Visit::Session(visit),
+            book::Visit::Assessment(visit) => hold::Visit::Assessment(visit),
+            book::Visit::Maintenance(visit) => hold::Visit::Maintenance(visit),
+        }),
+        clinic_id,
+        start_time,
+        resource_ids,
+        add_on_treatment_id,
+        ..Default::default()
+    };
     let mut fields = Fields::default();
+    let body = parse_visit(&mut fields, body);
+    head.command(fields, || body)
+}
+
+fn parse_hold(message: pb::HoldAppointmentRequest) -> Result<Command<BookAppointment>, Error> {
+    let head = Head::new(&message, &message.practice_id, &message.request_id, message.validate_only);
+    let mut fields = Fields::default();
+    let minutes = hold_minutes(&mut fields, message.hold_minutes);
+    let body = parse_visit(&mut fields, message);
+    head.command(fields, || Some(BookAppointment { hold_minutes: Some(minutes?), ..body? }))
+}
+
+fn hold_minutes(fields: &mut Fields, minutes: i32) -> Option<i32> {
+    let minutes = fields.within("hold_minutes", minutes, 0, MAX_HOLD_MINUTES)?;
+    Some(if minutes == 0 { DEFAULT_HOLD_MINUTES } else { minutes })
+}
+
+/// What is to be booked, or held.
+fn parse_visit(fields: &mut Fields, message: pb::HoldAppointmentRequest) -> Option<BookAppointment> {
+    let pb::HoldAppointmentRequest {
+        practice_id: _,
+        request_id: _,
+        validate_only: _,
+        visit,
+        clinic_id,
+        start_time,
+        resource_ids,
+        add_on_treatment_id,
+        hold_minutes: _,
+    } = message;
     let which = match visit {
-        Some(book::Visit::Treatment(pb::TreatmentVisit { patient_id, treatment_id, body_area })) => {
+        Some(hold::Visit::Treatment(pb::TreatmentVisit { patient_id, treatment_id, body_area })) => {
             let patient = fields.id("treatment.patient_id", &patient_id);
             let treatment = fields.id("treatment.treatment_id", &treatment_id);
             let area = fields.optional_body_area("treatment.body_area", body_area);
@@ -148,15 +220,13 @@ fn parse_book(message: pb::BookAppointmentRequest) -> Result<Command<BookAppoint
                 area,
             })
         }
-        Some(book::Visit::Session(pb::SessionVisit { series_id, session_number })) => {
+        Some(hold::Visit::Session(pb::SessionVisit { series_id, session_number })) => {
             let series = fields.id("session.series_id", &series_id);
             let number = fields.within("session.session_number", session_number, 1, MAX_SESSIONS);
             series.zip(number).map(|(series, number)| WhichVisit::Session { series, number })
         }
-        Some(book::Visit::Assessment(visit)) => slots::parse_assessment(&mut fields, &visit).map(WhichVisit::FollowUp),
-        Some(book::Visit::Maintenance(visit)) => {
-            slots::parse_maintenance(&mut fields, &visit).map(WhichVisit::FollowUp)
-        }
+        Some(hold::Visit::Assessment(visit)) => slots::parse_assessment(fields, &visit).map(WhichVisit::FollowUp),
+        Some(hold::Visit::Maintenance(visit)) => slots::parse_maintenance(fields, &visit).map(WhichVisit::FollowUp),
         None => {
             fields.note("visit", "must be a treatment, a session, an assessment or maintenance");
             None
@@ -166,9 +236,8 @@ fn parse_book(message: pb::BookAppointmentRequest) -> Result<Command<BookAppoint
     let start = fields.start("start_time", start_time);
     let named = fields.named_resources("resource_ids", &resource_ids);
     let add_on = fields.optional_id("add_on_treatment_id", &add_on_treatment_id);
-    head.command(fields, || {
-        Some(BookAppointment { which: which?, add_on: add_on?, clinic: clinic?, start: start?, named: named? })
-    })
+    let (which, add_on, clinic, start, named) = (which?, add_on?, clinic?, start?, named?);
+    Some(BookAppointment { which, add_on, clinic, start, named, hold_minutes: None })
 }
 
 fn parse_reschedule(message: pb::RescheduleAppointmentRequest) -> Result<Command<RescheduleAppointment>, Error> {
@@ -192,6 +261,30 @@ fn parse_reschedule(message: pb::RescheduleAppointmentRequest) -> Result<Command
         let to = Destination { start: start?, clinic: clinic?, practitioner: None, named: named? };
         Some(RescheduleAppointment { id: id?, etag: etag?, to })
     })
+}
+
+fn parse_renew(message: pb::RenewHoldRequest) -> Result<Command<RenewHold>, Error> {
+    let head = Head::new(&message, &message.practice_id, &message.request_id, message.validate_only);
+    let pb::RenewHoldRequest {
+        practice_id: _,
+        request_id: _,
+        validate_only: _,
+        etag,
+        appointment_id,
+        hold_minutes: minutes,
+    } = message;
+    let mut fields = Fields::default();
+    let (id, etag) = (fields.id("appointment_id", &appointment_id), fields.etag(&etag));
+    let minutes = hold_minutes(&mut fields, minutes);
+    head.command(fields, || Some(RenewHold { held: Known { id: id?, etag: etag? }, minutes: minutes? }))
+}
+
+fn parse_convert(message: pb::ConvertHoldRequest) -> Result<Command<Known<AppointmentId>>, Error> {
+    let head = Head::new(&message, &message.practice_id, &message.request_id, message.validate_only);
+    let pb::ConvertHoldRequest { practice_id: _, request_id: _, validate_only: _, etag, appointment_id } = message;
+    let mut fields = Fields::default();
+    let (id, etag) = (fields.id("appointment_id", &appointment_id), fields.etag(&etag));
+    head.command(fields, || Some(Known { id: id?, etag: etag? }))
 }
 
 fn parse_no_show(message: pb::MarkNoShowRequest) -> Result<Command<Cancel<AppointmentId>>, Error> {
@@ -298,11 +391,15 @@ fn parse_cancel(message: pb::CancelAppointmentRequest) -> Result<Command<Cancel<
 /// An appointment.
 pub fn rendered(appointment: &Appointment) -> pb::Appointment {
     let (arrived_at, fulfilled) = match appointment.state {
-        AppointmentState::Booked | AppointmentState::Cancelled { .. } | AppointmentState::NoShow { .. } => (None, None),
+        AppointmentState::Held { .. }
+        | AppointmentState::Booked
+        | AppointmentState::Cancelled { .. }
+        | AppointmentState::NoShow { .. } => (None, None),
         AppointmentState::Arrived { at } => (Some(at), None),
         AppointmentState::Fulfilled { arrived_at, at, performed } => (Some(arrived_at), Some((at, performed))),
     };
     let (state, ended) = match &appointment.state {
+        AppointmentState::Held { .. } => (pb::AppointmentState::Held, None),
         AppointmentState::Booked => (pb::AppointmentState::Booked, None),
         AppointmentState::Arrived { .. } => (pb::AppointmentState::Arrived, None),
         AppointmentState::Fulfilled { .. } => (pb::AppointmentState::Fulfilled, None),
@@ -337,6 +434,7 @@ pub fn rendered(appointment: &Appointment) -> pb::Appointment {
         replaced_by_appointment_id: appointment.replaced_by.map(|id| id.to_string()).unwrap_or_default(),
         clearance_id: appointment.clearance.map(|id| id.to_string()).unwrap_or_default(),
         override_ids: appointment.overrides.iter().map(ToString::to_string).collect(),
+        held_until: appointment.held_until().map(render::timestamp),
         arrived_at: arrived_at.map(render::timestamp),
         fulfilled_at: fulfilled.map(|(at, _)| render::timestamp(at)),
         performed_start_time: fulfilled.map(|(_, performed)| render::timestamp(performed)),

@@ -316,6 +316,7 @@ pub const fn reason(rule: Rule) -> pb::Reason {
         Rule::AssessmentNotDue => pb::Reason::AssessmentNotDue,
         Rule::AssessmentDone => pb::Reason::AssessmentDone,
         Rule::TooEarlyForNoShow => pb::Reason::TooEarlyForNoShow,
+        Rule::NotHeld => pb::Reason::NotHeld,
         Rule::UndoNotAllowed => pb::Reason::UndoNotAllowed,
     }
 }

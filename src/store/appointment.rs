@@ -30,14 +30,17 @@ pub async fn insert(
     }
     let patient = booked.first().map(|(appointment, _)| appointment.patient.0);
     let revision = booked.first().map(|(appointment, _)| appointment.changed_revision);
+    // All of one request are held, or none.
+    let held_until = booked.first().and_then(|(appointment, _)| appointment.held_until());
     let done = sqlx::query!(
         "WITH visits AS (
              INSERT INTO appointments (practice_id, patient_id, booked_at, booked_revision, changed_revision, state,
-                                       appointment_id, clinic_id, treatment_id, treatment_version, series_id,
+                                       held_until, held_revision, appointment_id, clinic_id, treatment_id, treatment_version, series_id,
                                        session_number, body_area, visit, replaces, clearance_id, add_on_treatment_id,
                                        add_on_treatment_version, combination_override_id, follows_series_id,
                                        assessment_number)
-             SELECT $1, $2, $3, $4, $4, 'booked', id, clinic, treatment, version, series, number, area, tstzrange(a, b),
+             SELECT $1, $2, $3, $4::bigint, $4::bigint, CASE WHEN $36::timestamptz IS NULL THEN 'booked' ELSE 'held' END,
+                    $36, CASE WHEN $36::timestamptz IS NOT NULL THEN $4::bigint END, id, clinic, treatment, version, series, number, area, tstzrange(a, b),
                     replaced, clearance, added, added_version, approval, followed, assessment
              FROM unnest($5::uuid[], $6::uuid[], $7::uuid[], $8::int[], $9::uuid[], $10::int[], $11::text[],
                          $12::timestamptz[], $13::timestamptz[], $28::uuid[], $29::uuid[], $30::uuid[], $31::int[],
@@ -91,7 +94,8 @@ pub async fn insert(
         &rows.approvals as &[Option<Uuid>],
         &rows.spaced_overrides as &[Option<Uuid>],
         &rows.followed as &[Option<Uuid>],
-        &rows.assessments as &[Option<i32>]
+        &rows.assessments as &[Option<i32>],
+        held_until
     );
     // The statement reports the rows of its last part; the others have no way to write fewer than they are given.
     expect_rows("insert activity windows", rows.windows_of.len(), &done.execute(db).await?)
@@ -271,6 +275,64 @@ pub async fn fulfil(
     expect_rows("move windows", performed.windows.len(), &done.execute(db).await?)
 }
 
+/// The holds of a practice that end by then, each with its series.
+pub async fn holds_ending(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    by: Instant,
+) -> Result<Vec<(AppointmentId, Option<SeriesId>)>, StoreError> {
+    let rows = sqlx::query!(
+        "SELECT appointment_id, coalesce(series_id, follows_series_id) AS series_id FROM appointments
+         WHERE practice_id = $1 AND state = 'held' AND held_until <= $2
+         ORDER BY held_until, appointment_id",
+        practice.0,
+        by
+    );
+    let rows = rows.fetch_all(db).await?.into_iter();
+    Ok(rows.map(|row| (AppointmentId(row.appointment_id), row.series_id.map(SeriesId))).collect())
+}
+
+/// Prolongs a hold.
+pub async fn renew_hold(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    id: AppointmentId,
+    until: Instant,
+    revision: i64,
+) -> Result<(), StoreError> {
+    let done = sqlx::query!(
+        "UPDATE appointments SET held_until = $3, changed_revision = $4
+         WHERE practice_id = $1 AND appointment_id = $2 AND state = 'held'",
+        practice.0,
+        id.0,
+        until,
+        revision
+    );
+    expect_rows("renew hold", 1, &done.execute(db).await?)
+}
+
+/// Books what is held.
+pub async fn convert_hold(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    id: AppointmentId,
+    clearance: Option<ClearanceId>,
+    now: Instant,
+    revision: i64,
+) -> Result<(), StoreError> {
+    let done = sqlx::query!(
+        "UPDATE appointments
+         SET state = 'booked', clearance_id = $3, booked_at = $4, booked_revision = $5, changed_revision = $5
+         WHERE practice_id = $1 AND appointment_id = $2 AND state = 'held'",
+        practice.0,
+        id.0,
+        clearance.map(|id| id.0),
+        now,
+        revision
+    );
+    expect_rows("convert hold", 1, &done.execute(db).await?)
+}
+
 /// Cancels appointments and frees what they take up.
 pub async fn cancel(
     db: &mut PgConnection,
@@ -315,7 +377,7 @@ async fn end(
              UPDATE activity_windows SET live = false WHERE practice_id = $1 AND appointment_id = ANY($2))
          UPDATE appointments SET state = 'cancelled', cancelled_at = $3, cancel_reason = $4, changed_revision = $5,
                                  no_show_revision = $6
-         WHERE practice_id = $1 AND appointment_id = ANY($2) AND state = 'booked'",
+         WHERE practice_id = $1 AND appointment_id = ANY($2) AND state IN ('held', 'booked')",
         practice.0,
         &uuids,
         now,
@@ -523,7 +585,7 @@ async fn by_ids(db: &mut PgConnection, practice: PracticeId, ids: &[Uuid]) -> Re
                   a.series_id, a.session_number, a.body_area, a.state, lower(a.visit) AS "start!",
                   upper(a.visit) AS "end!", a.cancelled_at, a.cancel_reason, a.arrived_at, a.fulfilled_at,
                   a.performed_start, a.changed_revision, a.replaces, a.clearance_id, a.follows_series_id,
-                  a.assessment_number, a.no_show_revision,
+                  a.assessment_number, a.no_show_revision, a.held_until,
                   (SELECT r.appointment_id FROM appointments r
                    WHERE r.practice_id = a.practice_id AND r.replaces = a.appointment_id) AS replaced_by,
                   ARRAY(SELECT resource_id FROM occupancies o
@@ -556,6 +618,10 @@ async fn by_ids(db: &mut PgConnection, practice: PracticeId, ids: &[Uuid]) -> Re
 
     let read = rows.into_iter().map(|row| {
         let state = match (row.state.as_str(), row.cancelled_at, row.cancel_reason) {
+            ("held", None, None) => {
+                let until = row.held_until.ok_or(StoreError::Corrupt("state of an appointment"))?;
+                AppointmentState::Held { until }
+            }
             ("booked", None, None) => AppointmentState::Booked,
             ("arrived", None, None) => {
                 let at = row.arrived_at.ok_or(StoreError::Corrupt("state of an appointment"))?;

@@ -199,7 +199,9 @@ pub async fn patient(
     let scopes: Vec<String> = scopes.into_iter().map(|scope| scope.as_str().to_owned()).collect();
     let activities: Vec<String> = question.activities.iter().map(|activity| activity.as_str().to_owned()).collect();
     let row = sqlx::query!(
-        r#"SELECT here.revision, here.booking_horizon_days, v.appointments AS "visits!", v.starts AS "visit_starts!", v.ends AS "visit_ends!",
+        r#"SELECT here.revision, here.booking_horizon_days,
+                  (SELECT min(held_until) FROM appointments a
+                   WHERE a.practice_id = p.practice_id AND a.state = 'held') AS hold_ends, v.appointments AS "visits!", v.starts AS "visit_starts!", v.ends AS "visit_ends!",
                   s.appointments AS "spacings!", s.scopes AS "scopes!", s.days AS "spacing_days!", s.untils AS "spacing_untils!",
                   w.appointments AS "windows!", w.activities AS "activities!", w.roles AS "roles!",
                   w.starts AS "window_starts!", w.ends AS "window_ends!"
@@ -262,7 +264,8 @@ pub async fn patient(
         };
         Ok((window, other(id)))
     });
-    let standing = Standing { revision: row.revision, booking_horizon_days: row.booking_horizon_days };
+    let (revision, booking_horizon_days) = (row.revision, row.booking_horizon_days);
+    let standing = Standing { revision, booking_horizon_days, hold_ends: row.hold_ends };
     let windows = windows.collect::<Result<_, StoreError>>()?;
     let facts = PatientFacts { visits, spacing, windows, ..PatientFacts::default() };
     Ok(Some((standing, facts)))

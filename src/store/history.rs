@@ -8,6 +8,7 @@ use super::{StoreError, read};
 use crate::domain::access::Role;
 use crate::domain::history::{Change, ChangeKind};
 use crate::domain::ids::{AppointmentId, PatientId, PracticeId, RequestId, TokenId};
+use crate::domain::interval::Instant;
 
 /// A request that was carried out before.
 #[derive(Debug, Clone, Copy)]
@@ -20,20 +21,26 @@ pub struct Earlier {
     pub digest: [u8; 32],
 }
 
-/// The request of that id, if it was carried out before.
+/// The request of that id, if it was carried out before, and when the first hold of the practice ends, if there is one.
 pub async fn find_request(
     db: &mut PgConnection,
     practice: PracticeId,
     request: RequestId,
-) -> Result<Option<Earlier>, StoreError> {
+) -> Result<(Option<Earlier>, Option<Instant>), StoreError> {
     let row = sqlx::query!(
-        "SELECT subject_id, revision, request_digest FROM changes WHERE practice_id = $1 AND request_id = $2",
+        r#"SELECT c.subject_id AS "subject_id?", c.revision AS "revision?", c.request_digest AS "request_digest?",
+                  h.held_until
+           FROM (SELECT min(held_until) AS held_until FROM appointments WHERE practice_id = $1 AND state = 'held') h
+           LEFT JOIN changes c ON c.practice_id = $1 AND c.request_id = $2"#,
         practice.0,
         request.0
     );
-    let Some(row) = row.fetch_optional(db).await? else { return Ok(None) };
-    let digest = row.request_digest.try_into().map_err(|_| StoreError::Corrupt("request digest"))?;
-    Ok(Some(Earlier { subject: row.subject_id, revision: row.revision, digest }))
+    let row = row.fetch_one(db).await?;
+    let Some(((subject, revision), digest)) = row.subject_id.zip(row.revision).zip(row.request_digest) else {
+        return Ok((None, row.held_until));
+    };
+    let digest = digest.try_into().map_err(|_| StoreError::Corrupt("request digest"))?;
+    Ok((Some(Earlier { subject, revision, digest }), row.held_until))
 }
 
 /// Appends a change.

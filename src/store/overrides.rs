@@ -156,7 +156,7 @@ pub async fn needlings(
     now: Instant,
 ) -> Result<Vec<Needling>, StoreError> {
     let rows = sqlx::query!(
-        r#"SELECT w.appointment_id, a.series_id, a.state <> 'booked' OR lower(a.visit) <= $4 AS "has_begun!",
+        r#"SELECT w.appointment_id, a.series_id, a.arrived_at IS NOT NULL OR lower(a.visit) <= $4 AS "has_begun!",
                   lower(w.days) AS "day!", upper(w.days) AS "until!"
            FROM spacing_windows w
            JOIN appointments a ON a.practice_id = w.practice_id AND a.appointment_id = w.appointment_id
@@ -237,7 +237,7 @@ pub async fn exposures(
     now: Instant,
 ) -> Result<Vec<Exposure>, StoreError> {
     let rows = sqlx::query!(
-        r#"SELECT w.appointment_id, a.state <> 'booked' OR lower(a.visit) <= $7 AS "has_begun!",
+        r#"SELECT w.appointment_id, a.arrived_at IS NOT NULL OR lower(a.visit) <= $7 AS "has_begun!",
                   lower(w.during) AS "start!", upper(w.during) AS "end!"
            FROM activity_windows w
            JOIN appointments a ON a.practice_id = w.practice_id AND a.appointment_id = w.appointment_id
@@ -296,7 +296,7 @@ pub async fn combined_ahead(
 ) -> Result<Vec<AppointmentId>, StoreError> {
     let ids = sqlx::query_scalar!(
         "SELECT appointment_id FROM appointments
-         WHERE practice_id = $1 AND combination_override_id = $2 AND state = 'booked'
+         WHERE practice_id = $1 AND combination_override_id = $2 AND state IN ('held', 'booked')
          ORDER BY lower(visit), appointment_id",
         practice.0,
         id.0

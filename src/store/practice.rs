@@ -26,9 +26,16 @@ pub struct Standing {
     pub revision: i64,
     /// How many days ahead of now a visit may begin.
     pub booking_horizon_days: i32,
+    /// When the first hold ends, if there is one.
+    pub hold_ends: Option<Instant>,
 }
 
 impl Standing {
+    /// Whether a hold has expired that still takes up time.
+    pub fn is_outlasted(self, now: Instant) -> bool {
+        self.hold_ends.is_some_and(|end| end <= now)
+    }
+
     /// The last moment at which a visit may begin.
     pub fn horizon_end(self, now: Instant) -> Instant {
         now + TimeDelta::days(i64::from(self.booking_horizon_days))
@@ -39,7 +46,10 @@ impl Standing {
 pub async fn standing(db: &mut PgConnection, practice: PracticeId) -> Result<Option<Standing>, StoreError> {
     let row = sqlx::query_as!(
         Standing,
-        "SELECT revision, booking_horizon_days FROM practices WHERE practice_id = $1",
+        "SELECT revision, booking_horizon_days,
+                (SELECT min(held_until) FROM appointments a
+                 WHERE a.practice_id = practices.practice_id AND a.state = 'held') AS hold_ends
+         FROM practices WHERE practice_id = $1",
         practice.0
     );
     Ok(row.fetch_optional(db).await?)

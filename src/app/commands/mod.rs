@@ -229,6 +229,17 @@ pub struct BookAppointment {
     pub start: Instant,
     /// Resources that must be used.
     pub named: Vec<ResourceId>,
+    /// For how many minutes it is only held; none to book it.
+    pub hold_minutes: Option<i32>,
+}
+
+/// A hold that is prolonged.
+#[derive(Debug, Clone, Copy)]
+pub struct RenewHold {
+    /// The appointment.
+    pub held: Known<AppointmentId>,
+    /// For how many minutes from now.
+    pub minutes: i32,
 }
 
 /// Something as the caller last read it.

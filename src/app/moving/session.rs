@@ -79,7 +79,7 @@ impl App {
     /// The later sessions that would have to move, and where to; nothing if they cannot all be placed.
     async fn following(&self, practice: PracticeId, ask: &RescheduleSession) -> Result<Option<Vec<Following>>, Error> {
         let (series, moved) = {
-            let mut db = self.read().await?;
+            let mut db = self.read_current(practice).await?;
             let series = found(&mut db, practice, ask.series).await?;
             let moved = the_session(&series, ask, self.clock.now())?.clone();
             (series, moved)
@@ -156,7 +156,7 @@ impl App {
     ) -> Refusal {
         let known = async {
             let now = self.clock.now();
-            let mut db = self.read().await?;
+            let mut db = self.read_current(practice).await?;
             let setting = setting(&mut db, practice, ask, &following, now).await?;
             let asked = asked(&setting, ask, &following);
             let facts = setting.load(&mut db, practice, &asked, now, true).await?;
@@ -179,7 +179,7 @@ impl App {
 
     /// What an earlier request moved, as it is now.
     async fn moved(&self, practice: PracticeId, earlier: Earlier) -> Result<Moved, Error> {
-        let mut db = self.read().await?;
+        let mut db = self.read_current(practice).await?;
         let now = self.clock.now();
         let series = found(&mut db, practice, SeriesId(earlier.subject)).await?;
         let protocol = Arc::new(protocol_of(&mut db, practice, &series).await?);
@@ -205,9 +205,10 @@ fn the_session<'a>(series: &'a Series, ask: &RescheduleSession, now: Instant) ->
     Ok(booked)
 }
 
-/// The booked sessions of a series from a number on, in order.
+/// The booked sessions of a series from a number on, in order. What is only held stays where it is.
 fn in_order(series: &Series, from: i32) -> Vec<Appointment> {
-    (from..=series.session_count).filter_map(|number| series.session(number)).cloned().collect()
+    let sessions = (from..=series.session_count).filter_map(|number| series.session(number));
+    sessions.filter(|session| session.held_until().is_none()).cloned().collect()
 }
 
 /// Where the later sessions go when one is moved.

@@ -71,7 +71,7 @@ impl App {
         let known = async {
             let practice = Self::tenant(caller, command.practice)?;
             let now = self.clock.now();
-            let mut db = self.read().await?;
+            let mut db = self.read_current(practice).await?;
             let old = appointment::found(&mut db, practice, ask.id).await?;
             old.must_lie_ahead(now).map_err(Error::Refused)?;
             let (facts, alone) = alone(&mut db, practice, &old, &ask.to, now, true).await?;

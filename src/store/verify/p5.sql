@@ -9,7 +9,7 @@ WITH visits AS (
         coalesce(a.series_id, a.follows_series_id) AS series_id, a.arrived_at
     FROM appointments AS a
     LEFT JOIN clinics ON clinics.practice_id = a.practice_id AND clinics.clinic_id = a.clinic_id
-    WHERE a.state <> 'cancelled' AND a.assessment_number IS NULL
+    WHERE a.state NOT IN ('held', 'cancelled') AND a.assessment_number IS NULL
 ),
 looked_at AS (
     SELECT *, 'booked' AS moment, booked_revision AS revision, start AS at,

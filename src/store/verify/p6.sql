@@ -154,8 +154,8 @@ bookings AS MATERIALIZED (
     SELECT practice_id, revision, kind, subject_id, patient_id, appointment_ids,
         kind LIKE '%.rescheduled' OR kind IN ('reaction.cleared', 'appointment.fulfilled') AS moves
     FROM changes
-    WHERE kind IN ('series.booked', 'series.continued', 'series.rescheduled', 'appointment.booked', 'appointment.rescheduled',
-        'reaction.cleared', 'appointment.fulfilled')
+    WHERE kind IN ('series.booked', 'series.continued', 'series.rescheduled', 'appointment.held', 'appointment.booked',
+        'appointment.rescheduled', 'reaction.cleared', 'appointment.fulfilled')
 ),
 named AS MATERIALIZED (
     SELECT practice_id, revision, kind, moves, subject_id, patient_id, unnest(appointment_ids) AS appointment_id
@@ -206,6 +206,8 @@ unkept AS (
             -- A move also names what it cancels.
             OR (n.moves AND a.changed_revision = n.revision AND a.state = 'cancelled')
             OR n.kind IN ('reaction.cleared', 'appointment.fulfilled')
+            -- What was held may have been booked since.
+            OR (n.kind = 'appointment.held' AND a.held_revision = n.revision)
         )
     WHERE a.appointment_id IS NULL
 ),
@@ -238,6 +240,24 @@ unattended AS (
                 AND c.consultation_id = a.appointment_id)
             OR EXISTS (SELECT FROM reactions AS r WHERE r.practice_id = a.practice_id
                 AND r.appointment_id = a.appointment_id))
+),
+-- A hold is what a change held, and is booked before it ends or not at all; nothing else is booked twice. One that ended
+-- by itself did so when its time was over.
+mishandled AS (
+    SELECT a.practice_id, a.appointment_id
+    FROM appointments AS a
+    LEFT JOIN changes AS h ON h.practice_id = a.practice_id AND h.revision = a.held_revision
+        AND h.kind = 'appointment.held' AND h.subject_id = a.appointment_id
+    LEFT JOIN changes AS b ON b.practice_id = a.practice_id AND b.revision = a.booked_revision
+    LEFT JOIN changes AS c ON c.practice_id = a.practice_id AND c.revision = a.changed_revision
+    WHERE a.held_revision IS NULL AND (a.state = 'held' OR b.kind = 'appointment.held')
+        OR a.held_revision IS NOT NULL AND (
+            h.revision IS NULL
+            OR (a.state = 'held') AND a.booked_revision <> a.held_revision
+            OR a.state IN ('booked', 'arrived', 'fulfilled') AND a.booked_revision <= a.held_revision
+            OR a.booked_revision <> a.held_revision AND (b.recorded_at >= a.held_until OR b.kind <> 'appointment.booked')
+            OR c.kind = 'appointment.hold_expired' AND (a.state <> 'cancelled' OR c.recorded_at < a.held_until)
+        )
 )
 SELECT 'a series is booked whole' AS "what!",
     (SELECT count(*) FROM series) AS "rows_checked!",
@@ -377,4 +397,11 @@ SELECT 'patients arrive or do not, and visits are completed, by a change that sa
     (SELECT count(*) FROM unattended),
     ARRAY(
         SELECT format('practice %s appointment %s', practice_id, appointment_id) FROM unattended ORDER BY 1 LIMIT $1
+    )
+UNION ALL
+SELECT 'a hold is booked before it ends, or ends',
+    (SELECT count(*) FROM appointments WHERE held_revision IS NOT NULL),
+    (SELECT count(*) FROM mishandled),
+    ARRAY(
+        SELECT format('practice %s appointment %s', practice_id, appointment_id) FROM mishandled ORDER BY 1 LIMIT $1
     )

@@ -1,0 +1,111 @@
+//! Holds: time that is kept while the patient decides.
+
+use super::appointment::found;
+use super::commands::{Known, RenewHold};
+use super::fitness::{FitFor, fitness};
+use super::series::{found as found_series, protocol_of};
+use super::visit::{as_known, treatments};
+use super::write::Begun;
+use super::{App, Command, Error};
+use crate::domain::access::Caller;
+use crate::domain::appointment::Appointment;
+use crate::domain::fitness::Fitness;
+use crate::domain::history::ChangeKind;
+use crate::domain::ids::{AppointmentId, ClearanceId, PracticeId};
+use crate::store::{PgConnection, appointment, series};
+
+impl App {
+    /// Prolongs a hold.
+    pub async fn renew_hold(&self, caller: &Caller, command: &Command<RenewHold>) -> Result<Appointment, Error> {
+        self.retry(|| self.try_renew_hold(caller, command)).await
+    }
+
+    async fn try_renew_hold(&self, caller: &Caller, command: &Command<RenewHold>) -> Result<Appointment, Error> {
+        let practice = Self::tenant(caller, command.practice)?;
+        let mut write = match self.begin(caller, practice, command).await? {
+            Begun::Fresh(write) => write,
+            Begun::Repeat(earlier) => return self.appointment(practice, AppointmentId(earlier.subject)).await,
+        };
+        let (now, revision) = (write.now, write.revision);
+        let RenewHold { held, minutes } = command.body;
+        let before = held_now(write.db(), practice, held).await?;
+        let after = Appointment { changed_revision: revision, ..before.held_for(minutes, now) };
+        let Some(until) = after.held_until() else { unreachable!("it is held") };
+        write.record(ChangeKind::HoldRenewed, after.id, Some(after.patient), vec![after.id]).await?;
+        appointment::renew_hold(write.db(), practice, after.id, until, revision).await?;
+        if let Some(series) = after.series() {
+            series::touch(write.db(), practice, series, revision).await?;
+        }
+        write.finish().await?;
+        Ok(after)
+    }
+
+    /// Books what is held.
+    pub async fn convert_hold(
+        &self,
+        caller: &Caller,
+        command: &Command<Known<AppointmentId>>,
+    ) -> Result<Appointment, Error> {
+        self.retry(|| self.try_convert_hold(caller, command)).await
+    }
+
+    async fn try_convert_hold(
+        &self,
+        caller: &Caller,
+        command: &Command<Known<AppointmentId>>,
+    ) -> Result<Appointment, Error> {
+        let practice = Self::tenant(caller, command.practice)?;
+        let mut write = match self.begin(caller, practice, command).await? {
+            Begun::Fresh(write) => write,
+            Begun::Repeat(earlier) => return self.appointment(practice, AppointmentId(earlier.subject)).await,
+        };
+        let (now, revision) = (write.now, write.revision);
+        let before = held_now(write.db(), practice, command.body).await?;
+        let clearance = still_fit(write.db(), practice, &before).await?;
+        write.record(ChangeKind::AppointmentBooked, before.id, Some(before.patient), vec![before.id]).await?;
+        appointment::convert_hold(write.db(), practice, before.id, clearance, now, revision).await?;
+        if let Some(series) = before.series() {
+            series::touch(write.db(), practice, series, revision).await?;
+        }
+        let after = found(write.db(), practice, before.id).await?;
+        write.finish().await?;
+        Ok(after)
+    }
+}
+
+/// A hold that lasts. One that has expired meanwhile is told as that, whatever the caller knew.
+async fn held_now(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    known: Known<AppointmentId>,
+) -> Result<Appointment, Error> {
+    found(db, practice, known.id).await?.must_be_held().map_err(Error::Refused)?;
+    as_known(db, practice, known).await
+}
+
+/// What may have changed since it was held: whether the patient is fit for it. Its time, resources and windows are its own.
+/// The clearance that it is booked under.
+async fn still_fit(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    held: &Appointment,
+) -> Result<Option<ClearanceId>, Error> {
+    let number = held.session.map(|session| session.number);
+    let of = (held.patient, held.area);
+    let fitness: Fitness = match held.area.and(held.series()) {
+        Some(series) => {
+            let series = found_series(db, practice, series).await?;
+            let protocol = protocol_of(db, practice, &series).await?;
+            fitness(db, practice, of.0, of.1, FitFor::Sessions(&protocol, Some(series.id))).await?
+        }
+        None => {
+            let (treatment, _) = treatments(db, practice, held).await?;
+            fitness(db, practice, of.0, of.1, FitFor::Treatment(&treatment)).await?
+        }
+    };
+    let (start, day) = (held.visit.start(), held.zone.day(held.visit.start()));
+    match fitness.way(number, start, day, None) {
+        Some(way) => Ok(way.clearance),
+        None => Err(Error::Refused(fitness.violations(number, start, held.zone))),
+    }
+}

@@ -9,7 +9,6 @@ use super::write::Begun;
 use super::{App, Command, Error};
 use crate::domain::access::Caller;
 use crate::domain::appointment::Appointment;
-use crate::domain::fitness::Fitness;
 use crate::domain::history::ChangeKind;
 use crate::domain::ids::{AppointmentId, ClearanceId, PracticeId};
 use crate::store::{PgConnection, appointment, series};
@@ -91,17 +90,14 @@ async fn still_fit(
     held: &Appointment,
 ) -> Result<Option<ClearanceId>, Error> {
     let number = held.session.map(|session| session.number);
-    let of = (held.patient, held.area);
-    let fitness: Fitness = match held.area.and(held.series()) {
-        Some(series) => {
-            let series = found_series(db, practice, series).await?;
-            let protocol = protocol_of(db, practice, &series).await?;
-            fitness(db, practice, of.0, of.1, FitFor::Sessions(&protocol, Some(series.id))).await?
-        }
-        None => {
-            let (treatment, _) = treatments(db, practice, held).await?;
-            fitness(db, practice, of.0, of.1, FitFor::Treatment(&treatment)).await?
-        }
+    let (patient, area) = (held.patient, held.area);
+    let fitness = if let Some(series) = held.area.and(held.series()) {
+        let series = found_series(db, practice, series).await?;
+        let protocol = protocol_of(db, practice, &series).await?;
+        fitness(db, practice, patient, area, FitFor::Sessions(&protocol, Some(series.id))).await?
+    } else {
+        let (treatment, _) = treatments(db, practice, held).await?;
+        fitness(db, practice, patient, area, FitFor::Treatment(&treatment)).await?
     };
     let (start, day) = (held.visit.start(), held.zone.day(held.visit.start()));
     match fitness.way(number, start, day, None) {

@@ -32,7 +32,7 @@ use crate::store::{PgConnection, appointment, booking, overrides, series};
 pub struct Completed {
     /// The visit.
     pub appointment: Appointment,
-    /// Its series, if it is a session.
+    /// The series that it is a session of, or follows.
     pub series: Option<SeriesNow>,
     /// What moved, in order.
     pub moves: Vec<(Appointment, Appointment)>,

@@ -275,8 +275,9 @@ impl Appointment {
         }
     }
 
-    /// The appointment as it was before its patient was checked in, or before it was said that nobody came.
-    pub fn undo(self, now: Instant, revision: i64) -> Result<Self, Refusal> {
+    /// The appointment as it was before its patient was checked in, or before it was said that nobody came, and when that
+    /// was.
+    pub fn undo(self, now: Instant, revision: i64) -> Result<(Self, Instant), Refusal> {
         let refuse = |text: String| Err(vec![Violation::new(Rule::UndoNotAllowed, text)]);
         let at = match self.state {
             AppointmentState::Arrived { at } | AppointmentState::NoShow { at, .. } => at,
@@ -291,7 +292,7 @@ impl Appointment {
         if now - at > TimeDelta::hours(MAX_UNDO_HOURS) {
             return refuse(format!("it is more than {MAX_UNDO_HOURS} hours old; only what is newer is taken back"));
         }
-        Ok(Self { state: AppointmentState::Booked, changed_revision: revision, ..self })
+        Ok((Self { state: AppointmentState::Booked, changed_revision: revision, ..self }, at))
     }
 
     /// The appointment, cancelled; refused if it has begun or is cancelled already.

@@ -217,6 +217,30 @@ void AS (
         AND (s.booked_revision = b.revision OR b.kind <> 'series.booked')
     WHERE (cardinality(b.appointment_ids) = 0 AND b.kind <> 'reaction.cleared') OR (b.kind LIKE 'series.%' AND s.series_id IS NULL)
 ),
+-- The steps of visits. Only a check-in or a no-show is taken back, within a day; where a visit stands is what the latest
+-- step of it says.
+steps AS MATERIALIZED (
+    SELECT practice_id, subject_id AS appointment_id, revision, kind, recorded_at,
+        lag(kind) OVER in_order AS kind_before, lag(recorded_at) OVER in_order AS recorded_before,
+        lead(kind) OVER in_order IS NULL AS is_latest
+    FROM changes
+    WHERE kind IN ('appointment.arrived', 'appointment.fulfilled', 'appointment.no_show', 'appointment.undone')
+    WINDOW in_order AS (PARTITION BY practice_id, subject_id ORDER BY revision)
+),
+misstepped AS (
+    SELECT practice_id, appointment_id
+    FROM steps
+    WHERE kind = 'appointment.undone' AND NOT coalesce(
+        kind_before IN ('appointment.arrived', 'appointment.no_show')
+        AND recorded_at <= recorded_before + interval '24 hours', false)
+    UNION
+    SELECT a.practice_id, a.appointment_id
+    FROM appointments AS a
+    LEFT JOIN steps AS s ON s.practice_id = a.practice_id AND s.appointment_id = a.appointment_id AND s.is_latest
+    WHERE (a.state = 'arrived') <> coalesce(s.kind = 'appointment.arrived', false)
+        OR (a.state = 'fulfilled') <> coalesce(s.kind = 'appointment.fulfilled', false)
+        OR a.no_show_revision IS DISTINCT FROM CASE s.kind WHEN 'appointment.no_show' THEN s.revision END
+),
 -- A patient was checked in or did not come, and a visit was completed, by a change that says so of that visit; what was
 -- performed was completed. Nobody is missed before the visit begins, and nothing is recorded of a visit that never was.
 unattended AS (
@@ -377,4 +401,11 @@ SELECT 'patients arrive or do not, and visits are completed, by a change that sa
     (SELECT count(*) FROM unattended),
     ARRAY(
         SELECT format('practice %s appointment %s', practice_id, appointment_id) FROM unattended ORDER BY 1 LIMIT $1
+    )
+UNION ALL
+SELECT 'a visit stands where its latest step left it, and steps are taken back soon',
+    (SELECT count(*) FROM steps),
+    (SELECT count(*) FROM misstepped),
+    ARRAY(
+        SELECT format('practice %s appointment %s', practice_id, appointment_id) FROM misstepped ORDER BY 1 LIMIT $1
     )

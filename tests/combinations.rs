@@ -755,3 +755,21 @@ async fn an_approval_may_be_revoked_once_nobody_came_and_then_the_visit_stays_mi
     assert_eq!(said(world, &undo(world, &missed).await.unwrap_err()), ["UNDO_NOT_ALLOWED"]);
     world.server.assert_clean().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_check_in_is_not_taken_back_once_the_approval_is_revoked() {
+    let clinic = Clinic::new().await;
+    let world = &clinic.world;
+    let protocol = world.clinical_protocol().await;
+    world.fit_for(&protocol, ABDOMEN).await;
+    let approval = clinic.approve(&clinic.injection).await;
+    let booked = clinic.book("2026-02-02T10:00:00").await.unwrap().appointment_id;
+    let Some(()) = world.server.set_clock("2026-02-02T09:05:00Z") else { return };
+    world.fit_for(&protocol, ABDOMEN).await;
+    world.check_in(&booked).await.unwrap();
+    let request =
+        pb::RevokeOverrideRequest { request_id: request_id(), override_id: approval.to_string(), ..Default::default() };
+    world.practitioner(0).await.patients().revoke_override(request).await.unwrap();
+    assert_eq!(said(world, &undo(world, &booked).await.unwrap_err()), ["UNDO_NOT_ALLOWED"]);
+    world.server.assert_clean().await;
+}

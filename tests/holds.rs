@@ -10,6 +10,7 @@ use crate::desk::{FOUR, get_appointment, get_series, revision, said, session, se
 use crate::harness::wire::fields;
 use crate::harness::world::{at, request_id};
 use crate::harness::{Clinic, World};
+use crate::visits::complete;
 
 /// The test's clock stands at 8:00 UTC on that day, so that a hold of ten minutes ends then.
 const EXPIRED: &str = "2026-01-05T08:10:00Z";
@@ -75,9 +76,16 @@ async fn renew(world: &World, held: &pb::Appointment, hold_minutes: i32) -> Resu
 
 /// How often the history says that holds expired.
 async fn expiries(world: &World) -> usize {
-    let request = pb::ListChangesRequest { page_size: 500, ..Default::default() };
-    let changes = world.manager.history().list_changes(request).await.unwrap().into_inner().changes;
-    changes.iter().filter(|change| change.kind == "appointment.hold_expired").count()
+    let (mut count, mut page_token) = (0, String::new());
+    loop {
+        let request = pb::ListChangesRequest { page_size: 500, page_token, ..Default::default() };
+        let page = world.manager.history().list_changes(request).await.unwrap().into_inner();
+        count += page.changes.iter().filter(|change| change.kind == "appointment.hold_expired").count();
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            return count;
+        }
+    }
 }
 
 /// Whether the half hour is offered in the first room.
@@ -140,7 +148,8 @@ async fn a_hold_keeps_time_like_a_booking_until_it_is_booked_or_released() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_expired_hold_stands_in_nobodys_way_though_nothing_has_run_since() {
     let world = World::new().await;
-    let first = hold(&world, START).await.unwrap();
+    let request = hold_request(&world, 0, 0, START);
+    let first = held(&world, request.clone()).await.unwrap();
     let Some(()) = world.server.set_clock("2026-01-05T08:09:59Z") else { return };
     assert!(!is_offered(&world).await);
     let Some(()) = world.server.set_clock(EXPIRED) else { return };
@@ -153,6 +162,8 @@ async fn an_expired_hold_stands_in_nobodys_way_though_nothing_has_run_since() {
     for refused in [convert(&world, &first).await.err(), renew(&world, &first, 5).await.err()] {
         assert_eq!(said(&world, &refused.unwrap()), ["NOT_HELD"]);
     }
+    let again = held(&world, request).await.unwrap();
+    assert_eq!(again, over, "the same request is answered with what it held, as it is now");
     // Or books it first.
     let second = hold(&world, START).await.unwrap();
     let Some(()) = world.server.set_clock("2026-01-05T08:20:00Z") else { return };
@@ -185,6 +196,9 @@ async fn a_hold_is_renewed_and_never_outlasts_the_start_of_its_visit() {
     assert_eq!(first.held_until, at(EXPIRED));
     let renewed = renew(&world, &first, 20).await.unwrap();
     assert_eq!(renewed.held_until, at("2026-01-05T08:29:00Z"));
+    let not_shorter = renew(&world, &renewed, 1).await.unwrap();
+    assert_eq!(not_shorter.held_until, renewed.held_until);
+    let renewed = not_shorter;
     assert_eq!(renew(&world, &first, 0).await.unwrap_err().code(), Code::Aborted);
     let Some(()) = world.server.set_clock("2026-01-05T08:28:59Z") else { return };
     convert(&world, &renewed).await.unwrap();
@@ -280,6 +294,33 @@ async fn what_is_held_stays_where_it_is_when_others_of_its_series_move() {
     world.server.assert_clean().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_takes_place_while_a_later_one_is_held() {
+    let world = World::new().await;
+    let series = world.book_series(&FOUR).await.unwrap();
+    let (first, last) = (session(&series, 1), session(&series, 4));
+    world.cancel(last).await.unwrap();
+    let Some(()) = world.server.set_clock("2026-02-02T10:30:00Z") else { return };
+    let request = pb::HoldAppointmentRequest {
+        request_id: request_id(),
+        visit: Some(Visit::Session(pb::SessionVisit { series_id: series.series_id.clone(), session_number: 4 })),
+        clinic_id: world.clinic.clone(),
+        start_time: last.start_time,
+        hold_minutes: 60,
+        ..Default::default()
+    };
+    let kept = held(&world, request).await.unwrap();
+    world.check_in(&first.appointment_id).await.unwrap();
+    // Begun a quarter of an hour late: the others may stay, held or booked.
+    let done = complete(&world, &first.appointment_id, Some("2026-02-02T10:15:00")).await.unwrap();
+    assert_eq!(done.moves, []);
+    assert_eq!(get_appointment(&world, &kept.appointment_id).await, kept);
+    let now = get_series(&world, &series.series_id).await;
+    assert!(!now.sessions[3].at_risk && now.sessions[3].appointment == Some(kept.clone()));
+    convert(&world, &kept).await.unwrap();
+    world.server.assert_clean().await;
+}
+
 /// Rounds of the race.
 const ROUNDS: i64 = 1_000;
 
@@ -287,7 +328,7 @@ const ROUNDS: i64 = 1_000;
 async fn a_hold_whose_end_races_with_its_conversion_and_with_others_has_one_owner() {
     let world = World::new().await;
     let mut now: DateTime<Utc> = "2026-01-05T08:00:00Z".parse().unwrap();
-    let (mut converted, mut taken) = (0, 0);
+    let (mut converted, mut taken, mut free) = (0, 0, 0);
     for round in 0..ROUNDS {
         let Some(()) = world.server.set_clock(&now.to_rfc3339()) else { return };
         let request = pb::HoldAppointmentRequest { hold_minutes: 1, ..hold_request(&world, 0, 0, START) };
@@ -302,14 +343,16 @@ async fn a_hold_whose_end_races_with_its_conversion_and_with_others_has_one_owne
             world.server.set_clock(&end).unwrap();
         };
         let (won, lost, ()) = tokio::join!(convert(&world, &first), rival(&world, START), clock);
-        let owners = match (won, lost) {
-            (Ok(booked), Err(_)) => {
+        let name = |status: &Status| said(&world, status)[0].split(' ').next().unwrap().to_owned();
+        let owner = match (won, lost) {
+            (Ok(booked), Err(refused)) => {
                 converted += 1;
-                assert_eq!(booked.state(), pb::AppointmentState::Booked);
+                assert_eq!((booked.state(), name(&refused)), (pb::AppointmentState::Booked, "RESOURCE_BUSY".into()));
                 booked
             }
-            (Err(_), Ok(booked)) => {
+            (Err(expired), Ok(booked)) => {
                 taken += 1;
+                assert_eq!(name(&expired), "NOT_HELD");
                 assert_eq!(
                     get_appointment(&world, &first.appointment_id).await.state(),
                     pb::AppointmentState::Cancelled
@@ -317,15 +360,17 @@ async fn a_hold_whose_end_races_with_its_conversion_and_with_others_has_one_owne
                 booked
             }
             // The other came before the end, the owner after it: now it is free.
-            (Err(expired), Err(_)) => {
-                assert_eq!(said(&world, &expired), ["NOT_HELD"]);
+            (Err(expired), Err(refused)) => {
+                free += 1;
+                assert_eq!((name(&expired), name(&refused)), ("NOT_HELD".into(), "RESOURCE_BUSY".into()));
                 rival(&world, START).await.unwrap()
             }
             (Ok(one), Ok(other)) => panic!("two owners: {one:?} {other:?}"),
         };
-        world.cancel(&get_appointment(&world, &owners.appointment_id).await).await.unwrap();
+        world.cancel(&get_appointment(&world, &owner.appointment_id).await).await.unwrap();
     }
-    assert!(converted > 0 && taken > 0, "{converted} converted, {taken} taken by another");
+    assert!(converted > 0 && taken > 0, "{converted} converted, {taken} taken by another, {free} free");
+    assert_eq!(expiries(&world).await, taken + free, "each expired once");
     world.server.assert_clean().await;
 }
 
@@ -334,12 +379,16 @@ async fn verify_finds_a_hold_that_was_booked_after_its_end_or_that_nobody_held()
     for damage in [
         "UPDATE appointments SET held_until = booked_at - interval '1 second' WHERE state = 'booked' AND held_until IS NOT NULL",
         "UPDATE appointments SET held_until = NULL, held_revision = NULL, state = 'booked' WHERE state = 'held'",
-        "UPDATE changes SET kind = 'appointment.hold_expired' WHERE revision = (
-             SELECT changed_revision FROM appointments WHERE state = 'booked' AND held_until IS NOT NULL)",
+        "UPDATE changes SET kind = 'appointment.hold_expired' WHERE kind = 'appointment.held' AND revision = (
+             SELECT held_revision FROM appointments WHERE state = 'held')",
+        "UPDATE appointments SET held_until = cancelled_at + interval '1 minute' WHERE state = 'cancelled'",
     ] {
         let world = World::new().await;
         let first = hold(&world, START).await.unwrap();
         convert(&world, &first).await.unwrap();
+        let third = hold(&world, "2026-01-26T14:00:00").await.unwrap();
+        let Some(()) = world.server.set_clock(EXPIRED) else { return };
+        assert_eq!(get_appointment(&world, &third.appointment_id).await.state(), pb::AppointmentState::Cancelled);
         hold(&world, "2026-01-26T12:00:00").await.unwrap();
         world.server.assert_clean().await;
         world.server.pool().execute(AssertSqlSafe(damage.to_owned())).await.unwrap();

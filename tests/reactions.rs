@@ -322,6 +322,9 @@ async fn a_reaction_tells_whether_the_patient_was_checked_in_for_the_session() {
     let Case { world, series, .. } = &case;
     let early = report(&case, "redness").await.unwrap().reaction.unwrap();
     assert!(!early.attended);
+    // Nobody who had a reaction was not there.
+    let status = crate::no_shows::mark(world, &session(series, 1).appointment_id).await.unwrap_err();
+    assert_eq!(broken(&status), ["APPOINTMENT_STARTED"]);
     // The desk makes up for it, two days later.
     world.fit_for(&series.protocol_id, pb::BodyArea::Abdomen).await;
     world.check_in(&session(series, 1).appointment_id).await.unwrap();

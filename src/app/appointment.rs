@@ -155,7 +155,7 @@ impl App {
     /// An appointment.
     pub async fn get_appointment(&self, caller: &Caller, scoped: Scoped<AppointmentId>) -> Result<Appointment, Error> {
         let practice = Self::tenant(caller, scoped.practice)?;
-        found(&mut *self.read_current(practice).await?, practice, scoped.query).await
+        self.appointment(practice, scoped.query).await
     }
 
     /// The day sheet of a clinic, a resource or a patient.
@@ -183,7 +183,7 @@ impl App {
     }
 
     pub(super) async fn appointment(&self, practice: PracticeId, id: AppointmentId) -> Result<Appointment, Error> {
-        found(&mut *self.read().await?, practice, id).await
+        found(&mut *self.read_current(practice).await?, practice, id).await
     }
 }
 

@@ -109,7 +109,7 @@ impl App {
         let mut write = match self.begin(caller, practice, command).await? {
             Begun::Fresh(write) => write,
             Begun::Repeat(earlier) => {
-                let mut db = self.read().await?;
+                let mut db = self.read_current(practice).await?;
                 let revoked = found(&mut db, practice, ClearanceId(earlier.subject)).await?;
                 let at_risk = at_risk(&mut db, practice, &revoked, self.clock.now()).await?;
                 return Ok((revoked, at_risk));
@@ -189,13 +189,11 @@ async fn signed(
         let same = (series.protocol, series.area) == (clearance.protocol, clearance.area);
         if same && series.protocol_version != protocol.version {
             let other = catalog::protocol(db, practice, series.protocol, Some(series.protocol_version)).await?;
-            let other = other.map(|other| other.content.screening).unwrap_or_default();
-            rules.extend(
-                other
-                    .into_iter()
-                    .filter(|rule| rules.iter().all(|known| known.condition != rule.condition))
-                    .collect::<Vec<_>>(),
-            );
+            for rule in other.map(|other| other.content.screening).unwrap_or_default() {
+                if !rules.iter().any(|known| known.judges_like(&rule)) {
+                    rules.push(rule);
+                }
+            }
         }
     }
     Ok(Signed { clearance, rules, facts })

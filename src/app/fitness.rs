@@ -66,7 +66,7 @@ pub(super) async fn at_check_in(
         FitFor::Sessions(protocol, series) => (vec![protocol.clone()], series),
         FitFor::Treatment(treatment) => (asked_alone(db, practice, treatment, visit.area).await?, None),
     };
-    let mut first = None;
+    let mut told = Vec::new();
     for protocol in asking {
         let of = For { patient: visit.patient, protocol: protocol.id, area: visit.area, series };
         let rules = &protocol.content;
@@ -75,13 +75,16 @@ pub(super) async fn at_check_in(
         if refusal.is_empty() {
             return Ok(refusal);
         }
-        first.get_or_insert(refusal);
+        told.push((!Fitness::judge(rules, &known).missing(number).is_empty(), refusal));
     }
-    Ok(first.unwrap_or_default())
+    // As when booking: of a protocol with nothing to settle, if there is one.
+    told.sort_by_key(|(has_missing, _)| *has_missing);
+    Ok(told.into_iter().next().map(|(_, refusal)| refusal).unwrap_or_default())
 }
 
 /// The protocols of which one has to be content where a treatment is booked alone: what they ask before sessions that
-/// needle is asked all the same. A visit needles exactly if it names an area, by what it is or by what is added to it.
+/// needle is asked all the same. A visit needles exactly if it names an area, by what it is or by what is added to it; for
+/// what is added, the practitioner's approval stands.
 async fn asked_alone(
     db: &mut PgConnection,
     practice: PracticeId,

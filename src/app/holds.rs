@@ -3,6 +3,7 @@
 use super::appointment::found;
 use super::commands::{Known, RenewHold};
 use super::fitness::{FitFor, fitness};
+use super::follow_up::following;
 use super::series::{found as found_series, protocol_of};
 use super::visit::{as_known, treatments};
 use super::write::Begun;
@@ -11,7 +12,8 @@ use crate::domain::access::Caller;
 use crate::domain::appointment::Appointment;
 use crate::domain::history::ChangeKind;
 use crate::domain::ids::{AppointmentId, ClearanceId, PracticeId};
-use crate::store::{PgConnection, appointment, series};
+use crate::domain::refusal::{Rule, Violation};
+use crate::store::{PgConnection, appointment, overrides, series};
 
 impl App {
     /// Prolongs a hold.
@@ -28,7 +30,7 @@ impl App {
         let (now, revision) = (write.now, write.revision);
         let RenewHold { held, minutes } = command.body;
         let before = held_now(write.db(), practice, held).await?;
-        let after = Appointment { changed_revision: revision, ..before.held_for(minutes, now) };
+        let after = before.renewed_for(minutes, now, revision).map_err(Error::Refused)?;
         let Some(until) = after.held_until() else { unreachable!("it is held") };
         write.record(ChangeKind::HoldRenewed, after.id, Some(after.patient), vec![after.id]).await?;
         appointment::renew_hold(write.db(), practice, after.id, until, revision).await?;
@@ -60,6 +62,7 @@ impl App {
         };
         let (now, revision) = (write.now, write.revision);
         let before = held_now(write.db(), practice, command.body).await?;
+        must_still_follow(write.db(), practice, &before).await?;
         let clearance = still_fit(write.db(), practice, &before).await?;
         write.record(ChangeKind::AppointmentBooked, before.id, Some(before.patient), vec![before.id]).await?;
         appointment::convert_hold(write.db(), practice, before.id, clearance, now, revision).await?;
@@ -80,6 +83,19 @@ async fn held_now(
 ) -> Result<Appointment, Error> {
     found(db, practice, known.id).await?.must_be_held().map_err(Error::Refused)?;
     as_known(db, practice, known).await
+}
+
+/// What may have changed since it was held: what it follows, and the approval of what is added to it.
+async fn must_still_follow(db: &mut PgConnection, practice: PracticeId, held: &Appointment) -> Result<(), Error> {
+    if let Some(follows) = held.follows {
+        following(db, practice, follows, Some(held.id)).await?;
+    }
+    let Some(add_on) = held.add_on else { return Ok(()) };
+    if overrides::get(db, practice, add_on.approval).await?.is_some_and(|approval| approval.revoked.is_none()) {
+        return Ok(());
+    }
+    let text = "the approval of the added treatment was revoked";
+    Err(Error::Refused(vec![Violation::new(Rule::CombinationNotApproved, text)]))
 }
 
 /// What may have changed since it was held: whether the patient is fit for it. Its time, resources and windows are its own.

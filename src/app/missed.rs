@@ -15,14 +15,14 @@ use crate::domain::ids::{AppointmentId, PracticeId};
 use crate::domain::interval::Instant;
 use crate::domain::refusal::{Rule, Violation};
 use crate::domain::visit::collisions;
-use crate::store::{PgConnection, appointment, overrides, series};
+use crate::store::{PgConnection, appointment, history, overrides, series};
 
 /// A visit as it is, with its series.
 #[derive(Debug, Clone)]
 pub struct VisitNow {
     /// The visit.
     pub appointment: Appointment,
-    /// Its series, if it is a session.
+    /// The series that it is a session of, or follows.
     pub series: Option<SeriesNow>,
 }
 
@@ -34,9 +34,9 @@ impl VisitNow {
         now: Instant,
     ) -> Result<Self, Error> {
         let appointment = found(db, practice, id).await?;
-        let series = match appointment.session {
-            Some(session) => {
-                let series = found_series(db, practice, session.series).await?;
+        let series = match appointment.series() {
+            Some(id) => {
+                let series = found_series(db, practice, id).await?;
                 let protocol = Arc::new(protocol_of(db, practice, &series).await?);
                 Some(SeriesNow { series, protocol, now })
             }
@@ -106,12 +106,18 @@ impl App {
         let (now, revision) = (write.now, write.revision);
         let before = as_known(write.db(), practice, command.body).await?;
         let (was, changed) = (before.state.clone(), before.changed_revision);
-        let after = before.undo(now, revision).map_err(Error::Refused)?;
+        let (after, at) = before.undo(now, revision).map_err(Error::Refused)?;
+        must_rest_on_the_same(write.db(), practice, &after, at).await?;
         match was {
             AppointmentState::NoShow { .. } => must_still_fit(write.db(), practice, &after, changed).await?,
             AppointmentState::Arrived { .. } => {
                 if appointment::has_record(write.db(), practice, after.id).await? {
                     return Err(not_allowed("a clearance, a reaction or a result was recorded of the visit"));
+                }
+                // Whoever is there early counts as begun, and what was decided meanwhile took it for that.
+                let patient = after.patient;
+                if !after.has_begun(now) && history::has_changed(write.db(), practice, patient, changed).await? {
+                    return Err(not_allowed("something of the patient has changed since, and the visit lies ahead"));
                 }
             }
             AppointmentState::Held { .. }
@@ -131,8 +137,24 @@ impl App {
 
     async fn visit_now(&self, practice: PracticeId, id: AppointmentId) -> Result<VisitNow, Error> {
         let now = self.clock.now();
-        VisitNow::read(&mut *self.read().await?, practice, id, now).await
+        VisitNow::read(&mut *self.read_current(practice).await?, practice, id, now).await
     }
+}
+
+/// A refusal if a decision that the visit rests on was taken back after that.
+async fn must_rest_on_the_same(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    after: &Appointment,
+    at: Instant,
+) -> Result<(), Error> {
+    for id in &after.overrides {
+        let known = overrides::get(db, practice, *id).await?;
+        if known.is_none_or(|known| known.revoked.is_some_and(|revoked| revoked.at >= at)) {
+            return Err(not_allowed("an override that the visit rests on was revoked since"));
+        }
+    }
+    Ok(())
 }
 
 /// Whether a visit to which nobody came may take up again what it did. Whether its time and resources are free, the
@@ -148,11 +170,6 @@ async fn must_still_fit(
         let series = found_series(db, practice, id).await?;
         if series.changed_revision != changed {
             return Err(not_allowed("the series has changed since; book the session anew"));
-        }
-    }
-    for id in &after.overrides {
-        if overrides::get(db, practice, *id).await?.is_none_or(|known| known.revoked.is_some()) {
-            return Err(not_allowed("an override that the visit rested on was revoked since; book the visit anew"));
         }
     }
     let (performed, patient, spaced) = performed(db, practice, after, &[]).await?;

@@ -184,7 +184,7 @@ fn places(series: Option<&Series>, count: i32, now: Instant) -> Result<Vec<Sessi
         let remedy = format!("must be 0, or at least {}, the sessions of the series", series.session_count);
         return Err(Error::field("wishes.session_count", remedy));
     }
-    let booked = series.booked().into_iter().map(|booked| SessionPlace { number: booked.number, booked: Some(booked) });
+    let booked = series.placed().into_iter().map(|booked| SessionPlace { number: booked.number, booked: Some(booked) });
     let open = series.open(count, now).into_iter().map(|number| SessionPlace { number, booked: None });
     let mut places: Vec<SessionPlace> = booked.chain(open).collect();
     places.sort_by_key(|place| place.number);

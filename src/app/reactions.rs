@@ -78,7 +78,7 @@ impl App {
         let mut write = match self.begin(caller, practice, command).await? {
             Begun::Fresh(write) => write,
             Begun::Repeat(earlier) => {
-                let mut db = self.read().await?;
+                let mut db = self.read_current(practice).await?;
                 let reaction = found(&mut db, practice, ReactionId(earlier.subject)).await?;
                 return reported(&mut db, practice, reaction, self.clock.now()).await;
             }
@@ -201,7 +201,8 @@ impl App {
     /// What an earlier request cleared, as it is now.
     async fn cleared(&self, practice: PracticeId, earlier: Earlier) -> Result<ReactionCleared, Error> {
         let now = self.clock.now();
-        as_it_is(&mut *self.read().await?, practice, ReactionId(earlier.subject), earlier.revision, now).await
+        as_it_is(&mut *self.read_current(practice).await?, practice, ReactionId(earlier.subject), earlier.revision, now)
+            .await
     }
 
     /// The reactions of a patient, oldest first.

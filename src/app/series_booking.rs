@@ -181,7 +181,7 @@ impl App {
             .collect();
         after.sessions.extend(booked.iter().map(|(appointment, _)| appointment.clone()));
         after.sessions.sort_by_key(|session| (session.visit.start(), session.id));
-        let last = after.booked().last().map_or(0, |session| session.number);
+        let last = after.placed().last().map_or(0, |session| session.number);
         after.session_count = after.session_count.max(last);
         after.changed_revision = revision;
 

@@ -32,7 +32,7 @@ use crate::store::{PgConnection, appointment, booking, overrides, series};
 pub struct Completed {
     /// The visit.
     pub appointment: Appointment,
-    /// Its series, if it is a session.
+    /// The series that it is a session of, or follows.
     pub series: Option<SeriesNow>,
     /// What moved, in order.
     pub moves: Vec<(Appointment, Appointment)>,
@@ -177,7 +177,14 @@ impl App {
     /// What an earlier request completed, as it is now.
     async fn completed(&self, practice: PracticeId, earlier: Earlier) -> Result<Completed, Error> {
         let now = self.clock.now();
-        as_it_is(&mut *self.read().await?, practice, AppointmentId(earlier.subject), earlier.revision, now).await
+        as_it_is(
+            &mut *self.read_current(practice).await?,
+            practice,
+            AppointmentId(earlier.subject),
+            earlier.revision,
+            now,
+        )
+        .await
     }
 }
 

@@ -136,6 +136,11 @@ impl App {
     pub(super) async fn expire_holds(&self, practice_id: PracticeId) -> Result<(), Error> {
         self.retry(|| async {
             let _lane = self.lanes.enter(practice_id).await;
+            // Of many who saw it, one ends it; the others need not wait for the practice.
+            let standing = practice::standing(&mut *self.read().await?, practice_id).await?;
+            if standing.is_none_or(|standing| !standing.is_outlasted(self.clock.now())) {
+                return Ok(());
+            }
             let mut db = store::begin_write(&self.pool).await?;
             let revision = practice::next_revision(&mut db, practice_id).await?;
             let revision = revision.ok_or_else(|| Error::not_found("practice_id"))?;

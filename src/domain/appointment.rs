@@ -173,6 +173,17 @@ impl Appointment {
         Self { state: AppointmentState::Held { until }, ..self }
     }
 
+    /// The visit, held for so many minutes from now if that is longer than it is held anyway; refused unless it is.
+    pub fn renewed_for(self, minutes: i32, now: Instant, revision: i64) -> Result<Self, Refusal> {
+        self.must_be_held()?;
+        let known = self.held_until();
+        let mut renewed = Self { changed_revision: revision, ..self.held_for(minutes, now) };
+        if let (AppointmentState::Held { until }, Some(known)) = (&mut renewed.state, known) {
+            *until = known.max(*until);
+        }
+        Ok(renewed)
+    }
+
     /// When its hold ends; nothing if it is not held.
     pub const fn held_until(&self) -> Option<Instant> {
         match self.state {
@@ -330,8 +341,9 @@ impl Appointment {
         }
     }
 
-    /// The appointment as it was before its patient was checked in, or before it was said that nobody came.
-    pub fn undo(self, now: Instant, revision: i64) -> Result<Self, Refusal> {
+    /// The appointment as it was before its patient was checked in, or before it was said that nobody came, and when that
+    /// was.
+    pub fn undo(self, now: Instant, revision: i64) -> Result<(Self, Instant), Refusal> {
         let refuse = |text: String| Err(vec![Violation::new(Rule::UndoNotAllowed, text)]);
         let at = match self.state {
             AppointmentState::Arrived { at } | AppointmentState::NoShow { at, .. } => at,
@@ -348,7 +360,7 @@ impl Appointment {
         if now - at > TimeDelta::hours(MAX_UNDO_HOURS) {
             return refuse(format!("it is more than {MAX_UNDO_HOURS} hours old; only what is newer is taken back"));
         }
-        Ok(Self { state: AppointmentState::Booked, changed_revision: revision, ..self })
+        Ok((Self { state: AppointmentState::Booked, changed_revision: revision, ..self }, at))
     }
 
     /// The appointment, cancelled, or its hold, released; refused if it has begun or is cancelled already.

@@ -37,6 +37,14 @@ pub struct ScreeningRule {
     pub evidence: Evidence,
 }
 
+impl ScreeningRule {
+    /// Whether another rule comes to the same, whatever its words.
+    pub fn judges_like(&self, other: &Self) -> bool {
+        let judged = |rule: &Self| (rule.asks, rule.class, rule.deferral, rule.may_be_cleared);
+        self.condition == other.condition && judged(self) == judged(other)
+    }
+}
+
 /// How a screening finds out about a condition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Asks {

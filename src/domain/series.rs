@@ -147,9 +147,17 @@ impl Series {
 
     /// Its booked sessions in order.
     pub fn booked(&self) -> Vec<BookedSession> {
-        let mut booked: Vec<BookedSession> = self.sessions.iter().filter_map(BookedSession::of).collect();
-        booked.sort_by_key(|session| session.number);
+        let held = |id| self.sessions.iter().any(|session| session.id == id && session.held_until().is_some());
+        let mut booked = self.placed();
+        booked.retain(|session| !held(session.id));
         booked
+    }
+
+    /// Its sessions that have their place in order: booked, or held.
+    pub fn placed(&self) -> Vec<BookedSession> {
+        let mut placed: Vec<BookedSession> = self.sessions.iter().filter_map(BookedSession::of).collect();
+        placed.sort_by_key(|session| session.number);
+        placed
     }
 
     /// The numbers of its sessions that are not booked and may still be, if it has so many. One that was left out before
@@ -173,10 +181,10 @@ impl Series {
         self.sessions.iter().flat_map(Appointment::occupied).map(|(resource, _)| resource).collect()
     }
 
-    /// The nearest booked sessions on both sides of a session.
+    /// The nearest sessions on both sides of a session, booked or held.
     pub fn neighbours(&self, number: i32, now: Instant) -> Neighbours {
         let maximum_gap = i64::from(self.gap.days().maximum);
-        let booked = self.booked();
+        let booked = self.placed();
         let near = |session: &BookedSession| Neighbour {
             distance: (session.number - number).abs(),
             ..session.neighbour(maximum_gap, now)

@@ -442,7 +442,8 @@ pub fn rendered(shown: &SeriesNow) -> pb::Series {
             appointment: series.session(number).map(rendered_appointment),
             // Bounded by the years that times may lie in.
             gap_days: i32::try_from(gap).unwrap_or(i32::MAX),
-            at_risk: series.hold.is_some() && series.session(number).is_some_and(|booked| !booked.has_begun(*now)),
+            at_risk: series.hold.is_some()
+                && series.session(number).is_some_and(|known| known.held_until().is_none() && !known.has_begun(*now)),
         }
     });
     let overdue = series.overdue(*now).map(|Overdue { last_session, latest, days_over }| pb::OverdueSession {

@@ -70,6 +70,23 @@ pub async fn append(
     expect_rows("append change", 1, &done.execute(db).await?)
 }
 
+/// Whether a change after a revision is about a patient.
+pub async fn has_changed(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    patient: PatientId,
+    after: i64,
+) -> Result<bool, StoreError> {
+    let found = sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM changes
+                          WHERE practice_id = $1 AND revision > $2 AND patient_id = $3) AS "found!""#,
+        practice.0,
+        after,
+        patient.0
+    );
+    Ok(found.fetch_one(db).await?)
+}
+
 /// Changes after a revision, in order.
 pub async fn list(
     db: &mut PgConnection,

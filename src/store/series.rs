@@ -138,7 +138,7 @@ pub async fn list_needing(
              AND (NOT $4 OR s.state = 'active' AND EXISTS (
                  SELECT FROM (
                      SELECT appointment_id, clinic_id, session_number FROM appointments
-                     WHERE practice_id = s.practice_id AND series_id = s.series_id AND live
+                     WHERE practice_id = s.practice_id AND series_id = s.series_id AND live AND state <> 'held'
                      ORDER BY session_number DESC LIMIT 1) last
                  JOIN spacing_windows w ON w.practice_id = s.practice_id AND w.appointment_id = last.appointment_id
                      AND w.scope = s.body_area
@@ -156,7 +156,7 @@ pub async fn list_needing(
                      -- The session that it counts from.
                      SELECT here.today - lower(w.days) AS days FROM (
                          SELECT appointment_id, clinic_id FROM appointments
-                         WHERE practice_id = s.practice_id AND series_id = s.series_id AND live
+                         WHERE practice_id = s.practice_id AND series_id = s.series_id AND live AND state <> 'held'
                            AND (a.due_kind <> 'at_session' OR session_number = a.at_session)
                          ORDER BY session_number DESC LIMIT 1) session
                      JOIN spacing_windows w ON w.practice_id = s.practice_id

@@ -87,7 +87,7 @@ impl Setting {
     ) -> Result<Vec<PlannedVisit>, Refusal> {
         let Self { series, moving, treatment, .. } = self;
         let gone = ids(moving);
-        let mut booked = series.booked();
+        let mut booked = series.placed();
         booked.retain(|session| !gone.contains(&session.id));
         let (gap, gap_override) = (series.gap.days(), series.gap.override_id());
         let series = SessionsOf { gap, gap_override, treatment, area: series.area, booked, known };

@@ -79,8 +79,9 @@ impl App {
             };
             let look = self.look(practice, &sought).await?;
             let mut patient = look.patient.clone().unwrap_or_default();
-            let booked = series.booked();
-            let before = booked.into_iter().rfind(|session| !later.iter().any(|later| later.id == session.id));
+            // Held ones stay where they are, before those that move and after them.
+            let first = later.iter().filter_map(|session| session.session).map(|session| session.number).min();
+            let before = series.placed().into_iter().rfind(|session| Some(session.number) < first);
             let gap = series.gap.days();
             if let Some(before) = before.filter(|_| is_respaced) {
                 // Its gap and what it forbids are looked at as they are to be.

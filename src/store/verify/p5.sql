@@ -2,7 +2,7 @@
 -- when its patient was checked in. What was known at a moment is what changes before it had recorded: the latest decision
 -- of a practitioner, the latest screening, overrides, and reactions that nobody had cleared. A session is held to the
 -- protocol of its series. A visit outside any series is held to one of the protocols, as they were then, that ask for a
--- clearance before its treatment; where none does, to nothing.
+-- clearance before its treatment; where none does, to nothing. For what is added to a visit its approval stands (P4).
 WITH visits AS (
     SELECT a.practice_id, a.appointment_id, a.patient_id, a.body_area, a.session_number, a.clearance_id, a.replaces,
         a.treatment_id, a.booked_revision, a.arrived_revision, lower(a.visit) AS start, clinics.time_zone,

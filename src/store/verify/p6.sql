@@ -219,6 +219,30 @@ void AS (
         AND (s.booked_revision = b.revision OR b.kind <> 'series.booked')
     WHERE (cardinality(b.appointment_ids) = 0 AND b.kind <> 'reaction.cleared') OR (b.kind LIKE 'series.%' AND s.series_id IS NULL)
 ),
+-- The steps of visits. Only a check-in or a no-show is taken back, within a day; where a visit stands is what the latest
+-- step of it says.
+steps AS MATERIALIZED (
+    SELECT practice_id, subject_id AS appointment_id, revision, kind, recorded_at,
+        lag(kind) OVER in_order AS kind_before, lag(recorded_at) OVER in_order AS recorded_before,
+        lead(kind) OVER in_order IS NULL AS is_latest
+    FROM changes
+    WHERE kind IN ('appointment.arrived', 'appointment.fulfilled', 'appointment.no_show', 'appointment.undone')
+    WINDOW in_order AS (PARTITION BY practice_id, subject_id ORDER BY revision)
+),
+misstepped AS (
+    SELECT practice_id, appointment_id
+    FROM steps
+    WHERE kind = 'appointment.undone' AND NOT coalesce(
+        kind_before IN ('appointment.arrived', 'appointment.no_show')
+        AND recorded_at <= recorded_before + interval '24 hours', false)
+    UNION
+    SELECT a.practice_id, a.appointment_id
+    FROM appointments AS a
+    LEFT JOIN steps AS s ON s.practice_id = a.practice_id AND s.appointment_id = a.appointment_id AND s.is_latest
+    WHERE (a.state = 'arrived') <> coalesce(s.kind = 'appointment.arrived', false)
+        OR (a.state = 'fulfilled') <> coalesce(s.kind = 'appointment.fulfilled', false)
+        OR a.no_show_revision IS DISTINCT FROM CASE s.kind WHEN 'appointment.no_show' THEN s.revision END
+),
 -- A patient was checked in or did not come, and a visit was completed, by a change that says so of that visit; what was
 -- performed was completed. Nobody is missed before the visit begins, and nothing is recorded of a visit that never was.
 unattended AS (
@@ -242,22 +266,28 @@ unattended AS (
                 AND r.appointment_id = a.appointment_id))
 ),
 -- A hold is what a change held, and is booked before it ends or not at all; nothing else is booked twice. One that ended
--- by itself did so when its time was over.
+-- by itself did so once, when its time was over.
 mishandled AS (
     SELECT a.practice_id, a.appointment_id
     FROM appointments AS a
     LEFT JOIN changes AS h ON h.practice_id = a.practice_id AND h.revision = a.held_revision
         AND h.kind = 'appointment.held' AND h.subject_id = a.appointment_id
     LEFT JOIN changes AS b ON b.practice_id = a.practice_id AND b.revision = a.booked_revision
-    LEFT JOIN changes AS c ON c.practice_id = a.practice_id AND c.revision = a.changed_revision
     WHERE a.held_revision IS NULL AND (a.state = 'held' OR b.kind = 'appointment.held')
         OR a.held_revision IS NOT NULL AND (
             h.revision IS NULL
             OR (a.state = 'held') AND a.booked_revision <> a.held_revision
             OR a.state IN ('booked', 'arrived', 'fulfilled') AND a.booked_revision <= a.held_revision
             OR a.booked_revision <> a.held_revision AND (b.recorded_at >= a.held_until OR b.kind <> 'appointment.booked')
-            OR c.kind = 'appointment.hold_expired' AND (a.state <> 'cancelled' OR c.recorded_at < a.held_until)
         )
+    UNION
+    SELECT e.practice_id, named.appointment_id
+    FROM changes AS e
+    CROSS JOIN LATERAL unnest(e.appointment_ids) AS named (appointment_id)
+    LEFT JOIN appointments AS a ON a.practice_id = e.practice_id AND a.appointment_id = named.appointment_id
+    WHERE e.kind = 'appointment.hold_expired' AND NOT coalesce(
+        a.changed_revision = e.revision AND a.state = 'cancelled' AND a.booked_revision = a.held_revision
+        AND a.no_show_revision IS NULL AND a.held_until <= e.recorded_at, false)
 )
 SELECT 'a series is booked whole' AS "what!",
     (SELECT count(*) FROM series) AS "rows_checked!",
@@ -404,4 +434,11 @@ SELECT 'a hold is booked before it ends, or ends',
     (SELECT count(*) FROM mishandled),
     ARRAY(
         SELECT format('practice %s appointment %s', practice_id, appointment_id) FROM mishandled ORDER BY 1 LIMIT $1
+    )
+UNION ALL
+SELECT 'a visit stands where its latest step left it, and steps are taken back soon',
+    (SELECT count(*) FROM steps),
+    (SELECT count(*) FROM misstepped),
+    ARRAY(
+        SELECT format('practice %s appointment %s', practice_id, appointment_id) FROM misstepped ORDER BY 1 LIMIT $1
     )

@@ -282,9 +282,7 @@ fn parse_renew(message: pb::RenewHoldRequest) -> Result<Command<RenewHold>, Erro
 fn parse_convert(message: pb::ConvertHoldRequest) -> Result<Command<Known<AppointmentId>>, Error> {
     let head = Head::new(&message, &message.practice_id, &message.request_id, message.validate_only);
     let pb::ConvertHoldRequest { practice_id: _, request_id: _, validate_only: _, etag, appointment_id } = message;
-    let mut fields = Fields::default();
-    let (id, etag) = (fields.id("appointment_id", &appointment_id), fields.etag(&etag));
-    head.command(fields, || Some(Known { id: id?, etag: etag? }))
+    known(head, &appointment_id, &etag)
 }
 
 fn parse_no_show(message: pb::MarkNoShowRequest) -> Result<Command<Cancel<AppointmentId>>, Error> {
@@ -300,17 +298,20 @@ fn parse_no_show(message: pb::MarkNoShowRequest) -> Result<Command<Cancel<Appoin
 fn parse_undo(message: pb::UndoVisitRequest) -> Result<Command<Known<AppointmentId>>, Error> {
     let head = Head::new(&message, &message.practice_id, &message.request_id, message.validate_only);
     let pb::UndoVisitRequest { practice_id: _, request_id: _, validate_only: _, etag, appointment_id } = message;
+    known(head, &appointment_id, &etag)
+}
+
+/// A request that names an appointment as it was last read, and nothing else.
+fn known(head: Head, appointment_id: &str, etag: &str) -> Result<Command<Known<AppointmentId>>, Error> {
     let mut fields = Fields::default();
-    let (id, etag) = (fields.id("appointment_id", &appointment_id), fields.etag(&etag));
+    let (id, etag) = (fields.id("appointment_id", appointment_id), fields.etag(etag));
     head.command(fields, || Some(Known { id: id?, etag: etag? }))
 }
 
 fn parse_check_in(message: pb::CheckInRequest) -> Result<Command<Known<AppointmentId>>, Error> {
     let head = Head::new(&message, &message.practice_id, &message.request_id, message.validate_only);
     let pb::CheckInRequest { practice_id: _, request_id: _, validate_only: _, etag, appointment_id } = message;
-    let mut fields = Fields::default();
-    let (id, etag) = (fields.id("appointment_id", &appointment_id), fields.etag(&etag));
-    head.command(fields, || Some(Known { id: id?, etag: etag? }))
+    known(head, &appointment_id, &etag)
 }
 
 fn parse_complete(message: pb::CompleteAppointmentRequest) -> Result<Command<CompleteAppointment>, Error> {

@@ -4,7 +4,7 @@ use sqlx::{AssertSqlSafe, Executor as _};
 use stipple::rpc::pb;
 use tonic::{Code, Status};
 
-use crate::desk::{FOUR, get_appointment, get_series, revision, said, session};
+use crate::desk::{FOUR, get_appointment, get_series, revision, said, session, session_request};
 use crate::harness::world::{at, request_id};
 use crate::harness::{Clinic, World};
 use crate::visits::complete;
@@ -145,9 +145,49 @@ async fn a_no_show_is_not_taken_back_onto_what_was_booked_since() {
     let told = said(&world, &undo(&world, &first).await.unwrap_err());
     assert_eq!(told, [format!("FORBIDS_BOOKED_ACTIVITY against {}", sauna.appointment_id)]);
     world.cancel(&sauna).await.unwrap();
+    // What was cancelled of the series meanwhile is in nobody's way.
     world.cancel(session(&get_series(&world, &series.series_id).await, 4)).await.unwrap();
-    assert_eq!(said(&world, &undo(&world, &first).await.unwrap_err()), ["UNDO_NOT_ALLOWED"]);
+    undo(&world, &first).await.unwrap();
+    world.server.assert_clean().await;
+    mark(&world, &first).await.unwrap();
+    let cancel = pb::CancelSeriesRequest {
+        request_id: request_id(),
+        etag: get_series(&world, &series.series_id).await.etag,
+        series_id: series.series_id.clone(),
+        ..Default::default()
+    };
+    world.manager.series().cancel_series(cancel).await.unwrap();
+    assert_eq!(said(&world, &undo(&world, &first).await.unwrap_err()), ["SERIES_NOT_ACTIVE"]);
     assert_eq!(get_appointment(&world, &first).await.state(), pb::AppointmentState::NoShow);
+    world.server.assert_clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_that_was_missed_does_not_come_back_out_of_order_or_under_another_gap() {
+    let world = World::new().await;
+    let protocol = world.clinical_protocol().await;
+    let days = ["2026-02-02T10:00:00", "2026-03-09T10:00:00", "2026-05-04T10:00:00"];
+    let series = world.book_clinical(&protocol, pb::BodyArea::Abdomen, &days).await.unwrap();
+    let second = session(&series, 2).appointment_id.clone();
+    world.cancel(session(&series, 1)).await.unwrap();
+    let Some(()) = world.server.set_clock("2026-03-09T09:05:00Z") else { return };
+    world.fit_for(&protocol, pb::BodyArea::Abdomen).await;
+    mark(&world, &second).await.unwrap();
+    // Nobody has been treated, so that the first may still come before the third.
+    let first = world.book(session_request(&world, &series, 1, "2026-04-01T10:00:00")).await.unwrap();
+    let told = said(&world, &undo(&world, &second).await.unwrap_err());
+    assert_eq!(told, [format!("SESSION_OUT_OF_ORDER against {}", first.appointment_id)]);
+    world.cancel(&first).await.unwrap();
+    let gap = pb::GapOverride { series_id: series.series_id.clone(), gap_days: 40 };
+    let grant = pb::GrantOverrideRequest {
+        request_id: request_id(),
+        patient_id: world.patients[0].clone(),
+        purpose: Some(pb::grant_override_request::Purpose::Gap(gap)),
+        override_reason: "heals slowly".into(),
+        ..Default::default()
+    };
+    world.practitioner(0).await.patients().grant_override(grant).await.unwrap();
+    assert_eq!(said(&world, &undo(&world, &second).await.unwrap_err()), ["UNDO_NOT_ALLOWED"]);
     world.server.assert_clean().await;
 }
 

@@ -306,10 +306,14 @@ pub(super) fn the_session_is_open(series: &Series, number: i32, moving: Option<A
     }
     series.must_be_active().map_err(Error::Refused)?;
     match series.session(number).filter(|booked| Some(booked.id) != moving) {
-        Some(booked) => Err(Error::Refused(vec![Violation {
-            other: Some(Other::Appointment(booked.id)),
-            ..Violation::new(Rule::SessionAlreadyBooked, "the session is booked already")
-        }])),
+        Some(booked) => {
+            let text = match booked.held_until() {
+                Some(_) => "the session is held; convert the hold, or release it with CancelAppointment",
+                None => "the session is booked already",
+            };
+            let other = Some(Other::Appointment(booked.id));
+            Err(Error::Refused(vec![Violation { other, ..Violation::new(Rule::SessionAlreadyBooked, text) }]))
+        }
         None => Ok(()),
     }
 }

@@ -30,8 +30,13 @@ impl App {
         let (now, revision) = (write.now, write.revision);
         let RenewHold { held, minutes } = command.body;
         let before = held_now(write.db(), practice, held).await?;
+        let known = before.held_until();
         let after = before.renewed_for(minutes, now, revision).map_err(Error::Refused)?;
         let Some(until) = after.held_until() else { unreachable!("it is held") };
+        if Some(until) == known {
+            // Nothing changes, so nothing is recorded.
+            return found(write.db(), practice, after.id).await;
+        }
         write.record(ChangeKind::HoldRenewed, after.id, Some(after.patient), vec![after.id]).await?;
         appointment::renew_hold(write.db(), practice, after.id, until, revision).await?;
         if let Some(series) = after.series() {

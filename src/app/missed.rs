@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use super::appointment::found;
+use super::appointment::{found, the_session_is_open};
 use super::commands::{Cancel, Known};
+use super::follow_up::following;
 use super::series::{SeriesNow, found as found_series, protocol_of};
 use super::visit::{as_known, performed};
 use super::write::Begun;
@@ -13,7 +14,8 @@ use crate::domain::appointment::{Appointment, AppointmentState};
 use crate::domain::history::ChangeKind;
 use crate::domain::ids::{AppointmentId, PracticeId};
 use crate::domain::interval::Instant;
-use crate::domain::refusal::{Rule, Violation};
+use crate::domain::refusal::{Other, Refusal, Rule, Violation};
+use crate::domain::series::Series;
 use crate::domain::visit::collisions;
 use crate::store::{PgConnection, appointment, history, overrides, series};
 
@@ -109,7 +111,7 @@ impl App {
         let (after, at) = before.undo(now, revision).map_err(Error::Refused)?;
         must_rest_on_the_same(write.db(), practice, &after, at).await?;
         match was {
-            AppointmentState::NoShow { .. } => must_still_fit(write.db(), practice, &after, changed).await?,
+            AppointmentState::NoShow { .. } => must_still_fit(write.db(), practice, &after).await?,
             AppointmentState::Arrived { .. } => {
                 if appointment::has_record(write.db(), practice, after.id).await? {
                     return Err(not_allowed("a clearance, a reaction or a result was recorded of the visit"));
@@ -159,21 +161,42 @@ async fn must_rest_on_the_same(
 
 /// Whether a visit to which nobody came may take up again what it did. Whether its time and resources are free, the
 /// constraints tell.
-async fn must_still_fit(
-    db: &mut PgConnection,
-    practice: PracticeId,
-    after: &Appointment,
-    changed: i64,
-) -> Result<(), Error> {
-    if let Some(id) = after.series() {
-        // Its sessions, gaps and number may be others since.
-        let series = found_series(db, practice, id).await?;
-        if series.changed_revision != changed {
-            return Err(not_allowed("the series has changed since; book the session anew"));
+async fn must_still_fit(db: &mut PgConnection, practice: PracticeId, after: &Appointment) -> Result<(), Error> {
+    if let Some(session) = after.session {
+        let series = found_series(db, practice, session.series).await?;
+        if session.number > series.session_count {
+            return Err(not_allowed("the series has fewer sessions since"));
         }
+        the_session_is_open(&series, session.number, None)?;
+        // Its window is as long as the gap was then.
+        if series.gap.override_id().is_some_and(|id| !after.overrides.contains(&id)) {
+            return Err(not_allowed("the series has another gap since"));
+        }
+        must_be_in_order(&series, after, session.number).map_err(Error::Refused)?;
+    }
+    if let Some(follows) = after.follows {
+        following(db, practice, follows, Some(after.id)).await?;
     }
     let (performed, patient, spaced) = performed(db, practice, after, &[]).await?;
     collisions(&patient, &performed.windows, &spaced).map_err(Error::Refused)
+}
+
+/// Whether the sessions of a series would lie in the order of their numbers with this one among them.
+fn must_be_in_order(series: &Series, after: &Appointment, number: i32) -> Result<(), Refusal> {
+    let astray = series.sessions.iter().filter(|known| {
+        let is_before = known.begins() < after.begins();
+        known.session.is_some_and(|of| (of.number < number) != is_before)
+    });
+    let refusal: Refusal = astray
+        .map(|known| Violation {
+            other: Some(Other::Appointment(known.id)),
+            ..Violation::new(
+                Rule::SessionOutOfOrder,
+                "another session of the series was booked on the other side since",
+            )
+        })
+        .collect();
+    if refusal.is_empty() { Ok(()) } else { Err(refusal) }
 }
 
 fn not_allowed(text: &str) -> Error {

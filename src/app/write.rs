@@ -253,15 +253,16 @@ async fn expire(
     now: Instant,
 ) -> Result<bool, Error> {
     let expired = appointment::holds_ending(db, practice_id, now).await?;
-    let Some((first, _)) = expired.first() else { return Ok(false) };
-    let ids: Vec<AppointmentId> = expired.iter().map(|(id, _)| *id).collect();
+    let Some((first, patient, _)) = expired.first() else { return Ok(false) };
+    let ids: Vec<AppointmentId> = expired.iter().map(|(id, ..)| *id).collect();
     let Caller { token, role, .. } = Caller::COMMAND_LINE;
     let change = Change {
         revision,
         recorded_at: now,
         kind: ChangeKind::HoldsExpired,
         subject: first.0,
-        patient: None,
+        // Who it is about, if it is about one.
+        patient: expired.iter().all(|(_, other, _)| other == patient).then_some(*patient),
         appointments: ids.clone(),
         token,
         role,
@@ -270,7 +271,7 @@ async fn expire(
     // Nobody asked for it, so that no repeat can come.
     history::append(db, practice_id, &change, &[0; 32]).await?;
     appointment::cancel(db, practice_id, &ids, now, "", revision).await?;
-    let mut touched: Vec<SeriesId> = expired.iter().filter_map(|(_, series)| *series).collect();
+    let mut touched: Vec<SeriesId> = expired.iter().filter_map(|(.., series)| *series).collect();
     touched.sort_unstable();
     touched.dedup();
     for id in touched {

@@ -203,9 +203,10 @@ impl Appointment {
             AppointmentState::Booked | AppointmentState::Arrived { .. } | AppointmentState::Fulfilled { .. } => {
                 "the appointment is booked"
             }
-            AppointmentState::Cancelled { .. } | AppointmentState::NoShow { .. } => {
-                "the hold has expired or was released, or the appointment was cancelled"
+            AppointmentState::Cancelled { .. } => {
+                "the hold has expired or was released, or the appointment was cancelled; hold the visit anew"
             }
+            AppointmentState::NoShow { .. } => "nobody came to the visit",
         };
         Err(vec![Violation::new(Rule::NotHeld, text)])
     }
@@ -229,7 +230,8 @@ impl Appointment {
             }
             AppointmentState::Booked => Ok(()),
             AppointmentState::Arrived { .. } => {
-                refuse(Rule::AppointmentStarted, "the patient has been checked in; complete the visit")
+                let text = "the patient has been checked in; complete the visit, or take a mistake back with UndoVisit";
+                refuse(Rule::AppointmentStarted, text)
             }
             AppointmentState::Fulfilled { .. } => {
                 refuse(Rule::AppointmentStarted, "the visit took place; what happened cannot be changed")
@@ -306,14 +308,19 @@ impl Appointment {
                 let state = AppointmentState::Fulfilled { arrived_at: at, at: now, performed };
                 Ok(Self { state, changed_revision: revision, ..self })
             }
-            AppointmentState::Held { .. } | AppointmentState::Booked => {
-                refuse(Rule::NotCheckedIn, "the patient has not been checked in")
+            AppointmentState::Held { .. } => {
+                refuse(Rule::NotCheckedIn, "the appointment is only held; convert the hold, and check the patient in")
+            }
+            AppointmentState::Booked => {
+                refuse(Rule::NotCheckedIn, "the patient has not been checked in; that comes first, with CheckIn")
             }
             AppointmentState::Fulfilled { .. } => {
                 refuse(Rule::AppointmentNotBooked, "the visit has been completed already")
             }
             AppointmentState::Cancelled { .. } => refuse(Rule::AppointmentNotBooked, "the appointment is cancelled"),
-            AppointmentState::NoShow { .. } => refuse(Rule::AppointmentNotBooked, "nobody came"),
+            AppointmentState::NoShow { .. } => {
+                refuse(Rule::AppointmentNotBooked, "nobody came; if that was a mistake, take it back with UndoVisit")
+            }
         }
     }
 
@@ -330,7 +337,10 @@ impl Appointment {
             AppointmentState::Booked => {
                 Ok(Self { state: AppointmentState::NoShow { at: now, reason }, changed_revision: revision, ..self })
             }
-            AppointmentState::Held { .. } => refuse(Rule::AppointmentNotBooked, "the appointment is only held"),
+            AppointmentState::Held { .. } => refuse(
+                Rule::AppointmentNotBooked,
+                "the appointment is only held; release it with CancelAppointment, or let the hold end",
+            ),
             AppointmentState::Arrived { .. } => refuse(
                 Rule::AppointmentStarted,
                 "the patient has been checked in; if that was a mistake, take it back with UndoVisit",

@@ -192,8 +192,10 @@ fn parse_hold(message: pb::HoldAppointmentRequest) -> Result<Command<BookAppoint
 }
 
 fn hold_minutes(fields: &mut Fields, minutes: i32) -> Option<i32> {
-    let minutes = fields.within("hold_minutes", minutes, 0, MAX_HOLD_MINUTES)?;
-    Some(if minutes == 0 { DEFAULT_HOLD_MINUTES } else { minutes })
+    let known = (0..=MAX_HOLD_MINUTES).contains(&minutes);
+    let minutes = if minutes == 0 { DEFAULT_HOLD_MINUTES } else { minutes };
+    let remedy = format!("must be 1 to {MAX_HOLD_MINUTES}, or 0 for {DEFAULT_HOLD_MINUTES}");
+    fields.some("hold_minutes", known.then_some(minutes), &remedy)
 }
 
 /// What is to be booked, or held.

@@ -87,21 +87,23 @@ pub async fn fulfil(
     expect_rows("move windows", performed.windows.len(), &done.execute(db).await?)
 }
 
-/// The holds of a practice that end by then, each with its series.
+/// The holds of a practice that end by then, each with its patient and series.
 pub async fn holds_ending(
     db: &mut PgConnection,
     practice: PracticeId,
     by: Instant,
-) -> Result<Vec<(AppointmentId, Option<SeriesId>)>, StoreError> {
+) -> Result<Vec<(AppointmentId, PatientId, Option<SeriesId>)>, StoreError> {
     let rows = sqlx::query!(
-        "SELECT appointment_id, coalesce(series_id, follows_series_id) AS series_id FROM appointments
+        "SELECT appointment_id, patient_id, coalesce(series_id, follows_series_id) AS series_id FROM appointments
          WHERE practice_id = $1 AND state = 'held' AND held_until <= $2
          ORDER BY held_until, appointment_id",
         practice.0,
         by
     );
     let rows = rows.fetch_all(db).await?.into_iter();
-    Ok(rows.map(|row| (AppointmentId(row.appointment_id), row.series_id.map(SeriesId))).collect())
+    Ok(rows
+        .map(|row| (AppointmentId(row.appointment_id), PatientId(row.patient_id), row.series_id.map(SeriesId)))
+        .collect())
 }
 
 /// Prolongs a hold.

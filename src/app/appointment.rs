@@ -154,8 +154,7 @@ impl App {
 
     /// An appointment.
     pub async fn get_appointment(&self, caller: &Caller, scoped: Scoped<AppointmentId>) -> Result<Appointment, Error> {
-        let practice = Self::tenant(caller, scoped.practice)?;
-        self.appointment(practice, scoped.query).await
+        self.appointment(Self::tenant(caller, scoped.practice)?, scoped.query).await
     }
 
     /// The day sheet of a clinic, a resource or a patient.

@@ -1,7 +1,8 @@
 //! Whether a patient is fit for what is asked (promise P5): decided on what is known under the practice's lock, like every
 //! other rule of a booking.
 
-use super::Error;
+use super::visit::treatments;
+use super::{Error, series};
 use crate::domain::appointment::Appointment;
 use crate::domain::catalog::{BodyArea, Protocol, ProtocolContent, Treatment};
 use crate::domain::fitness::Fitness;
@@ -18,6 +19,32 @@ pub(super) enum FitFor<'a> {
     Sessions(&'a Protocol, Option<SeriesId>),
     /// A treatment outside any series.
     Treatment(&'a Treatment),
+}
+
+/// The same of a visit that there is, with what it refers to.
+pub(super) enum Asked {
+    /// A session, or one that maintains a series.
+    Sessions(Protocol, SeriesId),
+    /// Any other; an assessment needles nobody.
+    Treatment(Treatment),
+}
+
+impl Asked {
+    pub(super) async fn of(db: &mut PgConnection, practice: PracticeId, visit: &Appointment) -> Result<Self, Error> {
+        if let Some(series) = visit.area.and(visit.series()) {
+            let series = series::found(db, practice, series).await?;
+            return Ok(Self::Sessions(series::protocol_of(db, practice, &series).await?, series.id));
+        }
+        let (treatment, _) = treatments(db, practice, visit).await?;
+        Ok(Self::Treatment(treatment))
+    }
+
+    pub(super) const fn fit_for(&self) -> FitFor<'_> {
+        match self {
+            Self::Sessions(protocol, series) => FitFor::Sessions(protocol, Some(*series)),
+            Self::Treatment(treatment) => FitFor::Treatment(treatment),
+        }
+    }
 }
 
 /// How fit a patient is; one whom the practice does not have is told of elsewhere.

@@ -2,10 +2,9 @@
 
 use super::appointment::found;
 use super::commands::{Known, RenewHold};
-use super::fitness::{FitFor, fitness};
+use super::fitness::{Asked, fitness};
 use super::follow_up::following;
-use super::series::{found as found_series, protocol_of};
-use super::visit::{as_known, treatments};
+use super::visit::as_known;
 use super::write::Begun;
 use super::{App, Command, Error};
 use crate::domain::access::Caller;
@@ -111,15 +110,8 @@ async fn still_fit(
     held: &Appointment,
 ) -> Result<Option<ClearanceId>, Error> {
     let number = held.session.map(|session| session.number);
-    let (patient, area) = (held.patient, held.area);
-    let fitness = if let Some(series) = held.area.and(held.series()) {
-        let series = found_series(db, practice, series).await?;
-        let protocol = protocol_of(db, practice, &series).await?;
-        fitness(db, practice, patient, area, FitFor::Sessions(&protocol, Some(series.id))).await?
-    } else {
-        let (treatment, _) = treatments(db, practice, held).await?;
-        fitness(db, practice, patient, area, FitFor::Treatment(&treatment)).await?
-    };
+    let asked = Asked::of(db, practice, held).await?;
+    let fitness = fitness(db, practice, held.patient, held.area, asked.fit_for()).await?;
     let (start, day) = (held.visit.start(), held.zone.day(held.visit.start()));
     match fitness.way(number, start, day, None) {
         Some(way) => Ok(way.clearance),

@@ -5,13 +5,12 @@ use chrono::NaiveDate;
 use super::appointment::found;
 use super::commands::{CompleteAppointment, Known};
 use super::facts::patient_question;
-use super::fitness::{FitFor, at_check_in};
 use super::missed::VisitNow;
 use super::moving::{Cause, Restart, Shift, overtaken, pairs, rebook};
-use super::series::{SeriesNow, found as found_series, protocol_of};
+use super::series::{SeriesNow, found as found_series};
 use super::series_booking::MAX_PLANNINGS;
 use super::write::Begun;
-use super::{App, Command, Error, combination};
+use super::{App, Command, Error, combination, fitness};
 use crate::domain::access::Caller;
 use crate::domain::appointment::{Appointment, AppointmentState};
 use crate::domain::booking::{PatientFacts, Spaced, Timing, before_grid};
@@ -219,15 +218,8 @@ async fn unfit(
     now: Instant,
 ) -> Result<Refusal, Error> {
     let number = visit.session.map(|session| session.number);
-    // A session, or one that maintains a series; an assessment needles nobody.
-    let needled = visit.area.and(visit.series());
-    let Some(series) = needled else {
-        let (treatment, _) = treatments(db, practice, visit).await?;
-        return at_check_in(db, practice, visit, FitFor::Treatment(&treatment), number, now).await;
-    };
-    let series = found_series(db, practice, series).await?;
-    let protocol = protocol_of(db, practice, &series).await?;
-    at_check_in(db, practice, visit, FitFor::Sessions(&protocol, Some(series.id)), number, now).await
+    let asked = fitness::Asked::of(db, practice, visit).await?;
+    fitness::at_check_in(db, practice, visit, asked.fit_for(), number, now).await
 }
 
 /// Why a patient may not be treated today, as far as the other visits go: whoever is there on another day than the

@@ -139,6 +139,12 @@ pub struct Series {
     pub changed_revision: i64,
 }
 
+fn in_order<'a>(sessions: impl Iterator<Item = &'a Appointment>) -> Vec<BookedSession> {
+    let mut sessions: Vec<BookedSession> = sessions.filter_map(BookedSession::of).collect();
+    sessions.sort_by_key(|session| session.number);
+    sessions
+}
+
 impl Series {
     /// The live appointment of a session.
     pub fn session(&self, number: i32) -> Option<&Appointment> {
@@ -147,17 +153,12 @@ impl Series {
 
     /// Its booked sessions in order.
     pub fn booked(&self) -> Vec<BookedSession> {
-        let held = |id| self.sessions.iter().any(|session| session.id == id && session.held_until().is_some());
-        let mut booked = self.placed();
-        booked.retain(|session| !held(session.id));
-        booked
+        in_order(self.sessions.iter().filter(|session| session.held_until().is_none()))
     }
 
     /// Its sessions that have their place in order: booked, or held.
     pub fn placed(&self) -> Vec<BookedSession> {
-        let mut placed: Vec<BookedSession> = self.sessions.iter().filter_map(BookedSession::of).collect();
-        placed.sort_by_key(|session| session.number);
-        placed
+        in_order(self.sessions.iter())
     }
 
     /// The numbers of its sessions that are not booked and may still be, if it has so many. One that was left out before

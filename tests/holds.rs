@@ -16,7 +16,7 @@ use crate::visits::complete;
 const EXPIRED: &str = "2026-01-05T08:10:00Z";
 const START: &str = "2026-01-26T10:00:00";
 
-fn hold_request(world: &World, patient: usize, room: usize, start: &str) -> pb::HoldAppointmentRequest {
+pub fn hold_request(world: &World, patient: usize, room: usize, start: &str) -> pb::HoldAppointmentRequest {
     pb::HoldAppointmentRequest {
         request_id: request_id(),
         visit: Some(Visit::Treatment(pb::TreatmentVisit {
@@ -35,21 +35,25 @@ async fn hold(world: &World, start: &str) -> Result<pb::Appointment, Status> {
     held(world, hold_request(world, 0, 0, start)).await
 }
 
-async fn held(world: &World, request: pb::HoldAppointmentRequest) -> Result<pb::Appointment, Status> {
+pub async fn held(world: &World, request: pb::HoldAppointmentRequest) -> Result<pb::Appointment, Status> {
     Ok(world.manager.appointments().hold_appointment(request).await?.into_inner().appointment.unwrap())
 }
 
 /// Another patient's visit in the same room at the same time.
 async fn rival(world: &World, start: &str) -> Result<pb::Appointment, Status> {
+    world.book(rival_request(world, start)).await
+}
+
+pub fn rival_request(world: &World, start: &str) -> pb::BookAppointmentRequest {
     let mut request = world.visit_request(&world.sauna, start);
     if let Some(pb::book_appointment_request::Visit::Treatment(visit)) = &mut request.visit {
         visit.patient_id = world.patients[1].clone();
     }
     request.resource_ids = vec![world.rooms[0].clone()];
-    world.book(request).await
+    request
 }
 
-fn convert_request(held: &pb::Appointment) -> pb::ConvertHoldRequest {
+pub fn convert_request(held: &pb::Appointment) -> pb::ConvertHoldRequest {
     pb::ConvertHoldRequest {
         request_id: request_id(),
         etag: held.etag.clone(),

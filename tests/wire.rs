@@ -366,7 +366,7 @@ pub fn filled(message: &MessageDescriptor, ids: &Ids) -> DynamicMessage {
         }
         // The protocol asks for no patch test.
         "ClearedPatient" => clear(&mut filled, &["patch_tested_at"]),
-        "BookSeriesRequest" => clear(&mut filled, &["plan", "wishes"]),
+        "BookSeriesRequest" | "HoldSeriesRequest" => clear(&mut filled, &["plan", "wishes"]),
         "ProposeSeriesRequest" => clear(&mut filled, &["series_id"]),
         // Which says to how many sessions.
         "RecordAssessmentRequest" => {
@@ -504,10 +504,17 @@ pub fn with(rpc: &Rpc, ids: &Ids, leaf: &Leaf, value: Value) -> DynamicMessage {
             let treatment = rpc.input.get_field_by_name("treatment").unwrap();
             message.set_field(&treatment, likely(&treatment, ids).unwrap());
         }
-        "BookSeriesRequest" if name.starts_with("plan.") => {
+        "BookSeriesRequest" | "HoldSeriesRequest" if name.starts_with("plan.") => {
             clear(&mut message, &["patient_id", "protocol_id", "body_area", "clinic_id", "sessions"]);
+            // Only a new series is held.
+            if rpc.input.name() == "HoldSeriesRequest" {
+                let field = rpc.input.get_field_by_name("plan").unwrap();
+                let mut plan = likely(&field, ids).unwrap();
+                clear(plan.as_message_mut().unwrap(), &["series_id"]);
+                message.set_field(&field, plan);
+            }
         }
-        "BookSeriesRequest" | "ExtendSeriesRequest" if name.starts_with("wishes.") => {
+        "BookSeriesRequest" | "HoldSeriesRequest" | "ExtendSeriesRequest" if name.starts_with("wishes.") => {
             clear(&mut message, &["sessions"]);
             let field = rpc.input.get_field_by_name("wishes").unwrap();
             let mut wishes = likely(&field, ids).unwrap();
@@ -521,7 +528,7 @@ pub fn with(rpc: &Rpc, ids: &Ids, leaf: &Leaf, value: Value) -> DynamicMessage {
             clear(&mut message, &["patient_id", "protocol_id", "body_area"]);
         }
         // The series' clinic counts where a session names none.
-        "BookSeriesRequest" | "ExtendSeriesRequest" if name == "clinic_id" => {
+        "BookSeriesRequest" | "HoldSeriesRequest" | "ExtendSeriesRequest" if name == "clinic_id" => {
             let sessions = message.get_field_by_name_mut("sessions").unwrap().as_list_mut().unwrap();
             sessions[0].as_message_mut().unwrap().clear_field_by_name("clinic_id");
         }

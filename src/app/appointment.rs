@@ -5,6 +5,7 @@ use super::commands::{BookAppointment, Cancel, ListAppointments, SheetOf, WhichV
 use super::facts::{self, Asked, Question};
 use super::fitness::FitFor;
 use super::follow_up::{Following, following, series_field};
+use super::holds::must_be_held_alone;
 use super::page::{Page, fetch};
 use super::write::Begun;
 use super::{App, Command, Error, Scoped};
@@ -142,6 +143,7 @@ impl App {
         if before.changed_revision != *etag {
             return Err(Error::EtagMismatch);
         }
+        must_be_held_alone(write.db(), practice, &before).await?;
         let after = before.cancel(now, reason.clone(), revision).map_err(Error::Refused)?;
         write.record(ChangeKind::AppointmentCancelled, *id, Some(after.patient), vec![*id]).await?;
         appointment::cancel(write.db(), practice, &[*id], now, reason.expose().as_str(), revision).await?;

@@ -4,6 +4,7 @@ use super::appointment::found;
 use super::commands::{Known, RenewHold};
 use super::fitness::{Asked, fitness};
 use super::follow_up::following;
+use super::series::found as series_of;
 use super::visit::as_known;
 use super::write::Begun;
 use super::{App, Command, Error};
@@ -85,8 +86,24 @@ async fn held_now(
     practice: PracticeId,
     known: Known<AppointmentId>,
 ) -> Result<Appointment, Error> {
-    found(db, practice, known.id).await?.must_be_held().map_err(Error::Refused)?;
+    let held = found(db, practice, known.id).await?;
+    held.must_be_held().map_err(Error::Refused)?;
+    must_be_held_alone(db, practice, &held).await?;
     as_known(db, practice, known).await
+}
+
+/// A session of a series that is held as a whole is neither booked nor released by itself.
+pub(super) async fn must_be_held_alone(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    visit: &Appointment,
+) -> Result<(), Error> {
+    match visit.session {
+        Some(session) if visit.held_until().is_some() => {
+            series_of(db, practice, session.series).await?.must_be_active().map_err(Error::Refused)
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// What may have changed since it was held: what it follows, and the approval of what is added to it.

@@ -32,6 +32,7 @@ mod resource;
 mod screening;
 mod series;
 mod series_booking;
+mod series_holds;
 mod signature;
 pub mod slots;
 mod thinkers;

@@ -32,7 +32,9 @@ struct Booking {
     /// How many sessions the series is to have; none for as many as are booked then.
     count: Option<i32>,
     sessions: Asks,
-    /// Where the request holds the sessions, for errors about ids.
+    /// For how many minutes they are only held; none to book them.
+    hold_minutes: Option<i32>,
+    /// Where the request has the sessions, for errors about ids.
     path: &'static str,
 }
 
@@ -42,6 +44,13 @@ enum Asks {
     InOrder(Vec<SessionRequest>),
     /// Those of a plan, made under a version of the protocol, around these that are booked.
     Planned { protocol_version: i32, booked: Vec<(i32, Option<AppointmentId>)>, sessions: Vec<AskedSession> },
+}
+
+impl Booking {
+    /// The sessions of a series that are not booked, whichever they are.
+    const fn of(of: SeriesOf) -> Self {
+        Self { of, etag: None, count: None, sessions: Asks::InOrder(Vec::new()), hold_minutes: None, path: "" }
+    }
 }
 
 /// What a booking refers to.
@@ -54,29 +63,29 @@ struct Setting {
 }
 
 impl App {
-    /// Books a series, or the rest of one.
+    /// Books a series, or the rest of one; or holds a new one.
     pub async fn book_series(&self, caller: &Caller, command: &Command<BookSeries>) -> Result<SeriesNow, Error> {
-        let BookSeries { of, sessions } = &command.body;
-        self.book_sessions(caller, command, *of, None, None, sessions).await
+        let BookSeries { of, sessions, hold_minutes } = &command.body;
+        let whole = Booking { hold_minutes: *hold_minutes, ..Booking::of(*of) };
+        self.book_sessions(caller, command, &whole, sessions).await
     }
 
     /// Extends a series.
     pub async fn extend_series(&self, caller: &Caller, command: &Command<ExtendSeries>) -> Result<SeriesNow, Error> {
         let ExtendSeries { id, etag, session_count, sessions } = &command.body;
-        let (of, count) = (SeriesOf::Continued(*id), Some(*session_count));
-        self.book_sessions(caller, command, of, Some(*etag), count, sessions).await
+        let longer =
+            Booking { etag: Some(*etag), count: Some(*session_count), ..Booking::of(SeriesOf::Continued(*id)) };
+        self.book_sessions(caller, command, &longer, sessions).await
     }
 
     async fn book_sessions<T>(
         &self,
         caller: &Caller,
         command: &Command<T>,
-        of: SeriesOf,
-        etag: Option<i64>,
-        count: Option<i32>,
+        what: &Booking,
         sessions: &WhichSessions,
     ) -> Result<SeriesNow, Error> {
-        let booking = |sessions, path| Booking { of, etag, count, sessions, path };
+        let booking = |sessions, path| Booking { sessions, path, ..what.clone() };
         let (clinic, wishes) = match sessions {
             WhichSessions::Given(sessions) => {
                 let given = Asks::InOrder(sessions.clone());
@@ -98,10 +107,9 @@ impl App {
             return self.series(practice, SeriesId(earlier.subject)).await;
         }
         // What planning cannot mend is told before it.
-        let nothing = booking(Asks::InOrder(Vec::new()), "");
-        let known = setting(&mut *self.read_current(practice).await?, practice, &nothing).await?;
-        must_grow(&nothing, &known)?;
-        let ask = ProposeSeries { of, clinic, wishes: wishes.clone(), plans: 1 };
+        let known = setting(&mut *self.read_current(practice).await?, practice, what).await?;
+        must_grow(what, &known)?;
+        let ask = ProposeSeries { of: what.of, clinic, wishes: wishes.clone(), plans: 1 };
         let mut plannings = 1;
         loop {
             let (best, version) = match self.best(practice, &ask).await {
@@ -153,7 +161,7 @@ impl App {
         let asked = asked(booking, &setting, now)?;
         let facts = load(write.db(), practice, booking, &setting, &asked, now, false).await?;
         let plans = decide(facts, &setting, booking, &asked).map_err(Error::Refused)?;
-        self.record(write, setting, &asked, plans).await
+        self.record(write, setting, booking.hold_minutes, &asked, plans).await
     }
 
     /// Writes what was decided.
@@ -161,25 +169,31 @@ impl App {
         &self,
         mut write: Box<Write>,
         setting: Setting,
+        hold_minutes: Option<i32>,
         asked: &[AskedSession],
         plans: Vec<PlannedVisit>,
     ) -> Result<SeriesNow, Error> {
         let (now, revision, practice) = (write.now, write.revision, write.practice);
         let is_new = setting.series.is_none();
-        let (kind, mut after) = match setting.series {
-            Some(series) => (ChangeKind::SeriesContinued, series),
-            None => (ChangeKind::SeriesBooked, new_series(SeriesId(self.ids.new_id(now)), &setting)),
+        let kind = match hold_minutes {
+            _ if !is_new => ChangeKind::SeriesContinued,
+            None => ChangeKind::SeriesBooked,
+            Some(_) => ChangeKind::SeriesHeld,
         };
-        let booked: Vec<(Appointment, PlannedVisit)> = asked
-            .iter()
-            .zip(plans)
-            .map(|(asked, plan)| {
-                let session = Some(SessionOf { series: after.id, number: asked.number });
-                let id = AppointmentId(self.ids.new_id(now));
-                (Appointment::book(id, after.patient, session, None, &plan, revision), plan)
-            })
-            .collect();
-        after.sessions.extend(booked.iter().map(|(appointment, _)| appointment.clone()));
+        let mut after = match setting.series {
+            Some(series) => series,
+            None => new_series(SeriesId(self.ids.new_id(now)), &setting),
+        };
+        let had = after.sessions.len();
+        after.sessions.extend(asked.iter().zip(&plans).map(|(asked, plan)| {
+            let session = Some(SessionOf { series: after.id, number: asked.number });
+            let id = AppointmentId(self.ids.new_id(now));
+            Appointment::book(id, after.patient, session, None, plan, revision)
+        }));
+        if let Some(minutes) = hold_minutes {
+            after = after.held_for(minutes, now);
+        }
+        let booked: Vec<(Appointment, PlannedVisit)> = after.sessions.iter().skip(had).cloned().zip(plans).collect();
         after.sessions.sort_by_key(|session| (session.visit.start(), session.id));
         let last = after.placed().last().map_or(0, |session| session.number);
         after.session_count = after.session_count.max(last);

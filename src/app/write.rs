@@ -274,6 +274,9 @@ async fn expire(
     let mut touched: Vec<SeriesId> = expired.iter().filter_map(|(.., series)| *series).collect();
     touched.sort_unstable();
     touched.dedup();
+    if !touched.is_empty() {
+        series::expire(db, practice_id, &touched, now, revision).await?;
+    }
     for id in touched {
         series::touch(db, practice_id, id, revision).await?;
     }

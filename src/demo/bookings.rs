@@ -117,7 +117,7 @@ pub async fn book(
             }
             let (clinic, protocol) = (clinics.id(site), catalogue.protocol(course)?);
             let of = SeriesOf::New { patient: patient(who)?, protocol, area };
-            let body = BookSeries { of, sessions: sessions(clinic, &starts) };
+            let body = BookSeries { of, sessions: sessions(clinic, &starts), hold_minutes: None };
             let command = seeder.command(&format!("series {number}"), body);
             search.learn(seeder.app.book_series(&Caller::COMMAND_LINE, &command).await)?;
         }

@@ -108,7 +108,7 @@ impl Search<'_> {
             }
             self.tries += 1;
             let of = SeriesOf::New { patient, protocol, area };
-            let body = BookSeries { of, sessions: sessions(clinic, starts) };
+            let body = BookSeries { of, sessions: sessions(clinic, starts), hold_minutes: None };
             // Nothing is kept, so the same request id will do every time.
             let command = Command { validate_only: true, ..step::command(Some(practice), "example", body) };
             match self.app.book_series(self.caller, &command).await {

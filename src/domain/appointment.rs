@@ -169,8 +169,13 @@ impl Appointment {
     /// The visit, held for so many minutes from now, but not beyond its start.
     #[must_use]
     pub fn held_for(self, minutes: i32, now: Instant) -> Self {
-        let until = (now + TimeDelta::minutes(minutes.into())).min(self.visit.start());
+        let until = self.hold_end(minutes, now);
         Self { state: AppointmentState::Held { until }, ..self }
+    }
+
+    /// When a hold of so many minutes from now ends: at its start at the latest.
+    pub fn hold_end(&self, minutes: i32, now: Instant) -> Instant {
+        (now + TimeDelta::minutes(minutes.into())).min(self.visit.start())
     }
 
     /// The visit, held for so many minutes from now if that is longer than it is held anyway; refused unless it is.

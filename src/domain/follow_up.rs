@@ -77,7 +77,7 @@ impl Series {
             let is_wanted = match self.state {
                 SeriesState::Active => due.session().is_none_or(|session| session <= self.session_count),
                 SeriesState::Completed { .. } => is_after_last(due),
-                SeriesState::Cancelled { .. } => false,
+                SeriesState::Held { .. } | SeriesState::Cancelled { .. } => false,
             };
             if !is_done && !is_wanted {
                 return None;
@@ -189,6 +189,7 @@ impl Series {
             SeriesState::Active => return Vec::new(),
             SeriesState::Completed { .. } if is_after_last(due) => return Vec::new(),
             SeriesState::Completed { .. } => "the series is completed; only what comes after it is still assessed",
+            SeriesState::Held { .. } => "the series is only held",
             SeriesState::Cancelled { .. } => "the series is cancelled",
         };
         vec![Violation::new(Rule::SeriesNotActive, text)]
@@ -277,7 +278,7 @@ impl Series {
     pub fn overdue(&self, now: Instant) -> Option<Overdue> {
         match self.state {
             SeriesState::Active => {}
-            SeriesState::Completed { .. } | SeriesState::Cancelled { .. } => return None,
+            SeriesState::Held { .. } | SeriesState::Completed { .. } | SeriesState::Cancelled { .. } => return None,
         }
         let last = self.booked().pop().filter(|last| last.number < self.session_count)?;
         let longest = i64::from(self.gap.days().maximum);
@@ -292,7 +293,7 @@ impl Series {
         let refuse = |rule, text: &str| Err(vec![Violation::new(rule, text)]);
         match self.state {
             SeriesState::Completed { .. } => {}
-            SeriesState::Active => {
+            SeriesState::Held { .. } | SeriesState::Active => {
                 let text = "the series is not completed; an assessment ends it (SeriesService.RecordAssessment)";
                 return refuse(Rule::NotInSeriesYet, text);
             }
@@ -311,7 +312,7 @@ impl Series {
     pub fn maintenance_due(&self, days: MaintenanceDays) -> Option<MaintenanceDue> {
         match self.state {
             SeriesState::Completed { .. } => {}
-            SeriesState::Active | SeriesState::Cancelled { .. } => return None,
+            SeriesState::Held { .. } | SeriesState::Active | SeriesState::Cancelled { .. } => return None,
         }
         let last: BookedSession = self.booked().pop()?;
         let last = self.maintenance().map(|(day, _)| day).chain([last.day]).max()?;

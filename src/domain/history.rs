@@ -39,6 +39,10 @@ named_enum! {
         PatientUpdated = "patient.updated",
         /// A series was booked.
         SeriesBooked = "series.booked",
+        /// Time was kept for a whole series, for a while.
+        SeriesHeld = "series.held",
+        /// The hold of a series was prolonged.
+        SeriesHoldRenewed = "series.hold_renewed",
         /// A series was cancelled.
         SeriesCancelled = "series.cancelled",
         /// Sessions of a series that were not booked were booked, and some may have been added to it.
@@ -75,7 +79,7 @@ named_enum! {
         AppointmentHeld = "appointment.held",
         /// A hold was prolonged.
         HoldRenewed = "appointment.hold_renewed",
-        /// Holds expired.
+        /// Holds expired, of appointments and of whole series.
         HoldsExpired = "appointment.hold_expired",
         /// Nobody came to a visit.
         AppointmentMissed = "appointment.no_show",
@@ -110,6 +114,8 @@ impl ChangeKind {
             Self::PatientCreated
             | Self::PatientUpdated
             | Self::SeriesBooked
+            | Self::SeriesHeld
+            | Self::SeriesHoldRenewed
             | Self::SeriesContinued
             | Self::SeriesShortened
             | Self::SeriesRescheduled

@@ -2,7 +2,7 @@
 
 use chrono::NaiveDate;
 
-use super::appointment::Appointment;
+use super::appointment::{Appointment, AppointmentState};
 use super::assessment::AssessmentResult;
 use super::booking::{Neighbour, Neighbours};
 use super::catalog::{BodyArea, GapDays, ProtocolContent, ResourceKind};
@@ -15,6 +15,11 @@ use super::zone::Zone;
 /// Where a series stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SeriesState {
+    /// The time of all its sessions is kept until then, while the patient decides.
+    Held {
+        /// When the hold ends by itself.
+        until: Instant,
+    },
     /// Its sessions take place.
     Active,
     /// An assessment ended it.
@@ -151,6 +156,11 @@ impl Series {
         self.sessions.iter().find(|appointment| appointment.session.is_some_and(|session| session.number == number))
     }
 
+    /// The appointments of its sessions.
+    pub fn appointment_ids(&self) -> Vec<AppointmentId> {
+        self.sessions.iter().map(|session| session.id).collect()
+    }
+
     /// Its booked sessions in order.
     pub fn booked(&self) -> Vec<BookedSession> {
         in_order(self.sessions.iter().filter(|session| session.held_until().is_none()))
@@ -202,22 +212,54 @@ impl Series {
     pub const fn is_active(&self) -> bool {
         match self.state {
             SeriesState::Active => true,
-            SeriesState::Completed { .. } | SeriesState::Cancelled { .. } => false,
+            SeriesState::Held { .. } | SeriesState::Completed { .. } | SeriesState::Cancelled { .. } => false,
         }
     }
 
     /// A refusal unless its sessions take place.
     pub fn must_be_active(&self) -> Result<(), Refusal> {
+        let text = match self.state {
+            SeriesState::Active => return Ok(()),
+            SeriesState::Held { .. } => {
+                "the series is only held, as a whole; book it with ConvertSeriesHold, or release it with CancelSeries"
+            }
+            SeriesState::Completed { .. } => "the series is completed; what keeps its result is a maintenance session",
+            SeriesState::Cancelled { .. } => "the series is cancelled",
+        };
+        Err(vec![Violation::new(Rule::SeriesNotActive, text)])
+    }
+
+    /// When its hold ends; nothing if it is not held.
+    pub const fn held_until(&self) -> Option<Instant> {
         match self.state {
-            SeriesState::Active => Ok(()),
-            SeriesState::Completed { .. } => {
-                let text = "the series is completed; what keeps its result is a maintenance session";
-                Err(vec![Violation::new(Rule::SeriesNotActive, text)])
-            }
-            SeriesState::Cancelled { .. } => {
-                Err(vec![Violation::new(Rule::SeriesNotActive, "the series is cancelled")])
-            }
+            SeriesState::Held { until } => Some(until),
+            SeriesState::Active | SeriesState::Completed { .. } | SeriesState::Cancelled { .. } => None,
         }
+    }
+
+    /// A refusal unless it is held.
+    pub fn must_be_held(&self) -> Result<(), Refusal> {
+        let text = match self.state {
+            SeriesState::Held { .. } => return Ok(()),
+            SeriesState::Active | SeriesState::Completed { .. } => "the series is booked",
+            SeriesState::Cancelled { .. } => {
+                "the hold has expired or was released, or the series was cancelled; hold the series anew"
+            }
+        };
+        Err(vec![Violation::new(Rule::NotHeld, text)])
+    }
+
+    /// The series with its sessions, all held for so many minutes from now, but not beyond the start of the first; never
+    /// shorter than they are held anyway.
+    #[must_use]
+    pub fn held_for(mut self, minutes: i32, now: Instant) -> Self {
+        let ends = self.sessions.iter().map(|session| session.hold_end(minutes, now));
+        let until = ends.min().unwrap_or(now).max(self.held_until().unwrap_or(now));
+        self.state = SeriesState::Held { until };
+        for session in &mut self.sessions {
+            session.state = AppointmentState::Held { until };
+        }
+        self
     }
 
     /// The series with fewer sessions, and the appointments of those beyond; refused if one of them has begun or the
@@ -250,8 +292,8 @@ impl Series {
         Ok((self, beyond.into_iter().map(|session| session.id).collect()))
     }
 
-    /// The series, cancelled together with every session and assessment that has not begun, and the appointments of
-    /// those.
+    /// The series, cancelled together with every session and assessment that has not begun, or its hold, released; and the
+    /// appointments of those.
     pub fn cancel(
         self,
         now: Instant,
@@ -259,7 +301,7 @@ impl Series {
         revision: i64,
     ) -> Result<(Self, Vec<AppointmentId>), Refusal> {
         let already = match self.state {
-            SeriesState::Active => None,
+            SeriesState::Held { .. } | SeriesState::Active => None,
             SeriesState::Completed { .. } => Some("the series is completed; nothing of it is left to cancel"),
             SeriesState::Cancelled { .. } => Some("the series is cancelled already"),
         };

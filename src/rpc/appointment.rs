@@ -15,7 +15,7 @@ use crate::app::commands::{
     RescheduleAppointment, SheetOf, WhichVisit,
 };
 use crate::app::{Command, Completed, Error, Scoped, VisitNow};
-use crate::domain::appointment::{Appointment, AppointmentState, BookedPhase, DEFAULT_HOLD_MINUTES, MAX_HOLD_MINUTES};
+use crate::domain::appointment::{Appointment, AppointmentState, BookedPhase};
 use crate::domain::catalog::MAX_SESSIONS;
 use crate::domain::ids::AppointmentId;
 use crate::domain::text::Personal;
@@ -186,16 +186,9 @@ fn parse_book(message: pb::BookAppointmentRequest) -> Result<Command<BookAppoint
 fn parse_hold(message: pb::HoldAppointmentRequest) -> Result<Command<BookAppointment>, Error> {
     let head = Head::new(&message, &message.practice_id, &message.request_id, message.validate_only);
     let mut fields = Fields::default();
-    let minutes = hold_minutes(&mut fields, message.hold_minutes);
+    let minutes = fields.hold_minutes(message.hold_minutes);
     let body = parse_visit(&mut fields, message);
     head.command(fields, || Some(BookAppointment { hold_minutes: Some(minutes?), ..body? }))
-}
-
-fn hold_minutes(fields: &mut Fields, minutes: i32) -> Option<i32> {
-    let known = (0..=MAX_HOLD_MINUTES).contains(&minutes);
-    let minutes = if minutes == 0 { DEFAULT_HOLD_MINUTES } else { minutes };
-    let remedy = format!("must be 1 to {MAX_HOLD_MINUTES}, or 0 for {DEFAULT_HOLD_MINUTES}");
-    fields.some("hold_minutes", known.then_some(minutes), &remedy)
 }
 
 /// What is to be booked, or held.
@@ -277,7 +270,7 @@ fn parse_renew(message: pb::RenewHoldRequest) -> Result<Command<RenewHold>, Erro
     } = message;
     let mut fields = Fields::default();
     let (id, etag) = (fields.id("appointment_id", &appointment_id), fields.etag(&etag));
-    let minutes = hold_minutes(&mut fields, minutes);
+    let minutes = fields.hold_minutes(minutes);
     head.command(fields, || Some(RenewHold { held: Known { id: id?, etag: etag? }, minutes: minutes? }))
 }
 

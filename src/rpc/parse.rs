@@ -10,6 +10,7 @@ use super::pb;
 use crate::app::commands::PageOf;
 use crate::app::page::{DEFAULT_PAGE, MAX_PAGE};
 use crate::app::{Command, Error, FieldViolation, Scoped};
+use crate::domain::appointment::{DEFAULT_HOLD_MINUTES, MAX_HOLD_MINUTES};
 use crate::domain::catalog::{Activity, BodyArea, GRID_MINUTES, Grade, ResourceKind};
 use crate::domain::hours::Stretch;
 use crate::domain::ids::{PracticeId, RequestId, ResourceId};
@@ -87,6 +88,14 @@ impl Fields {
     pub fn etag(&mut self, text: &str) -> Option<i64> {
         let etag = text.parse().ok().filter(|revision: &i64| revision.to_string() == text);
         self.some("etag", etag, "must be the etag that was read")
+    }
+
+    /// For how many minutes something is held.
+    pub fn hold_minutes(&mut self, minutes: i32) -> Option<i32> {
+        let known = (0..=MAX_HOLD_MINUTES).contains(&minutes);
+        let minutes = if minutes == 0 { DEFAULT_HOLD_MINUTES } else { minutes };
+        let remedy = format!("must be 1 to {MAX_HOLD_MINUTES}, or 0 for {DEFAULT_HOLD_MINUTES}");
+        self.some("hold_minutes", known.then_some(minutes), &remedy)
     }
 
     /// An instant in the supported years.

@@ -261,6 +261,8 @@ pub const CONSTRAINTS: &[(&str, Meaning)] = &[
     ("appointment_arrived_by_a_change", Meaning::Fault),
     ("no_show_takes_up_nothing", Meaning::Fault),
     ("held_appointment_says_until", Meaning::Fault),
+    ("held_series_says_until", Meaning::Fault),
+    ("series_was_held_by_a_change", Meaning::Fault),
     ("appointment_was_held_by_a_change", Meaning::Fault),
     ("appointment_was_missed_by_a_change", Meaning::Fault),
     ("session_is_cleared", Meaning::Refusal(Rule::ClearanceMissing)),

@@ -7,7 +7,9 @@ use uuid::Uuid;
 use super::error::expect_rows;
 use super::{StoreError, appointment, assessment, read};
 use crate::domain::catalog::{BodyArea, GapDays};
-use crate::domain::ids::{OverrideId, PatientId, PracticeId, ProtocolId, ReactionId, SeriesId};
+use crate::domain::ids::{
+    AppointmentId, ClearanceId, OverrideId, PatientId, PracticeId, ProtocolId, ReactionId, SeriesId,
+};
 use crate::domain::interval::Instant;
 use crate::domain::series::{Series, SeriesGap, SeriesHold, SeriesState};
 use crate::domain::text::Personal;
@@ -82,7 +84,7 @@ async fn by_ids(db: &mut PgConnection, practice: PracticeId, ids: &[Uuid]) -> Re
     let rows = sqlx::query_as!(
         Row,
         r#"SELECT s.series_id, s.patient_id, s.protocol_id, s.protocol_version, s.body_area, s.session_count, s.state,
-                  s.completed_at, s.cancelled_at, s.cancel_reason, s.changed_revision, p.gap_floor_days, p.gap_minimum_days,
+                  s.held_until, s.completed_at, s.cancelled_at, s.cancel_reason, s.changed_revision, p.gap_floor_days, p.gap_minimum_days,
                   p.gap_target_days, p.gap_maximum_days, o.override_id AS "override_id?",
                   o.gap_days AS "override_gap_days?",
                   ARRAY(SELECT r.reaction_id FROM reactions r
@@ -194,7 +196,7 @@ pub async fn list_needing(
     by_ids(db, practice, &ids).await
 }
 
-/// Inserts a new series; its sessions are inserted as appointments.
+/// Inserts a new series, booked or held; its sessions are inserted as appointments.
 pub async fn insert(
     db: &mut PgConnection,
     practice: PracticeId,
@@ -203,8 +205,10 @@ pub async fn insert(
 ) -> Result<(), StoreError> {
     let done = sqlx::query!(
         "INSERT INTO series (practice_id, series_id, patient_id, protocol_id, protocol_version, body_area,
-                             session_count, state, booked_at, booked_revision, changed_revision)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, 'active', $8, $9, $9)",
+                             session_count, state, booked_at, booked_revision, changed_revision, held_until,
+                             held_revision)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, CASE WHEN $10::timestamptz IS NULL THEN 'active' ELSE 'held' END, $8,
+                 $9::bigint, $9::bigint, $10, CASE WHEN $10 IS NOT NULL THEN $9::bigint END)",
         practice.0,
         series.id.0,
         series.patient.0,
@@ -213,12 +217,13 @@ pub async fn insert(
         series.area.as_str(),
         series.session_count,
         now,
-        series.changed_revision
+        series.changed_revision,
+        series.held_until()
     );
     expect_rows("insert series", 1, &done.execute(db).await?)
 }
 
-/// Cancels a series; its appointments are cancelled separately.
+/// Cancels a series, or releases its hold; its appointments are cancelled separately.
 pub async fn cancel(
     db: &mut PgConnection,
     practice: PracticeId,
@@ -229,7 +234,7 @@ pub async fn cancel(
 ) -> Result<(), StoreError> {
     let done = sqlx::query!(
         "UPDATE series SET state = 'cancelled', cancelled_at = $3, cancel_reason = $4, changed_revision = $5
-         WHERE practice_id = $1 AND series_id = $2 AND state = 'active'",
+         WHERE practice_id = $1 AND series_id = $2 AND state IN ('held', 'active')",
         practice.0,
         id.0,
         now,
@@ -237,6 +242,83 @@ pub async fn cancel(
         revision
     );
     expect_rows("cancel series", 1, &done.execute(db).await?)
+}
+
+/// Prolongs the hold of a series and of its sessions.
+pub async fn renew_hold(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    id: SeriesId,
+    sessions: usize,
+    until: Instant,
+    revision: i64,
+) -> Result<(), StoreError> {
+    let done = sqlx::query!(
+        "WITH whole AS (
+             UPDATE series SET held_until = $3, changed_revision = $4
+             WHERE practice_id = $1 AND series_id = $2 AND state = 'held'
+             RETURNING series_id)
+         UPDATE appointments AS a SET held_until = $3, changed_revision = $4
+         FROM whole
+         WHERE a.practice_id = $1 AND a.series_id = whole.series_id AND a.state = 'held'",
+        practice.0,
+        id.0,
+        until,
+        revision
+    );
+    expect_rows("renew hold of series", sessions, &done.execute(db).await?)
+}
+
+/// Books a series that is held, with its sessions, each under its clearance.
+pub async fn convert_hold(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    id: SeriesId,
+    sessions: &[(AppointmentId, Option<ClearanceId>)],
+    now: Instant,
+    revision: i64,
+) -> Result<(), StoreError> {
+    let (ids, clearances): (Vec<Uuid>, Vec<Option<Uuid>>) =
+        sessions.iter().map(|(id, clearance)| (id.0, clearance.map(|id| id.0))).unzip();
+    let done = sqlx::query!(
+        "WITH whole AS (
+             UPDATE series SET state = 'active', booked_at = $3, booked_revision = $4::bigint, changed_revision = $4::bigint
+             WHERE practice_id = $1 AND series_id = $2 AND state = 'held'
+             RETURNING series_id)
+         UPDATE appointments AS a
+         SET state = 'booked', clearance_id = under.clearance, booked_at = $3, booked_revision = $4::bigint,
+             changed_revision = $4::bigint
+         FROM whole, unnest($5::uuid[], $6::uuid[]) AS under (id, clearance)
+         WHERE a.practice_id = $1 AND a.series_id = whole.series_id AND a.appointment_id = under.id AND a.state = 'held'",
+        practice.0,
+        id.0,
+        now,
+        revision,
+        &ids,
+        &clearances as &[Option<Uuid>]
+    );
+    expect_rows("convert hold of series", sessions.len(), &done.execute(db).await?)
+}
+
+/// Ends those of some series whose hold has expired; their appointments are cancelled separately.
+pub async fn expire(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    ids: &[SeriesId],
+    now: Instant,
+    revision: i64,
+) -> Result<(), StoreError> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+    let done = sqlx::query!(
+        "UPDATE series SET state = 'cancelled', cancelled_at = $3, cancel_reason = '', changed_revision = $4
+         WHERE practice_id = $1 AND series_id = ANY($2) AND state = 'held' AND held_until <= $3",
+        practice.0,
+        &ids,
+        now,
+        revision
+    );
+    done.execute(db).await?;
+    Ok(())
 }
 
 /// Completes a series; its appointments are cancelled separately.
@@ -336,6 +418,7 @@ struct Row {
     body_area: String,
     session_count: i32,
     state: String,
+    held_until: Option<Instant>,
     completed_at: Option<Instant>,
     cancelled_at: Option<Instant>,
     cancel_reason: Option<String>,
@@ -353,6 +436,9 @@ struct Row {
 impl Row {
     fn read(self) -> Result<Series, StoreError> {
         let state = match (self.state.as_str(), self.completed_at, self.cancelled_at, self.cancel_reason) {
+            ("held", None, None, None) => {
+                SeriesState::Held { until: self.held_until.ok_or(StoreError::Corrupt("hold of a series"))? }
+            }
             ("active", None, None, None) => SeriesState::Active,
             ("completed", Some(at), None, None) => SeriesState::Completed { at },
             ("cancelled", None, Some(at), Some(reason)) => {

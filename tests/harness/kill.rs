@@ -41,7 +41,7 @@ impl Killed {
 
     /// Starts the first server on a database.
     pub async fn start(url: &str, seed: u64) -> Self {
-        let (child, channel) = spawn(url).await;
+        let (child, channel) = spawn(url, NOW).await;
         // A splitmix step, so that small seeds differ.
         let random = seed.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         Self { url: url.to_owned(), running: Mutex::new(Running { child, channel, generation: 0, random }) }
@@ -77,16 +77,17 @@ impl Killed {
     async fn replace(&self, running: &mut Running) {
         // SIGKILL.
         let _ = running.child.kill().await;
-        let (child, channel) = spawn(&self.url).await;
+        let (child, channel) = spawn(&self.url, NOW).await;
         running.child = child;
         running.channel = channel;
         running.generation += 1;
     }
 }
 
-async fn spawn(url: &str) -> (Child, Channel) {
+/// A server in a process of its own, whose clock starts at that time.
+pub async fn spawn(url: &str, clock: &str) -> (Child, Channel) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_stipple"))
-        .args(["--listen", "127.0.0.1:0", "--clock", NOW, "--database-url", url, "serve"])
+        .args(["--listen", "127.0.0.1:0", "--clock", clock, "--database-url", url, "serve"])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .kill_on_drop(true)

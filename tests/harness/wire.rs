@@ -122,6 +122,13 @@ fn code(headers: &HeaderMap) -> Option<Code> {
     Status::from_header_map(headers).map(|status| status.code())
 }
 
+impl Clients {
+    /// The token that they send.
+    pub fn token(&self) -> &str {
+        self.wire.token.as_deref().unwrap_or_default()
+    }
+}
+
 /// A client of each service, all with the same token.
 #[derive(Clone)]
 pub struct Clients {

@@ -154,7 +154,7 @@ bookings AS MATERIALIZED (
     SELECT practice_id, revision, kind, subject_id, patient_id, appointment_ids,
         kind LIKE '%.rescheduled' OR kind IN ('reaction.cleared', 'appointment.fulfilled') AS moves
     FROM changes
-    WHERE kind IN ('series.booked', 'series.continued', 'series.rescheduled', 'appointment.held', 'appointment.booked',
+    WHERE kind IN ('series.booked', 'series.held', 'series.continued', 'series.rescheduled', 'appointment.held', 'appointment.booked',
         'appointment.rescheduled', 'reaction.cleared', 'appointment.fulfilled')
 ),
 named AS MATERIALIZED (
@@ -183,7 +183,8 @@ unbooked_series AS (
     SELECT s.practice_id, s.series_id
     FROM series AS s
     LEFT JOIN bookings AS b ON b.practice_id = s.practice_id AND b.revision = s.booked_revision
-        AND b.kind = 'series.booked' AND b.subject_id = s.series_id AND b.patient_id = s.patient_id
+        AND b.kind = CASE WHEN s.booked_revision = s.held_revision THEN 'series.held' ELSE 'series.booked' END
+        AND b.subject_id = s.series_id AND b.patient_id = s.patient_id
     WHERE b.revision IS NULL
 ),
 unbooked_appointments AS (
@@ -207,7 +208,7 @@ unkept AS (
             OR (n.moves AND a.changed_revision = n.revision AND a.state = 'cancelled')
             OR n.kind IN ('reaction.cleared', 'appointment.fulfilled')
             -- What was held may have been booked since.
-            OR (n.kind = 'appointment.held' AND a.held_revision = n.revision)
+            OR (n.kind IN ('appointment.held', 'series.held') AND a.held_revision = n.revision)
         )
     WHERE a.appointment_id IS NULL
 ),
@@ -216,7 +217,7 @@ void AS (
     SELECT b.practice_id, b.revision
     FROM bookings AS b
     LEFT JOIN series AS s ON s.practice_id = b.practice_id AND s.series_id = b.subject_id
-        AND (s.booked_revision = b.revision OR b.kind <> 'series.booked')
+        AND (b.revision IN (s.booked_revision, s.held_revision) OR b.kind NOT IN ('series.booked', 'series.held'))
     WHERE (cardinality(b.appointment_ids) = 0 AND b.kind <> 'reaction.cleared') OR (b.kind LIKE 'series.%' AND s.series_id IS NULL)
 ),
 -- The steps of visits. Only a check-in or a no-show is taken back, within a day; where a visit stands is what the latest
@@ -271,14 +272,15 @@ mishandled AS (
     SELECT a.practice_id, a.appointment_id
     FROM appointments AS a
     LEFT JOIN changes AS h ON h.practice_id = a.practice_id AND h.revision = a.held_revision
-        AND h.kind = 'appointment.held' AND h.subject_id = a.appointment_id
+        AND (h.kind, h.subject_id) IN (('appointment.held', a.appointment_id), ('series.held', a.series_id))
     LEFT JOIN changes AS b ON b.practice_id = a.practice_id AND b.revision = a.booked_revision
-    WHERE a.held_revision IS NULL AND (a.state = 'held' OR b.kind = 'appointment.held')
+    WHERE a.held_revision IS NULL AND (a.state = 'held' OR b.kind IN ('appointment.held', 'series.held'))
         OR a.held_revision IS NOT NULL AND (
             h.revision IS NULL
             OR (a.state = 'held') AND a.booked_revision <> a.held_revision
             OR a.state IN ('booked', 'arrived', 'fulfilled') AND a.booked_revision <= a.held_revision
-            OR a.booked_revision <> a.held_revision AND (b.recorded_at >= a.held_until OR b.kind <> 'appointment.booked')
+            OR a.booked_revision <> a.held_revision AND (b.recorded_at >= a.held_until
+                OR b.kind <> CASE h.kind WHEN 'series.held' THEN 'series.booked' ELSE 'appointment.booked' END)
         )
     UNION
     SELECT e.practice_id, named.appointment_id
@@ -288,6 +290,20 @@ mishandled AS (
     WHERE e.kind = 'appointment.hold_expired' AND NOT coalesce(
         a.changed_revision = e.revision AND a.state = 'cancelled' AND a.booked_revision = a.held_revision
         AND a.no_show_revision IS NULL AND a.held_until <= e.recorded_at, false)
+),
+-- A series is held, booked and ended together with the sessions that it was held with.
+halved AS (
+    SELECT s.practice_id, s.series_id
+    FROM series AS s
+    LEFT JOIN appointments AS a ON a.practice_id = s.practice_id AND a.series_id = s.series_id
+        AND a.held_revision = s.held_revision
+    WHERE s.held_revision IS NOT NULL OR s.state = 'held'
+    GROUP BY s.practice_id, s.series_id, s.state, s.booked_revision, s.held_revision, s.held_until
+    HAVING count(a.appointment_id) = 0
+        OR NOT bool_and(a.held_until = s.held_until AND a.booked_revision = s.booked_revision)
+        OR (s.state = 'held') <> bool_and(a.state = 'held')
+        OR s.booked_revision = s.held_revision AND s.state NOT IN ('held', 'cancelled')
+        OR s.booked_revision = s.held_revision AND s.state = 'cancelled' AND NOT bool_and(a.state = 'cancelled')
 )
 SELECT 'a series is booked whole' AS "what!",
     (SELECT count(*) FROM series) AS "rows_checked!",
@@ -435,6 +451,11 @@ SELECT 'a hold is booked before it ends, or ends',
     ARRAY(
         SELECT format('practice %s appointment %s', practice_id, appointment_id) FROM mishandled ORDER BY 1 LIMIT $1
     )
+UNION ALL
+SELECT 'a series is held, booked and ended with all its sessions',
+    (SELECT count(*) FROM series WHERE held_revision IS NOT NULL),
+    (SELECT count(*) FROM halved),
+    ARRAY(SELECT format('practice %s series %s', practice_id, series_id) FROM halved ORDER BY 1 LIMIT $1)
 UNION ALL
 SELECT 'a visit stands where its latest step left it, and steps are taken back soon',
     (SELECT count(*) FROM steps),

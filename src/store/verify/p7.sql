@@ -37,6 +37,8 @@ said AS (
     UNION ALL
     SELECT practice_id, booked_revision, series_id, 'series' FROM series
     UNION ALL
+    SELECT practice_id, held_revision, series_id, 'series hold' FROM series WHERE held_revision IS NOT NULL
+    UNION ALL
     SELECT practice_id, changed_revision, series_id, 'series' FROM series
     UNION ALL
     SELECT practice_id, booked_revision, appointment_id, 'appointment' FROM appointments

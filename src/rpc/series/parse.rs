@@ -1,119 +1,25 @@
-//! `SeriesService`.
+//! What requests about series ask for.
 
-use chrono::NaiveDate;
-use tonic::{Request, Response, Status};
-
-use super::appointment::rendered as rendered_appointment;
-use super::page::Query;
-use super::parse::{Fields, Head, scoped};
-use super::pb::series_service_server::SeriesService;
-use super::{Services, open, pb, plan, render};
 use crate::app::commands::{
-    BookSeries, Cancel, DEFAULT_PLANS, Destination, ExtendSeries, ListSeries, Needing, ProposeSeries, RecordAssessment,
-    RescheduleSession, SeriesOf, SessionRequest, ShortenSeries, WhichSessions,
+    BookSeries, Cancel, DEFAULT_PLANS, Destination, ExtendSeries, Known, ListSeries, Needing, ProposeSeries,
+    RecordAssessment, RenewSeriesHold, RescheduleSession, SeriesOf, SessionRequest, ShortenSeries, WhichSessions,
 };
-use crate::app::{Command, Error, Moved, Scoped, SeriesNow};
-use crate::domain::appointment::Appointment;
-use crate::domain::assessment::{AssessmentResult, MAX_ASSESSMENTS, Outcome};
+use crate::app::{Command, Error, Scoped};
+use crate::domain::assessment::{MAX_ASSESSMENTS, Outcome};
 use crate::domain::catalog::MAX_SESSIONS;
-use crate::domain::follow_up::{AssessmentState, MaintenanceDue, Overdue, SeriesAssessment};
 use crate::domain::ids::{ClinicId, ResourceId, SeriesId};
 use crate::domain::planning::MAX_PLANS;
-use crate::domain::series::SeriesState;
 use crate::domain::text::Personal;
+use crate::rpc::page::Query;
+use crate::rpc::parse::{Fields, Head, scoped};
+use crate::rpc::{pb, plan};
 
 /// Most series of a page.
 const MAX_PAGE: i32 = 100;
 /// Series of a page, unless the caller says otherwise.
 const DEFAULT_PAGE: i32 = 20;
 
-#[tonic::async_trait]
-impl SeriesService for Services {
-    async fn propose_series(
-        &self,
-        request: Request<pb::ProposeSeriesRequest>,
-    ) -> Result<Response<pb::ProposeSeriesResponse>, Status> {
-        let (caller, message) = open(request)?;
-        let proposal = self.app.propose_series(&caller, parse_propose(message)?).await?;
-        Ok(Response::new(plan::rendered(&proposal)))
-    }
-
-    async fn reschedule_session(
-        &self,
-        request: Request<pb::RescheduleSessionRequest>,
-    ) -> Result<Response<pb::RescheduleSessionResponse>, Status> {
-        let (caller, message) = open(request)?;
-        let Moved { series, moves } = self.app.reschedule_session(&caller, &parse_reschedule(message)?).await?;
-        let moves = moves.iter().map(|(old, new)| rendered_move(old, new)).collect();
-        Ok(Response::new(pb::RescheduleSessionResponse { series: Some(rendered(&series)), moves }))
-    }
-
-    async fn extend_series(
-        &self,
-        request: Request<pb::ExtendSeriesRequest>,
-    ) -> Result<Response<pb::ExtendSeriesResponse>, Status> {
-        let (caller, message) = open(request)?;
-        let series = self.app.extend_series(&caller, &parse_extend(message)?).await?;
-        Ok(Response::new(pb::ExtendSeriesResponse { series: Some(rendered(&series)) }))
-    }
-
-    async fn shorten_series(
-        &self,
-        request: Request<pb::ShortenSeriesRequest>,
-    ) -> Result<Response<pb::ShortenSeriesResponse>, Status> {
-        let (caller, message) = open(request)?;
-        let series = self.app.shorten_series(&caller, &parse_shorten(message)?).await?;
-        Ok(Response::new(pb::ShortenSeriesResponse { series: Some(rendered(&series)) }))
-    }
-
-    async fn book_series(
-        &self,
-        request: Request<pb::BookSeriesRequest>,
-    ) -> Result<Response<pb::BookSeriesResponse>, Status> {
-        let (caller, message) = open(request)?;
-        let series = self.app.book_series(&caller, &parse_book(message)?).await?;
-        Ok(Response::new(pb::BookSeriesResponse { series: Some(rendered(&series)) }))
-    }
-
-    async fn get_series(
-        &self,
-        request: Request<pb::GetSeriesRequest>,
-    ) -> Result<Response<pb::GetSeriesResponse>, Status> {
-        let (caller, message) = open(request)?;
-        let series = self.app.get_series(&caller, parse_get(message)?).await?;
-        Ok(Response::new(pb::GetSeriesResponse { series: Some(rendered(&series)) }))
-    }
-
-    async fn list_series(
-        &self,
-        request: Request<pb::ListSeriesRequest>,
-    ) -> Result<Response<pb::ListSeriesResponse>, Status> {
-        let (caller, message) = open(request)?;
-        let (query, scoped) = parse_list(message)?;
-        let (series, next_page_token) = query.render(self.app.list_series(&caller, scoped).await?, rendered);
-        Ok(Response::new(pb::ListSeriesResponse { series, next_page_token }))
-    }
-
-    async fn record_assessment(
-        &self,
-        request: Request<pb::RecordAssessmentRequest>,
-    ) -> Result<Response<pb::RecordAssessmentResponse>, Status> {
-        let (caller, message) = open(request)?;
-        let series = self.app.record_assessment(&caller, &parse_record(message)?).await?;
-        Ok(Response::new(pb::RecordAssessmentResponse { series: Some(rendered(&series)) }))
-    }
-
-    async fn cancel_series(
-        &self,
-        request: Request<pb::CancelSeriesRequest>,
-    ) -> Result<Response<pb::CancelSeriesResponse>, Status> {
-        let (caller, message) = open(request)?;
-        let series = self.app.cancel_series(&caller, &parse_cancel(message)?).await?;
-        Ok(Response::new(pb::CancelSeriesResponse { series: Some(rendered(&series)) }))
-    }
-}
-
-fn parse_propose(message: pb::ProposeSeriesRequest) -> Result<Scoped<ProposeSeries>, Error> {
+pub(super) fn parse_propose(message: pb::ProposeSeriesRequest) -> Result<Scoped<ProposeSeries>, Error> {
     let pb::ProposeSeriesRequest {
         practice_id,
         patient_id,
@@ -152,8 +58,81 @@ fn parse_new(fields: &mut Fields, patient: &str, protocol: &str, area: i32) -> O
     Some(SeriesOf::New { patient: patient?, protocol: protocol?, area: area? })
 }
 
-fn parse_book(message: pb::BookSeriesRequest) -> Result<Command<BookSeries>, Error> {
+pub(super) fn parse_book(message: pb::BookSeriesRequest) -> Result<Command<BookSeries>, Error> {
     let head = Head::new(&message, &message.practice_id, &message.request_id, message.validate_only);
+    let mut fields = Fields::default();
+    let which = parse_new_or_planned(&mut fields, message);
+    head.command(fields, || {
+        let (of, sessions) = which?;
+        Some(BookSeries { of, sessions, hold_minutes: None })
+    })
+}
+
+pub(super) fn parse_hold(message: pb::HoldSeriesRequest) -> Result<Command<BookSeries>, Error> {
+    let head = Head::new(&message, &message.practice_id, &message.request_id, message.validate_only);
+    let pb::HoldSeriesRequest {
+        practice_id,
+        request_id,
+        validate_only,
+        patient_id,
+        protocol_id,
+        body_area,
+        clinic_id,
+        sessions,
+        plan,
+        wishes,
+        hold_minutes,
+    } = message;
+    let like_booked = pb::BookSeriesRequest {
+        practice_id,
+        request_id,
+        validate_only,
+        patient_id,
+        protocol_id,
+        body_area,
+        clinic_id,
+        sessions,
+        plan,
+        wishes,
+    };
+    let mut fields = Fields::default();
+    let which = parse_new_or_planned(&mut fields, like_booked);
+    if let Some((SeriesOf::Continued(_), _)) = which {
+        let remedy = "must be empty: sessions of a booked series are held with AppointmentService.HoldAppointment";
+        fields.note("plan.series_id", remedy);
+    }
+    let minutes = fields.hold_minutes(hold_minutes);
+    head.command(fields, || {
+        let (of, sessions) = which?;
+        Some(BookSeries { of, sessions, hold_minutes: Some(minutes?) })
+    })
+}
+
+pub(super) fn parse_renew(message: pb::RenewSeriesHoldRequest) -> Result<Command<RenewSeriesHold>, Error> {
+    let head = Head::new(&message, &message.practice_id, &message.request_id, message.validate_only);
+    let pb::RenewSeriesHoldRequest {
+        practice_id: _,
+        request_id: _,
+        validate_only: _,
+        etag,
+        series_id,
+        hold_minutes: minutes,
+    } = message;
+    let mut fields = Fields::default();
+    let (id, etag) = (fields.id("series_id", &series_id), fields.etag(&etag));
+    let minutes = fields.hold_minutes(minutes);
+    head.command(fields, || Some(RenewSeriesHold { held: Known { id: id?, etag: etag? }, minutes: minutes? }))
+}
+
+pub(super) fn parse_convert(message: pb::ConvertSeriesHoldRequest) -> Result<Command<Known<SeriesId>>, Error> {
+    let head = Head::new(&message, &message.practice_id, &message.request_id, message.validate_only);
+    let pb::ConvertSeriesHoldRequest { practice_id: _, request_id: _, validate_only: _, etag, series_id } = message;
+    let mut fields = Fields::default();
+    let (id, etag) = (fields.id("series_id", &series_id), fields.etag(&etag));
+    head.command(fields, || Some(Known { id: id?, etag: etag? }))
+}
+
+fn parse_new_or_planned(fields: &mut Fields, message: pb::BookSeriesRequest) -> Option<(SeriesOf, WhichSessions)> {
     let pb::BookSeriesRequest {
         practice_id: _,
         request_id: _,
@@ -166,7 +145,6 @@ fn parse_book(message: pb::BookSeriesRequest) -> Result<Command<BookSeries>, Err
         plan,
         wishes,
     } = message;
-    let mut fields = Fields::default();
     if let Some(plan) = plan {
         fields.must_be_absent(
             "with a plan",
@@ -179,16 +157,12 @@ fn parse_book(message: pb::BookSeriesRequest) -> Result<Command<BookSeries>, Err
                 ("wishes", wishes.is_some()),
             ],
         );
-        let planned = plan::parse(&mut fields, plan);
-        return head.command(fields, || {
-            let (of, plan) = planned?;
-            Some(BookSeries { of, sessions: WhichSessions::Planned(plan) })
-        });
+        return plan::parse(fields, plan).map(|(of, plan)| (of, WhichSessions::Planned(plan)));
     }
-    let of = parse_new(&mut fields, &patient_id, &protocol_id, body_area);
+    let of = parse_new(fields, &patient_id, &protocol_id, body_area);
     let clinic = fields.id("clinic_id", &clinic_id);
-    let sessions = parse_which(&mut fields, clinic, &sessions, wishes);
-    head.command(fields, || Some(BookSeries { of: of?, sessions: sessions? }))
+    let sessions = parse_which(fields, clinic, &sessions, wishes);
+    Some((of?, sessions?))
 }
 
 /// The sessions that are named, or those of the best plan.
@@ -206,7 +180,7 @@ fn parse_which(
     Some(WhichSessions::Best { clinic: clinic?, wishes: wishes? })
 }
 
-fn parse_extend(message: pb::ExtendSeriesRequest) -> Result<Command<ExtendSeries>, Error> {
+pub(super) fn parse_extend(message: pb::ExtendSeriesRequest) -> Result<Command<ExtendSeries>, Error> {
     let head = Head::new(&message, &message.practice_id, &message.request_id, message.validate_only);
     let pb::ExtendSeriesRequest {
         practice_id: _,
@@ -233,7 +207,7 @@ fn parse_extend(message: pb::ExtendSeriesRequest) -> Result<Command<ExtendSeries
     head.command(fields, || Some(ExtendSeries { id: id?, etag: etag?, session_count: count?, sessions: sessions? }))
 }
 
-fn parse_shorten(message: pb::ShortenSeriesRequest) -> Result<Command<ShortenSeries>, Error> {
+pub(super) fn parse_shorten(message: pb::ShortenSeriesRequest) -> Result<Command<ShortenSeries>, Error> {
     let head = Head::new(&message, &message.practice_id, &message.request_id, message.validate_only);
     let pb::ShortenSeriesRequest {
         practice_id: _,
@@ -253,7 +227,7 @@ fn parse_shorten(message: pb::ShortenSeriesRequest) -> Result<Command<ShortenSer
     })
 }
 
-fn parse_reschedule(message: pb::RescheduleSessionRequest) -> Result<Command<RescheduleSession>, Error> {
+pub(super) fn parse_reschedule(message: pb::RescheduleSessionRequest) -> Result<Command<RescheduleSession>, Error> {
     let head = Head::new(&message, &message.practice_id, &message.request_id, message.validate_only);
     let pb::RescheduleSessionRequest {
         practice_id: _,
@@ -337,14 +311,14 @@ fn parse_session(
     Some(SessionRequest { clinic: own_clinic?.or(clinic)?, start: start?, named, practitioner, moved_from: None })
 }
 
-fn parse_get(message: pb::GetSeriesRequest) -> Result<Scoped<SeriesId>, Error> {
+pub(super) fn parse_get(message: pb::GetSeriesRequest) -> Result<Scoped<SeriesId>, Error> {
     let pb::GetSeriesRequest { practice_id, series_id } = message;
     let mut fields = Fields::default();
     let id = fields.id("series_id", &series_id);
     scoped(fields, &practice_id, || id)
 }
 
-fn parse_list(message: pb::ListSeriesRequest) -> Result<(Query, Scoped<ListSeries>), Error> {
+pub(super) fn parse_list(message: pb::ListSeriesRequest) -> Result<(Query, Scoped<ListSeries>), Error> {
     let pb::ListSeriesRequest {
         practice_id,
         patient_id,
@@ -363,7 +337,7 @@ fn parse_list(message: pb::ListSeriesRequest) -> Result<(Query, Scoped<ListSerie
     Ok((query, scoped))
 }
 
-fn parse_cancel(message: pb::CancelSeriesRequest) -> Result<Command<Cancel<SeriesId>>, Error> {
+pub(super) fn parse_cancel(message: pb::CancelSeriesRequest) -> Result<Command<Cancel<SeriesId>>, Error> {
     let head = Head::new(&message, &message.practice_id, &message.request_id, message.validate_only);
     let pb::CancelSeriesRequest { practice_id: _, request_id: _, validate_only: _, etag, series_id, cancel_reason } =
         message;
@@ -373,7 +347,7 @@ fn parse_cancel(message: pb::CancelSeriesRequest) -> Result<Command<Cancel<Serie
     head.command(fields, || Some(Cancel { id: id?, etag: etag?, reason: Personal::new(reason?) }))
 }
 
-fn parse_record(message: pb::RecordAssessmentRequest) -> Result<Command<RecordAssessment>, Error> {
+pub(super) fn parse_record(message: pb::RecordAssessmentRequest) -> Result<Command<RecordAssessment>, Error> {
     let head = Head::new(&message, &message.practice_id, &message.request_id, message.validate_only);
     let pb::RecordAssessmentRequest {
         practice_id: _,
@@ -418,124 +392,4 @@ fn parse_outcome(fields: &mut Fields, outcome: i32, session_count: i32) -> Optio
     let outcome = fields.some("outcome", outcome, "must be to continue, to extend or to end")?;
     fields.must_be_absent("unless the series is extended", &[("session_count", session_count != 0)]);
     Some(outcome)
-}
-
-/// A series, as it is.
-pub fn rendered(shown: &SeriesNow) -> pb::Series {
-    let SeriesNow { series, protocol, now } = shown;
-    let content = &protocol.content;
-    let (state, completed_at, cancelled_at, cancel_reason) = match &series.state {
-        SeriesState::Active => (pb::SeriesState::Active, None, None, String::new()),
-        SeriesState::Completed { at } => {
-            (pb::SeriesState::Completed, Some(render::timestamp(*at)), None, String::new())
-        }
-        SeriesState::Cancelled { at, reason } => {
-            let reason = reason.expose().as_str().to_owned();
-            (pb::SeriesState::Cancelled, None, Some(render::timestamp(*at)), reason)
-        }
-    };
-    let day = |number: i32| series.session(number).map(|booked| booked.zone.day(booked.begins()));
-    let sessions = (1..=series.session_count).map(|number| {
-        let gap = day(number).zip(day(number - 1)).map_or(0, |(this, before)| (this - before).num_days());
-        pb::Session {
-            session_number: number,
-            appointment: series.session(number).map(rendered_appointment),
-            // Bounded by the years that times may lie in.
-            gap_days: i32::try_from(gap).unwrap_or(i32::MAX),
-            at_risk: series.hold.is_some()
-                && series.session(number).is_some_and(|known| known.held_until().is_none() && !known.has_begun(*now)),
-        }
-    });
-    let overdue = series.overdue(*now).map(|Overdue { last_session, latest, days_over }| pb::OverdueSession {
-        last_session_date: last_session.to_string(),
-        latest_date: latest.to_string(),
-        days_over: i32::try_from(days_over).unwrap_or(i32::MAX),
-        advice: content.overdue_advice.as_str().to_owned(),
-        evidence: Some(render::evidence(&content.evidence)),
-    });
-    let maintenance_due = content.maintenance.as_ref().and_then(|maintenance| series.maintenance_due(maintenance.days));
-    let maintenance_due = maintenance_due.map(|MaintenanceDue { from, target }| pb::MaintenanceDue {
-        due_from: from.to_string(),
-        due_target: target.to_string(),
-    });
-    pb::Series {
-        series_id: series.id.to_string(),
-        patient_id: series.patient.to_string(),
-        protocol_id: series.protocol.to_string(),
-        protocol_version: series.protocol_version,
-        body_area: render::body_area(Some(series.area)).into(),
-        session_count: series.session_count,
-        state: state.into(),
-        sessions: sessions.collect(),
-        cancelled_at,
-        cancel_reason,
-        etag: render::etag(series.changed_revision),
-        gap_override_id: series.gap.override_id().map(|id| id.to_string()).unwrap_or_default(),
-        gap_minimum_days: series.gap.days().minimum,
-        on_hold: series.hold.as_ref().map(|hold| pb::SeriesHold {
-            reaction_ids: hold.reactions.iter().map(ToString::to_string).collect(),
-            since: Some(render::timestamp(hold.since)),
-        }),
-        completed_at,
-        assessments: series.assessments(&content.assessments, *now).iter().map(rendered_assessment).collect(),
-        overdue,
-        maintenance_due,
-    }
-}
-
-fn rendered_assessment(assessment: &SeriesAssessment<'_>) -> pb::SeriesAssessment {
-    let SeriesAssessment { number, assessment, from, target, until, state, appointment, results } = assessment;
-    let day = |day: &Option<NaiveDate>| day.map(|day| day.to_string()).unwrap_or_default();
-    let state = match state {
-        AssessmentState::Upcoming => pb::AssessmentState::Upcoming,
-        AssessmentState::Due => pb::AssessmentState::Due,
-        AssessmentState::Overdue => pb::AssessmentState::Overdue,
-        AssessmentState::Done => pb::AssessmentState::Done,
-    };
-    pb::SeriesAssessment {
-        assessment_number: *number,
-        name: assessment.name.as_str().to_owned(),
-        session_number: assessment.due.session().unwrap_or_default(),
-        due_from: day(from),
-        due_target: day(target),
-        due_until: day(until),
-        state: state.into(),
-        appointment_id: appointment.map(|id| id.to_string()).unwrap_or_default(),
-        results: results.iter().map(|result| rendered_result(result)).collect(),
-    }
-}
-
-fn rendered_result(result: &AssessmentResult) -> pb::AssessmentResult {
-    let AssessmentResult { number: _, appointment, outcome, notes, recorded_at, recorded_by } = result;
-    let (outcome, session_count) = match outcome {
-        Outcome::Continue => (pb::AssessmentOutcome::Continue, 0),
-        Outcome::Extend(count) => (pb::AssessmentOutcome::Extend, *count),
-        Outcome::End => (pb::AssessmentOutcome::End, 0),
-    };
-    pb::AssessmentResult {
-        outcome: outcome.into(),
-        session_count,
-        notes: notes.expose().as_str().to_owned(),
-        appointment_id: appointment.to_string(),
-        practitioner_id: recorded_by.to_string(),
-        recorded_at: Some(render::timestamp(*recorded_at)),
-    }
-}
-
-/// A session that moved.
-pub fn rendered_move(old: &Appointment, new: &Appointment) -> pb::SessionMove {
-    let (before, now) = (old.visit.start(), new.visit.start());
-    let days = (new.zone.day(now) - old.zone.day(before)).num_days();
-    pb::SessionMove {
-        session_number: new.session.map_or(0, |session| session.number),
-        old_start_time: Some(render::timestamp(before)),
-        new_start_time: Some(render::timestamp(now)),
-        local_old_start: old.zone.written(before),
-        local_new_start: new.zone.written(now),
-        // Bounded by the years that times may lie in.
-        days_moved: i32::try_from(days).unwrap_or_default(),
-        old_appointment_id: old.id.to_string(),
-        new_appointment_id: new.id.to_string(),
-        series_id: new.session.map(|session| session.series.to_string()).unwrap_or_default(),
-    }
 }

@@ -66,7 +66,7 @@ fn refuses(rpc: &Rpc, leaf: &Leaf) -> (Vec<Value>, String) {
             let zero = matches!(
                 (method, name),
                 ("ListResources", "kind")
-                    | ("BookAppointment" | "HoldAppointment" | "FindSlots", "body_area")
+                    | ("BookAppointment" | "HoldAppointment" | "FindSlots" | "AddEntry", "body_area")
                     | ("FindSlots", "view")
                     | ("ReportReaction", "reaction_grade")
                     | ("RecordScreening", "stretch_marks")
@@ -145,7 +145,8 @@ fn refuses(rpc: &Rpc, leaf: &Leaf) -> (Vec<Value>, String) {
                 || (method == "FindSlots" && matches!(name, "patient_id" | "moving_appointment_id"))
                 || (matches!(method, "FindSlots" | "BookAppointment" | "HoldAppointment")
                     && name == "add_on_treatment_id")
-                || method == "ListSeries"
+                || matches!(method, "ListSeries" | "ListEntries")
+                || (method == "AddEntry" && name == "practitioner_id")
                 || (method.starts_with("Publish") && leaf.name == name);
             if !optional {
                 bad.push(Value::String(String::new()));
@@ -161,6 +162,8 @@ fn refuses(rpc: &Rpc, leaf: &Leaf) -> (Vec<Value>, String) {
             "earliest_date"
             | "start_date"
             | "end_date"
+            | "first_date"
+            | "last_date"
             | "first_session_from"
             | "first_session_until"
             | "finish_by"
@@ -168,9 +171,9 @@ fn refuses(rpc: &Rpc, leaf: &Leaf) -> (Vec<Value>, String) {
             | "valid_until" => {
                 let mut bad = texts(&["2026-6-1", "2026-06-31", "1999-12-31", "2101-01-01", "2026-06-01T", "1 June"]);
                 match name {
-                    "start_date" | "earliest_date" => bad.extend(texts(&[""])),
+                    "start_date" | "first_date" | "earliest_date" => bad.extend(texts(&[""])),
                     // The day before the first one.
-                    "end_date" => bad.extend(texts(&["", "2026-05-31"])),
+                    "end_date" | "last_date" => bad.extend(texts(&["", "2026-05-31"])),
                     // The day before the server's, and the 1,096th after it.
                     "valid_until" => bad.extend(texts(&["2026-01-04", "2029-01-05"])),
                     "first_session_until" | "finish_by" => bad.extend(texts(&["2026-02-01"])),

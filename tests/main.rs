@@ -43,6 +43,7 @@ mod story;
 mod tenancy;
 mod verify;
 mod visits;
+mod waiting;
 mod wall_clock;
 mod who_and_where;
 mod wire;

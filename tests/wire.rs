@@ -164,6 +164,19 @@ impl Ids {
             ..Default::default()
         };
         let away = world.manager.resources().create_time_off(away).await.unwrap().into_inner().time_off.unwrap();
+        let waiting = pb::AddEntryRequest {
+            request_id: request_id(),
+            visit: Some(pb::add_entry_request::Visit::Treatment(pb::TreatmentVisit {
+                patient_id: world.patients[0].clone(),
+                treatment_id: world.sauna.clone(),
+                ..Default::default()
+            })),
+            clinic_id: world.clinic.clone(),
+            first_date: "2026-06-01".into(),
+            last_date: "2026-06-30".into(),
+            ..Default::default()
+        };
+        let waiting = world.manager.waiting().add_entry(waiting).await.unwrap().into_inner().entry.unwrap();
         let (token_id, _) = bearer(&world.server, &world.practice, pb::Role::ReadOnly, "").await;
         let protocol = world.clinical_protocol().await;
         let of = async |practice: &str, role, practitioner: &str| {
@@ -216,6 +229,7 @@ impl Ids {
             ("add_on_treatment_id", world.sauna.clone()),
             ("override_id", granted.into_inner().r#override.unwrap().override_id),
             ("reaction_id", reaction),
+            ("waiting_id", waiting.waiting_id),
             ("closure_id", closure.closure_id),
             ("time_off_id", away.time_off_id),
             ("token_id", token_id),
@@ -229,6 +243,7 @@ impl Ids {
             ("RecordAssessmentRequest", series.etag.clone()),
             ("ShortenSeriesRequest", series.etag),
             ("RescheduleAppointmentRequest", visit.etag),
+            ("OfferTimeRequest", waiting.etag),
         ]);
         Self { by_field, etags, tokens }
     }
@@ -443,8 +458,8 @@ fn likely(field: &FieldDescriptor, ids: &Ids) -> Option<Value> {
             "closes" => text("17:00"),
             "from" => text("09:00"),
             "until" => text("17:00"),
-            "start_date" => text("2026-06-01"),
-            "end_date" => text("2026-06-30"),
+            "start_date" | "first_date" => text("2026-06-01"),
+            "end_date" | "last_date" => text("2026-06-30"),
             "first_session_from" => text("2026-02-02"),
             "first_session_until" => text("2026-07-31"),
             "finish_by" => text("2026-12-31"),
@@ -500,7 +515,9 @@ pub fn with(rpc: &Rpc, ids: &Ids, leaf: &Leaf, value: Value) -> DynamicMessage {
             }
         }
         // The first of two alternatives: a session that is booked already would say no more than that.
-        "BookAppointmentRequest" | "HoldAppointmentRequest" | "FindSlotsRequest" if !name.starts_with("session") => {
+        "BookAppointmentRequest" | "HoldAppointmentRequest" | "FindSlotsRequest" | "AddEntryRequest"
+            if !name.starts_with("session") =>
+        {
             let treatment = rpc.input.get_field_by_name("treatment").unwrap();
             message.set_field(&treatment, likely(&treatment, ids).unwrap());
         }

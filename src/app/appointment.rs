@@ -7,6 +7,7 @@ use super::fitness::FitFor;
 use super::follow_up::{Following, following, series_field};
 use super::holds::must_be_held_alone;
 use super::page::{Page, fetch};
+use super::waiting::waiting_as_known;
 use super::write::Begun;
 use super::{App, Command, Error, Scoped};
 use crate::domain::access::Caller;
@@ -20,7 +21,7 @@ use crate::domain::interval::Instant;
 use crate::domain::refusal::{Other, Refusal, Rule, Violation};
 use crate::domain::series::Series;
 use crate::store::appointment::{Sheet, Whose};
-use crate::store::{PgConnection, appointment, catalog, clinic, patient, resource, series};
+use crate::store::{PgConnection, appointment, catalog, clinic, patient, resource, series, waiting};
 
 /// A visit to book, with all that its request only refers to.
 struct Visit {
@@ -74,6 +75,9 @@ impl App {
         };
         let (now, revision) = (write.now, write.revision);
         let ask = &command.body;
+        if let Some(entry) = ask.offered_to {
+            waiting_as_known(write.db(), practice, entry).await?;
+        }
         let visit = visit(write.db(), practice, ask, now).await?;
         let facts = facts_of(write.db(), practice, ask, &visit, now, false).await?;
         let plan = decide(&facts, ask, &visit).map_err(Error::Refused)?;
@@ -89,6 +93,9 @@ impl App {
         let booked = [(booked, plan)];
         appointment::insert(write.db(), practice, &booked, now).await?;
         let [(booked, _)] = booked;
+        if let Some(entry) = ask.offered_to {
+            waiting::offer(write.db(), practice, entry.id, id, revision).await?;
+        }
         if let Some(series) = booked.series() {
             series::touch(write.db(), practice, series, revision).await?;
         }
@@ -109,6 +116,9 @@ impl App {
             let practice = Self::tenant(caller, command.practice)?;
             let mut db = self.read_current(practice).await?;
             let now = self.clock.now();
+            if let Some(entry) = ask.offered_to {
+                waiting_as_known(&mut db, practice, entry).await?;
+            }
             let visit = visit(&mut db, practice, &ask, now).await?;
             let facts = facts_of(&mut db, practice, &ask, &visit, now, true).await?;
             Ok::<_, Error>((practice, facts, visit))
@@ -289,7 +299,7 @@ async fn base(
     }
 }
 
-async fn the_treatment(
+pub(super) async fn the_treatment(
     db: &mut PgConnection,
     practice: PracticeId,
     id: TreatmentId,

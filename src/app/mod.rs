@@ -38,6 +38,7 @@ pub mod slots;
 mod thinkers;
 mod verify;
 mod visit;
+mod waiting;
 
 pub mod commands;
 mod facts;
@@ -58,6 +59,7 @@ pub use reactions::{ReactionCleared, Reported};
 pub use screening::Screened;
 pub use series::SeriesNow;
 pub use visit::Completed;
+pub use waiting::{EntryNow, Match, Offered};
 pub use write::{Command, Scoped};
 
 use boards::Boards;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::lanes::Lane;
-use super::{App, Error};
+use super::{App, Error, waiting};
 use crate::domain::access::Caller;
 use crate::domain::history::{Change, ChangeKind};
 use crate::domain::ids::{AppointmentId, PatientId, PracticeId, RequestId, SeriesId};
@@ -188,7 +188,12 @@ impl Write {
         patient: Option<PatientId>,
         appointments: Vec<AppointmentId>,
     ) -> Result<(), Error> {
-        let change = self.entry(self.revision, kind, subject.into(), patient, appointments);
+        let waiting = if kind.frees_time() {
+            waiting::wanting(&mut self.db, self.practice, &appointments, self.now).await?
+        } else {
+            Vec::new()
+        };
+        let change = Change { waiting, ..self.entry(self.revision, kind, subject.into(), patient, appointments) };
         history::append(&mut self.db, self.practice, &change, &self.change.digest).await?;
         self.recorded = true;
         Ok(())
@@ -215,6 +220,7 @@ impl Write {
             subject,
             patient,
             appointments,
+            waiting: Vec::new(),
             token: self.change.caller.token,
             role: self.change.caller.role,
             request: self.change.request,
@@ -264,6 +270,7 @@ async fn expire(
         // Who it is about, if it is about one.
         patient: expired.iter().all(|(_, other, _)| other == patient).then_some(*patient),
         appointments: ids.clone(),
+        waiting: waiting::wanting(db, practice_id, &ids, now).await?,
         token,
         role,
         request,

@@ -139,6 +139,7 @@ pub async fn book(
                 start,
                 named: Vec::new(),
                 hold_minutes: None,
+                offered_to: None,
             };
             let command = seeder.command(&format!("visit {number}"), body);
             search.learn(seeder.app.book_appointment(&Caller::COMMAND_LINE, &command).await)?;

@@ -57,6 +57,7 @@ pub async fn consult(
                 start,
                 named: Vec::new(),
                 hold_minutes: None,
+                offered_to: None,
             };
             let command = seeder.command(&format!("consultation of {who}"), body);
             let booked = seeder.app.book_appointment(&Caller::COMMAND_LINE, &command).await;

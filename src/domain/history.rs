@@ -1,7 +1,7 @@
 //! The numbered history of a practice.
 
 use super::access::Role;
-use super::ids::{AppointmentId, PatientId, RequestId, TokenId};
+use super::ids::{AppointmentId, PatientId, RequestId, TokenId, WaitingId};
 use super::interval::Instant;
 use super::named_enum;
 use uuid::Uuid;
@@ -57,6 +57,10 @@ named_enum! {
         AppointmentRescheduled = "appointment.rescheduled",
         /// An appointment was cancelled.
         AppointmentCancelled = "appointment.cancelled",
+        /// An entry was added to the waiting list.
+        WaitingAdded = "waiting.added",
+        /// It was withdrawn.
+        WaitingWithdrawn = "waiting.withdrawn",
         /// A screening was recorded.
         ScreeningRecorded = "screening.recorded",
         /// A consultation ended in a clearance or a decline.
@@ -123,6 +127,8 @@ impl ChangeKind {
             | Self::AppointmentBooked
             | Self::AppointmentRescheduled
             | Self::AppointmentCancelled
+            | Self::WaitingAdded
+            | Self::WaitingWithdrawn
             | Self::ScreeningRecorded
             | Self::ClearanceRecorded
             | Self::ClearanceRevoked
@@ -135,6 +141,56 @@ impl ChangeKind {
             | Self::AppointmentHeld
             | Self::HoldRenewed
             | Self::HoldsExpired
+            | Self::AppointmentMissed
+            | Self::AppointmentUndone
+            | Self::AssessmentRecorded
+            | Self::TokenCreated
+            | Self::TokenRevoked => false,
+        }
+    }
+
+    /// Whether it frees time of visits that it names, for others to take: visits that were going to take place, unless they
+    /// are moved by what happened at another.
+    pub const fn frees_time(self) -> bool {
+        match self {
+            Self::SeriesRescheduled
+            | Self::SeriesShortened
+            | Self::SeriesCancelled
+            | Self::AppointmentRescheduled
+            | Self::AppointmentCancelled
+            | Self::HoldsExpired => true,
+            Self::PracticeCreated
+            | Self::PracticeUpdated
+            | Self::ClinicCreated
+            | Self::ClinicUpdated
+            | Self::ClosureCreated
+            | Self::ClosureDeleted
+            | Self::ResourceCreated
+            | Self::ResourceUpdated
+            | Self::TimeOffCreated
+            | Self::TimeOffDeleted
+            | Self::TreatmentPublished
+            | Self::ProtocolPublished
+            | Self::PatientCreated
+            | Self::PatientUpdated
+            | Self::SeriesBooked
+            | Self::SeriesHeld
+            | Self::SeriesHoldRenewed
+            | Self::SeriesContinued
+            | Self::AppointmentBooked
+            | Self::WaitingAdded
+            | Self::WaitingWithdrawn
+            | Self::ScreeningRecorded
+            | Self::ClearanceRecorded
+            | Self::ClearanceRevoked
+            | Self::OverrideGranted
+            | Self::OverrideRevoked
+            | Self::ReactionReported
+            | Self::ReactionCleared
+            | Self::AppointmentArrived
+            | Self::AppointmentFulfilled
+            | Self::AppointmentHeld
+            | Self::HoldRenewed
             | Self::AppointmentMissed
             | Self::AppointmentUndone
             | Self::AssessmentRecorded
@@ -159,6 +215,8 @@ pub struct Change {
     pub patient: Option<PatientId>,
     /// The appointments that it wrote.
     pub appointments: Vec<AppointmentId>,
+    /// The entries of the waiting list that want time that it freed, in order.
+    pub waiting: Vec<WaitingId>,
     /// The token that asked.
     pub token: Option<TokenId>,
     /// The role in which it was asked.

@@ -53,6 +53,8 @@ ids! {
     ProtocolId,
     /// A patient.
     PatientId,
+    /// An entry of the waiting list.
+    WaitingId,
     /// A series.
     SeriesId,
     /// An appointment.

@@ -108,6 +108,8 @@ pub enum Rule {
     TooEarlyForNoShow,
     /// A hold is renewed or converted while it lasts.
     NotHeld,
+    /// Time is offered to an entry of the waiting list that waits.
+    NotWaiting,
     /// Only the latest step of a visit is taken back, soon, and if nothing rests on it.
     UndoNotAllowed,
 }

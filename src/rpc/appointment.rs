@@ -48,8 +48,13 @@ impl AppointmentService for Services {
         request: Request<pb::RescheduleAppointmentRequest>,
     ) -> Result<Response<pb::RescheduleAppointmentResponse>, Status> {
         let (caller, message) = open(request)?;
-        let appointment = self.app.reschedule_appointment(&caller, &parse_reschedule(message)?).await?;
-        Ok(Response::new(pb::RescheduleAppointmentResponse { appointment: Some(rendered(&appointment)) }))
+        let command = parse_reschedule(message)?;
+        let appointment = self.app.reschedule_appointment(&caller, &command).await?;
+        let waiting_matches = self.who_waits(&caller, &command, &[command.body.id]).await;
+        Ok(Response::new(pb::RescheduleAppointmentResponse {
+            appointment: Some(rendered(&appointment)),
+            waiting_matches,
+        }))
     }
 
     async fn get_appointment(
@@ -77,8 +82,10 @@ impl AppointmentService for Services {
         request: Request<pb::CancelAppointmentRequest>,
     ) -> Result<Response<pb::CancelAppointmentResponse>, Status> {
         let (caller, message) = open(request)?;
-        let appointment = self.app.cancel_appointment(&caller, &parse_cancel(message)?).await?;
-        Ok(Response::new(pb::CancelAppointmentResponse { appointment: Some(rendered(&appointment)) }))
+        let command = parse_cancel(message)?;
+        let appointment = self.app.cancel_appointment(&caller, &command).await?;
+        let waiting_matches = self.who_waits(&caller, &command, &[appointment.id]).await;
+        Ok(Response::new(pb::CancelAppointmentResponse { appointment: Some(rendered(&appointment)), waiting_matches }))
     }
 
     async fn check_in(&self, request: Request<pb::CheckInRequest>) -> Result<Response<pb::CheckInResponse>, Status> {
@@ -232,7 +239,7 @@ fn parse_visit(fields: &mut Fields, message: pb::HoldAppointmentRequest) -> Opti
     let named = fields.named_resources("resource_ids", &resource_ids);
     let add_on = fields.optional_id("add_on_treatment_id", &add_on_treatment_id);
     let (which, add_on, clinic, start, named) = (which?, add_on?, clinic?, start?, named?);
-    Some(BookAppointment { which, add_on, clinic, start, named, hold_minutes: None })
+    Some(BookAppointment { which, add_on, clinic, start, named, hold_minutes: None, offered_to: None })
 }
 
 fn parse_reschedule(message: pb::RescheduleAppointmentRequest) -> Result<Command<RescheduleAppointment>, Error> {

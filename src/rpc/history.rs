@@ -39,7 +39,7 @@ fn parse_list(message: pb::ListChangesRequest) -> Result<(Query, Scoped<PageOf<i
 }
 
 fn rendered(change: &Change) -> pb::Change {
-    let Change { revision, recorded_at, kind, subject, patient, appointments, token, role, request } = change;
+    let Change { revision, recorded_at, kind, subject, patient, appointments, waiting, token, role, request } = change;
     pb::Change {
         revision: *revision,
         recorded_at: Some(render::timestamp(*recorded_at)),
@@ -50,5 +50,6 @@ fn rendered(change: &Change) -> pb::Change {
         token_id: token.map(|id| id.to_string()).unwrap_or_default(),
         role: rendered_role(*role).into(),
         request_id: request.to_string(),
+        waiting_ids: waiting.iter().map(ToString::to_string).collect(),
     }
 }

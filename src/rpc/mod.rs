@@ -23,6 +23,7 @@ mod resource;
 mod screening;
 mod series;
 mod slots;
+mod waiting;
 
 use std::sync::Arc;
 
@@ -63,6 +64,7 @@ impl Services {
             series_service_server::SeriesServiceServer,
             appointment_service_server::AppointmentServiceServer,
             aftercare_service_server::AftercareServiceServer,
+            waiting_list_service_server::WaitingListServiceServer,
             history_service_server::HistoryServiceServer,
             access_service_server::AccessServiceServer,
         )

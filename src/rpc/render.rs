@@ -1,6 +1,7 @@
 //! From domain types to messages: what several services share.
 
 use crate::domain::catalog::{Activity, BodyArea, Evidence, Grade, ResourceKind, Span};
+use crate::domain::finding::TimesOfDay;
 use crate::domain::hours::Stretch;
 use crate::domain::interval::Instant;
 
@@ -17,12 +18,21 @@ pub fn timestamp(at: Instant) -> prost_types::Timestamp {
 
 /// A stretch of the week.
 pub fn weekly_hours(stretch: Stretch) -> pb::WeeklyHours {
-    let time = |minutes: i32| format!("{:02}:{:02}", minutes / 60, minutes % 60);
     pb::WeeklyHours {
         weekday: weekday(stretch.weekday()).into(),
-        opens: time(stretch.from()),
-        closes: time(stretch.to()),
+        opens: time_of_day(stretch.from()),
+        closes: time_of_day(stretch.to()),
     }
+}
+
+/// A part of any day.
+pub fn times_of_day(part: TimesOfDay) -> pb::TimesOfDay {
+    pb::TimesOfDay { from: time_of_day(part.from()), until: time_of_day(part.until()) }
+}
+
+/// Minutes after midnight, as "16:00".
+fn time_of_day(minutes: i32) -> String {
+    format!("{:02}:{:02}", minutes / 60, minutes % 60)
 }
 
 /// A day of the week.

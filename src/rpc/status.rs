@@ -317,6 +317,7 @@ pub const fn reason(rule: Rule) -> pb::Reason {
         Rule::AssessmentDone => pb::Reason::AssessmentDone,
         Rule::TooEarlyForNoShow => pb::Reason::TooEarlyForNoShow,
         Rule::NotHeld => pb::Reason::NotHeld,
+        Rule::NotWaiting => pb::Reason::NotWaiting,
         Rule::UndoNotAllowed => pb::Reason::UndoNotAllowed,
     }
 }

@@ -7,7 +7,7 @@ use super::error::expect_rows;
 use super::{StoreError, read};
 use crate::domain::access::Role;
 use crate::domain::history::{Change, ChangeKind};
-use crate::domain::ids::{AppointmentId, PatientId, PracticeId, RequestId, TokenId};
+use crate::domain::ids::{AppointmentId, PatientId, PracticeId, RequestId, TokenId, WaitingId};
 use crate::domain::interval::Instant;
 
 /// A request that was carried out before.
@@ -51,10 +51,11 @@ pub async fn append(
     digest: &[u8; 32],
 ) -> Result<(), StoreError> {
     let appointments: Vec<Uuid> = change.appointments.iter().map(|id| id.0).collect();
+    let waiting: Vec<Uuid> = change.waiting.iter().map(|id| id.0).collect();
     let done = sqlx::query!(
         "INSERT INTO changes (practice_id, revision, recorded_at, kind, subject_id, patient_id, appointment_ids,
-                              actor_token_id, actor_role, request_id, request_digest)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+                              actor_token_id, actor_role, request_id, request_digest, waiting_ids)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
         practice.0,
         change.revision,
         change.recorded_at,
@@ -65,7 +66,8 @@ pub async fn append(
         change.token.map(|id| id.0),
         change.role.as_str(),
         change.request.0,
-        digest.as_slice()
+        digest.as_slice(),
+        &waiting
     );
     expect_rows("append change", 1, &done.execute(db).await?)
 }
@@ -96,7 +98,7 @@ pub async fn list(
 ) -> Result<Vec<Change>, StoreError> {
     let rows = sqlx::query!(
         "SELECT revision, recorded_at, kind, subject_id, patient_id, appointment_ids, actor_token_id, actor_role,
-                request_id
+                request_id, waiting_ids
          FROM changes WHERE practice_id = $1 AND revision > $2 ORDER BY revision LIMIT $3",
         practice.0,
         after,
@@ -110,6 +112,7 @@ pub async fn list(
             subject: row.subject_id,
             patient: row.patient_id.map(PatientId),
             appointments: row.appointment_ids.into_iter().map(AppointmentId).collect(),
+            waiting: row.waiting_ids.into_iter().map(WaitingId).collect(),
             token: row.actor_token_id.map(TokenId),
             role: read::named(Role::from_name(&row.actor_role))?,
             request: RequestId(row.request_id),

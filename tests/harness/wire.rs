@@ -18,6 +18,7 @@ use stipple::rpc::pb::patient_service_client::PatientServiceClient;
 use stipple::rpc::pb::practice_service_client::PracticeServiceClient;
 use stipple::rpc::pb::resource_service_client::ResourceServiceClient;
 use stipple::rpc::pb::series_service_client::SeriesServiceClient;
+use stipple::rpc::pb::waiting_list_service_client::WaitingListServiceClient;
 use tonic::body::Body;
 use tonic::codegen::http::{HeaderMap, Request, Response, Uri, header, response};
 use tonic::transport::Channel;
@@ -161,6 +162,7 @@ clients! {
     series: SeriesServiceClient,
     appointments: AppointmentServiceClient,
     aftercare: AftercareServiceClient,
+    waiting: WaitingListServiceClient,
     history: HistoryServiceClient,
     access: AccessServiceClient,
 }

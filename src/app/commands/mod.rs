@@ -3,6 +3,7 @@
 mod clinical;
 mod overrides;
 mod series;
+mod waiting;
 
 use chrono::NaiveDate;
 
@@ -14,6 +15,7 @@ use crate::domain::finding::{SlotPlace, Times};
 use crate::domain::hours::{Stretch, Week};
 use crate::domain::ids::{
     AppointmentId, ClinicId, ClosureId, PatientId, ProtocolId, ResourceId, SeriesId, TimeOffId, TokenId, TreatmentId,
+    WaitingId,
 };
 use crate::domain::interval::{Instant, Interval};
 use crate::domain::patient::{PatientPlace, PatientRecord};
@@ -23,6 +25,7 @@ use crate::domain::zone::Zone;
 pub use clinical::*;
 pub use overrides::*;
 pub use series::*;
+pub use waiting::*;
 
 /// How many entries, and after which.
 #[derive(Debug, Clone)]
@@ -231,6 +234,8 @@ pub struct BookAppointment {
     pub named: Vec<ResourceId>,
     /// For how many minutes it is only held; none to book it.
     pub hold_minutes: Option<i32>,
+    /// The entry of the waiting list that it is held for.
+    pub offered_to: Option<Known<WaitingId>>,
 }
 
 /// A hold that is prolonged.

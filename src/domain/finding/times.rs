@@ -23,6 +23,16 @@ impl TimesOfDay {
     pub fn new(from: i32, until: i32) -> Option<Self> {
         (0 <= from && from < until && until <= DAY_MINUTES).then_some(Self { from, until })
     }
+
+    /// Its first minute after midnight.
+    pub const fn from(self) -> i32 {
+        self.from
+    }
+
+    /// The first minute after it.
+    pub const fn until(self) -> i32 {
+        self.until
+    }
 }
 
 /// Parts of the day on weekdays. No weekday stands for all of them, no part for the whole day.
@@ -40,6 +50,16 @@ impl Times {
     pub fn new(weekdays: Vec<Weekday>, parts: Vec<TimesOfDay>) -> Option<Self> {
         let times = Self { weekdays, parts };
         Week::new(times.stretches(&[Weekday::Mon])).map(|_| times)
+    }
+
+    /// The weekdays that are named.
+    pub fn weekdays(&self) -> &[Weekday] {
+        &self.weekdays
+    }
+
+    /// The parts of the day that are named.
+    pub fn parts(&self) -> &[TimesOfDay] {
+        &self.parts
     }
 
     /// Whether a day of the week will do.

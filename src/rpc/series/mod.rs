@@ -8,6 +8,7 @@ use tonic::{Request, Response, Status};
 use super::pb::series_service_server::SeriesService;
 use super::{Services, open, pb, plan};
 use crate::app::Moved;
+use crate::domain::ids::AppointmentId;
 
 pub use shown::{rendered, rendered_move};
 
@@ -27,9 +28,12 @@ impl SeriesService for Services {
         request: Request<pb::RescheduleSessionRequest>,
     ) -> Result<Response<pb::RescheduleSessionResponse>, Status> {
         let (caller, message) = open(request)?;
-        let Moved { series, moves } = self.app.reschedule_session(&caller, &parse::parse_reschedule(message)?).await?;
+        let command = parse::parse_reschedule(message)?;
+        let Moved { series, moves } = self.app.reschedule_session(&caller, &command).await?;
+        let freed: Vec<AppointmentId> = moves.iter().map(|(old, _)| old.id).collect();
+        let waiting_matches = self.who_waits(&caller, &command, &freed).await;
         let moves = moves.iter().map(|(old, new)| rendered_move(old, new)).collect();
-        Ok(Response::new(pb::RescheduleSessionResponse { series: Some(rendered(&series)), moves }))
+        Ok(Response::new(pb::RescheduleSessionResponse { series: Some(rendered(&series)), moves, waiting_matches }))
     }
 
     async fn extend_series(

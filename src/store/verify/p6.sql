@@ -291,6 +291,17 @@ mishandled AS (
         a.changed_revision = e.revision AND a.state = 'cancelled' AND a.booked_revision = a.held_revision
         AND a.no_show_revision IS NULL AND a.held_until <= e.recorded_at, false)
 ),
+-- What was held for an entry of the waiting list is what it is about.
+misoffered AS (
+    SELECT w.practice_id, w.waiting_id
+    FROM waiting_list AS w
+    LEFT JOIN appointments AS a ON a.practice_id = w.practice_id AND a.appointment_id = w.offered_appointment_id
+    WHERE w.offered_appointment_id IS NOT NULL
+        AND (a.held_revision IS NULL OR a.held_revision <= w.added_revision OR a.patient_id <> w.patient_id
+            OR a.clinic_id <> w.clinic_id
+            OR (a.series_id, a.session_number) IS DISTINCT FROM (w.series_id, w.session_number)
+            OR (w.treatment_id IS NOT NULL AND (a.treatment_id, a.body_area) IS DISTINCT FROM (w.treatment_id, w.body_area)))
+),
 -- A series is held, booked and ended together with the sessions that it was held with.
 halved AS (
     SELECT s.practice_id, s.series_id
@@ -451,6 +462,11 @@ SELECT 'a hold is booked before it ends, or ends',
     ARRAY(
         SELECT format('practice %s appointment %s', practice_id, appointment_id) FROM mishandled ORDER BY 1 LIMIT $1
     )
+UNION ALL
+SELECT 'what is offered to an entry of the waiting list is what it is about',
+    (SELECT count(*) FROM waiting_list WHERE offered_appointment_id IS NOT NULL),
+    (SELECT count(*) FROM misoffered),
+    ARRAY(SELECT format('practice %s waiting %s', practice_id, waiting_id) FROM misoffered ORDER BY 1 LIMIT $1)
 UNION ALL
 SELECT 'a series is held, booked and ended with all its sessions',
     (SELECT count(*) FROM series WHERE held_revision IS NOT NULL),

@@ -37,6 +37,10 @@ said AS (
     UNION ALL
     SELECT practice_id, booked_revision, series_id, 'series' FROM series
     UNION ALL
+    SELECT practice_id, added_revision, waiting_id, 'waiting' FROM waiting_list
+    UNION ALL
+    SELECT practice_id, changed_revision, waiting_id, 'waiting' FROM waiting_list
+    UNION ALL
     SELECT practice_id, held_revision, series_id, 'series hold' FROM series WHERE held_revision IS NOT NULL
     UNION ALL
     SELECT practice_id, changed_revision, series_id, 'series' FROM series

@@ -22,7 +22,10 @@ mod reaction;
 mod resource;
 mod screening;
 mod series;
+mod sheet;
 mod slots;
+mod stream;
+mod watch;
 
 use std::sync::Arc;
 

@@ -47,7 +47,7 @@ pub async fn serve(listener: TcpListener, app: Arc<App>, stop: impl Future<Outpu
         .add_service(reflection().build_v1().context("building reflection")?)
         .add_service(reflection().build_v1alpha().context("building reflection")?);
 
-    let watched = Arc::clone(&app);
+    let (watched, looking_on) = (Arc::clone(&app), Arc::clone(&app));
     let reporter = health.clone();
     let watched_names = names.clone();
     let watch = tokio::spawn(async move {
@@ -81,6 +81,8 @@ pub async fn serve(listener: TcpListener, app: Arc<App>, stop: impl Future<Outpu
     }
     watch.abort();
     report(&health, &names, false).await;
+    // They would last longer than any request.
+    looking_on.end_watches();
     let _ = stopping.send(());
     if let Ok(ended) = tokio::time::timeout(DRAIN, server).await {
         ended.context("serving")

@@ -15,12 +15,13 @@ use crate::no_shows::{mark, undo};
 const ABDOMEN: pb::BodyArea = pb::BodyArea::Abdomen;
 
 /// A practice with something to add to needling.
-struct Clinic {
-    world: World,
+pub struct Clinic {
+    /// The practice.
+    pub world: World,
     /// Injects into the same area: numbing 30 (also with a cooler), injection 30 (room, and an injector), turnover 10.
     /// Exposes to filler;
     /// keeps the area for 30 days, and forbids heat for 8 days and a chemical peel for 6.
-    injection: String,
+    pub injection: String,
 }
 
 fn need(kind: pb::ResourceKind, qualification: &str) -> pb::Need {
@@ -66,7 +67,8 @@ fn injection() -> pb::TreatmentContent {
 }
 
 impl Clinic {
-    async fn new() -> Self {
+    /// A practice in Berlin.
+    pub async fn new() -> Self {
         let mut world = World::new().await;
         world.resource(pb::ResourceKind::Practitioner, "injecting").await;
         world.resource(pb::ResourceKind::Device, "cooler").await;
@@ -80,12 +82,12 @@ impl Clinic {
     }
 
     /// A practitioner approves that something is added to needling, for the first patient.
-    async fn approve(&self, add_on: &str) -> Uuid {
+    pub async fn approve(&self, add_on: &str) -> Uuid {
         approve(&self.world, &self.world.patients[0], &self.world.needling, add_on).await
     }
 
     /// Needling of the first patient's abdomen, to which something is added.
-    fn with(&self, add_on: &str, start: &str) -> pb::BookAppointmentRequest {
+    pub fn with(&self, add_on: &str, start: &str) -> pb::BookAppointmentRequest {
         let world = &self.world;
         let alone = treatment_request(world, &world.patients[0], &world.needling, ABDOMEN, start);
         pb::BookAppointmentRequest { add_on_treatment_id: add_on.into(), ..alone }

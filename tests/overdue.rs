@@ -37,7 +37,7 @@ fn third_of(series: &pb::Series) -> find::Visit {
 }
 
 /// A series of four whose last two sessions were cancelled.
-async fn broken_off(course: &Course) -> pb::Series {
+pub async fn broken_off(course: &Course) -> pb::Series {
     let series = course.book_series(&FOUR).await;
     for number in [4, 3] {
         course.world.cancel(session(&series, number)).await.unwrap();

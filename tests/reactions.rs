@@ -18,15 +18,16 @@ const DAYS: [&str; 3] = ["2026-02-02T10:00:00", "2026-03-09T10:00:00", "2026-04-
 /// Another area's, in between.
 const OTHER_DAYS: [&str; 3] = ["2026-02-20T15:00:00", "2026-03-25T15:00:00", "2026-04-25T15:00:00"];
 
-struct Case {
-    world: World,
-    series: pb::Series,
-    other: pb::Series,
+/// Two series of one patient, and a practitioner who may clear.
+pub struct Case {
+    pub world: World,
+    pub series: pb::Series,
+    pub other: pb::Series,
     practitioner: Clients,
 }
 
 /// Two series of one patient, the day after the first session of one of them. Nothing where clocks cannot be set.
-async fn case() -> Option<Case> {
+pub async fn case() -> Option<Case> {
     case_of(needling()).await
 }
 
@@ -52,7 +53,8 @@ fn report_request(appointment: &pb::Appointment, kind: &str) -> pb::ReportReacti
     }
 }
 
-async fn report(case: &Case, kind: &str) -> Result<pb::ReportReactionResponse, Status> {
+/// Reports a reaction to the first session.
+pub async fn report(case: &Case, kind: &str) -> Result<pb::ReportReactionResponse, Status> {
     let request = report_request(session(&case.series, 1), kind);
     Ok(case.world.manager.patients().report_reaction(request).await?.into_inner())
 }
@@ -82,7 +84,8 @@ fn clear_request(reaction: &pb::Reaction, earliest: &str, gap: i32) -> pb::Clear
     }
 }
 
-async fn clear(
+/// Clears a reaction.
+pub async fn clear(
     case: &Case,
     reaction: &pb::Reaction,
     earliest: &str,

@@ -184,7 +184,8 @@ async fn an_operator_acts_in_any_practice_that_is_named_and_in_none_otherwise() 
         a.server.operator().practices().delete_closure(closure).await.unwrap();
     }
     // What is the deployment's own, an operator sees without naming a practice.
-    let own = ["CreateToken", "ListTokens", "RevokeToken", "ListChanges", "CreatePractice", "ListPractices"];
+    let own =
+        ["CreateToken", "ListTokens", "RevokeToken", "ListChanges", "WatchChanges", "CreatePractice", "ListPractices"];
     let named = |rpc: &Rpc| {
         may_call(Role::Operator, &rpc.name) && !own.iter().any(|name| rpc.name.ends_with(&format!("/{name}")))
     };

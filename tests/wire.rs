@@ -20,6 +20,7 @@ use tonic::{Code, Status};
 use tower::ServiceExt as _;
 
 use crate::harness::kill::Killed;
+use crate::harness::wire::streams;
 use crate::harness::world::{at, request_id};
 use crate::harness::{TestServer, Wire, World};
 
@@ -88,6 +89,9 @@ pub async fn send_with(
         assert_ne!(status.code(), Code::Ok, "{method}: an answer without a message");
         return Err(status);
     }
+    if streams(method) {
+        return first_of(body).await;
+    }
     let body = body.collect().await.unwrap_or_else(|error| panic!("{method}: answer cut off: {error:?}"));
     let trailers = body.trailers().cloned().unwrap_or_default();
     let status = Status::from_header_map(&trailers).expect("a status at the end");
@@ -98,6 +102,22 @@ pub async fn send_with(
     assert_eq!(bytes[0], 0, "an answer that is not compressed");
     assert_eq!(usize::try_from(u32::from_be_bytes(bytes[1..5].try_into().unwrap())).unwrap(), bytes.len() - 5);
     Ok(bytes.slice(5..))
+}
+
+/// The first message of an answer that may go on for ever, or its status if there is none.
+async fn first_of(mut body: Body) -> Result<Bytes, Status> {
+    let mut read = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        match frame.expect("a frame").into_data() {
+            Ok(data) => read.put(data),
+            Err(trailers) => return Err(Status::from_header_map(trailers.trailers_ref().unwrap()).unwrap()),
+        }
+        let length = read.get(1..5).map(|length| u32::from_be_bytes(length.try_into().unwrap()) as usize);
+        if let Some(length) = length.filter(|length| read.len() >= 5 + length) {
+            return Ok(read.freeze().slice(5..5 + length));
+        }
+    }
+    panic!("neither a message nor a status");
 }
 
 /// Calls a method with a message.
@@ -439,7 +459,11 @@ fn likely(field: &FieldDescriptor, ids: &Ids) -> Option<Value> {
             Some(instant(at?.seconds, 0))
         }
         (Kind::Message(inner), _) => Some(Value::Message(filled(&inner, ids))),
-        (_, "practice_id" | "page_token" | "page_size" | "version" | "after_revision" | "validate_only") => None,
+        (
+            _,
+            "practice_id" | "page_token" | "page_size" | "version" | "after_revision" | "from_revision"
+            | "validate_only",
+        ) => None,
         (_, "request_id") => text(&request_id()),
         (_, name) if ids.by_field.contains_key(name) => text(&ids.by_field[name]),
         (Kind::Enum(_), name) => Some(Value::EnumNumber(match name {

@@ -8,6 +8,7 @@ use super::follow_up::{Following, following, series_field};
 use super::holds::must_be_held_alone;
 use super::page::{Page, fetch};
 use super::waiting::waiting_as_known;
+use super::sheet::{SheetEntry, entries};
 use super::write::Begun;
 use super::{App, Command, Error, Scoped};
 use crate::domain::access::Caller;
@@ -174,7 +175,7 @@ impl App {
         &self,
         caller: &Caller,
         scoped: Scoped<ListAppointments>,
-    ) -> Result<Page<Appointment, (Instant, AppointmentId)>, Error> {
+    ) -> Result<Page<SheetEntry, (Instant, AppointmentId)>, Error> {
         let practice = Self::tenant(caller, scoped.practice)?;
         let ListAppointments { of, during, include_cancelled, page } = scoped.query;
         let mut db = self.read_current(practice).await?;
@@ -190,7 +191,8 @@ impl App {
         }
         let sheet = Sheet { whose, during, include_cancelled, after: page.after };
         let found = appointment::list(&mut db, practice, &sheet, fetch(page.size)).await?;
-        Ok(Page::new(found, page.size, |last| (last.visit.start(), last.id)))
+        let shown = entries(&mut db, practice, found).await?;
+        Ok(Page::new(shown, page.size, |last| (last.appointment.visit.start(), last.appointment.id)))
     }
 
     pub(super) async fn appointment(&self, practice: PracticeId, id: AppointmentId) -> Result<Appointment, Error> {

@@ -48,6 +48,9 @@ pub enum Error {
     /// The token is bound to another practice.
     #[error("the token is bound to another practice")]
     PracticeNotAllowed,
+    /// The server, or the practice on it, has as many watches as it takes.
+    #[error("as many watches as there may be")]
+    TooManyWatches,
     /// Rules are broken; at least one.
     #[error("refused")]
     Refused(Refusal),

@@ -9,7 +9,7 @@ use crate::domain::fitness::Fitness;
 use crate::domain::ids::{PatientId, PracticeId, SeriesId};
 use crate::domain::interval::Instant;
 use crate::domain::refusal::Refusal;
-use crate::store::fitness::{For, facts};
+use crate::store::fitness::{For, facts, facts_of};
 use crate::store::{PgConnection, catalog};
 
 /// For what a patient has to be fit.
@@ -93,20 +93,16 @@ pub(super) async fn at_check_in(
         FitFor::Sessions(protocol, series) => (vec![protocol.clone()], series),
         FitFor::Treatment(treatment) => (asked_alone(db, practice, treatment, visit.area).await?, None),
     };
-    let mut told = Vec::new();
-    for protocol in asking {
-        let of = For { patient: visit.patient, protocol: protocol.id, area: visit.area, series };
-        let rules = &protocol.content;
-        let Some(known) = facts(db, practice, of, rules.clearance.is_some()).await? else { continue };
-        let refusal = Fitness::at_check_in(rules, &known, number, now, visit.zone);
-        if refusal.is_empty() {
-            return Ok(refusal);
-        }
-        told.push((!Fitness::judge(rules, &known).missing(number).is_empty(), refusal));
-    }
-    // As when booking: of a protocol with nothing to settle, if there is one.
-    told.sort_by_key(|(has_missing, _)| *has_missing);
-    Ok(told.into_iter().next().map(|(_, refusal)| refusal).unwrap_or_default())
+    let asked: Vec<(For, bool)> = asking
+        .iter()
+        .map(|protocol| {
+            let of = For { patient: visit.patient, protocol: protocol.id, area: visit.area, series };
+            (of, protocol.content.clearance.is_some())
+        })
+        .collect();
+    let known = facts_of(db, practice, &asked).await?;
+    let ways = asking.iter().zip(&known).filter_map(|(protocol, known)| Some((&protocol.content, known.as_ref()?)));
+    Ok(Fitness::at_check_in_by_one_of(&ways.collect::<Vec<_>>(), number, now, visit.zone))
 }
 
 /// The protocols of which one has to be content where a treatment is booked alone: what they ask before sessions that
@@ -121,5 +117,5 @@ async fn asked_alone(
     if area.is_none() {
         return Ok(Vec::new());
     }
-    Ok(catalog::protocols_of(db, practice, treatment.id).await?)
+    Ok(catalog::protocols_of(db, practice, &[treatment.id]).await?)
 }

@@ -33,12 +33,14 @@ mod screening;
 mod series;
 mod series_booking;
 mod series_holds;
+mod sheet;
 mod signature;
 pub mod slots;
 mod thinkers;
 mod verify;
 mod visit;
 mod waiting;
+mod watch;
 
 pub mod commands;
 mod facts;
@@ -58,8 +60,10 @@ pub use planning::Proposal;
 pub use reactions::{ReactionCleared, Reported};
 pub use screening::Screened;
 pub use series::SeriesNow;
+pub use sheet::SheetEntry;
 pub use visit::Completed;
 pub use waiting::{EntryNow, Match, Offered};
+pub use watch::{DayChange, DayNews, DayWatch, HistoryNews, HistoryWatch, Pace};
 pub use write::{Command, Scoped};
 
 use boards::Boards;
@@ -67,6 +71,7 @@ use clock::Clock;
 use ids::IdSource;
 use lanes::Lanes;
 use thinkers::Thinkers;
+use watch::Watches;
 
 /// Searches for an earliest start that are under way at once: they keep a core busy, and the others are for booking.
 const MAX_ADVICE: usize = 1;
@@ -86,6 +91,7 @@ pub struct App {
     advice: Arc<Thinkers>,
     planners: Arc<Thinkers>,
     searches: Arc<Thinkers>,
+    watches: Arc<Watches>,
 }
 
 impl App {
@@ -100,6 +106,7 @@ impl App {
             advice: Arc::new(Thinkers::new(MAX_ADVICE, MAX_ADVICE)),
             planners: Arc::new(Thinkers::new(MAX_PLANNERS, MAX_PLANNERS.div_ceil(2))),
             searches: Arc::new(Thinkers::new(MAX_SEARCHES, MAX_SEARCHES.div_ceil(2))),
+            watches: Arc::new(Watches::new(Pace::default())),
         }
     }
 

@@ -1,12 +1,14 @@
 //! How every write goes: take the practice's next revision, look whether the request was carried out before, decide,
 //! append to the history, write, commit.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use uuid::Uuid;
 
 use super::lanes::Lane;
 use super::{App, Error, waiting};
+use super::watch::Watches;
 use crate::domain::access::Caller;
 use crate::domain::history::{Change, ChangeKind};
 use crate::domain::ids::{AppointmentId, PatientId, PracticeId, RequestId, SeriesId};
@@ -70,6 +72,7 @@ pub(super) enum Begun {
 pub(super) struct Write {
     db: Transaction<'static, Postgres>,
     _lane: Lane,
+    watches: Arc<Watches>,
     /// The practice.
     pub practice: PracticeId,
     /// The revision that this write will be.
@@ -114,6 +117,7 @@ impl App {
         Ok(Begun::Fresh(Box::new(Write {
             db,
             _lane: lane,
+            watches: Arc::clone(&self.watches),
             practice: practice_id,
             revision,
             now,
@@ -147,6 +151,7 @@ impl App {
             let now = self.clock.now();
             if expire(&mut db, practice_id, revision, RequestId(self.ids.new_id(now)), now).await? {
                 db.commit().await.map_err(StoreError::from)?;
+                self.watches.hint(practice_id);
             }
             Ok(())
         })
@@ -232,8 +237,12 @@ impl Write {
         if !self.recorded {
             return Err(StoreError::Corrupt("a write without an entry in the history").into());
         }
-        let done = if self.validate_only { self.db.rollback().await } else { self.db.commit().await };
-        Ok(done.map_err(StoreError::from)?)
+        if self.validate_only {
+            return Ok(self.db.rollback().await.map_err(StoreError::from)?);
+        }
+        self.db.commit().await.map_err(StoreError::from)?;
+        self.watches.hint(self.practice);
+        Ok(())
     }
 }
 

@@ -371,6 +371,24 @@ impl Fitness {
         violations
     }
 
+    /// The same where it is enough to be fit by one of several protocols: nothing if one is content; else, as when booking,
+    /// what is in the way by the first with nothing to settle, or by the first.
+    pub fn at_check_in_by_one_of(
+        ways: &[(&ProtocolContent, &FitnessFacts)],
+        number: Option<i32>,
+        now: Instant,
+        zone: Zone,
+    ) -> Vec<Violation> {
+        let told = ways.iter().map(|(rules, facts)| Self::at_check_in(rules, facts, number, now, zone));
+        let told: Vec<Vec<Violation>> = told.collect();
+        if told.iter().any(Vec::is_empty) {
+            return Vec::new();
+        }
+        let missing = |(rules, facts): &(&ProtocolContent, &FitnessFacts)| Self::judge(rules, facts).missing(number);
+        let first = ways.iter().position(|way| missing(way).is_empty()).unwrap_or_default();
+        told.into_iter().nth(first).unwrap_or_default()
+    }
+
     /// What stands in the way whatever the day: what has to be settled before anything can be booked.
     pub fn missing(&self, number: Option<i32>) -> Vec<Violation> {
         let lasts = |way: &Self| way.concerns(number).iter().any(|concern| concern.when == When::Always);

@@ -1,6 +1,7 @@
 //! `AppointmentService`.
 
 use chrono::TimeDelta;
+use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status};
 
 use super::page::Query;
@@ -9,7 +10,7 @@ use super::pb::appointment_service_server::AppointmentService;
 use super::pb::{
     book_appointment_request as book, hold_appointment_request as hold, list_appointments_request as list,
 };
-use super::{Services, open, pb, render, series, slots};
+use super::{Services, open, pb, render, series, sheet, slots, watch};
 use crate::app::commands::{
     BookAppointment, Cancel, CompleteAppointment, Destination, Known, ListAppointments, RenewHold,
     RescheduleAppointment, SheetOf, WhichVisit,
@@ -19,6 +20,7 @@ use crate::domain::appointment::{Appointment, AppointmentState, BookedPhase};
 use crate::domain::catalog::MAX_SESSIONS;
 use crate::domain::ids::AppointmentId;
 use crate::domain::text::Personal;
+use crate::domain::zone::Zone;
 
 /// Longest stretch of time that a sheet lists, in days.
 const MAX_SHEET_DAYS: i64 = 400;
@@ -73,8 +75,16 @@ impl AppointmentService for Services {
         let (caller, message) = open(request)?;
         let (query, scoped) = parse_list(message)?;
         let (appointments, next_page_token) =
-            query.render(self.app.list_appointments(&caller, scoped).await?, rendered);
+            query.render(self.app.list_appointments(&caller, scoped).await?, sheet::rendered_entry);
         Ok(Response::new(pb::ListAppointmentsResponse { appointments, next_page_token }))
+    }
+
+    type WatchDayStream = BoxStream<pb::WatchDayResponse>;
+
+    async fn watch_day(&self, request: Request<pb::WatchDayRequest>) -> Result<Response<Self::WatchDayStream>, Status> {
+        let (caller, message) = open(request)?;
+        let watch = self.app.watch_day(&caller, watch::parse_day(message)?).await?;
+        Ok(Response::new(watch::day(watch)))
     }
 
     async fn cancel_appointment(
@@ -424,7 +434,7 @@ pub fn rendered(appointment: &Appointment) -> pb::Appointment {
         end_time: Some(render::timestamp(end)),
         local_start: appointment.zone.written(start),
         local_end: appointment.zone.written(end),
-        phases: appointment.phases.iter().map(rendered_phase).collect(),
+        phases: appointment.phases.iter().map(|phase| rendered_phase(phase, appointment.zone)).collect(),
         cancelled_at: ended.map(|(at, _)| render::timestamp(*at)),
         cancel_reason: ended.map(|(_, reason)| reason.expose().as_str().to_owned()).unwrap_or_default(),
         etag: render::etag(appointment.changed_revision),
@@ -442,10 +452,11 @@ pub fn rendered(appointment: &Appointment) -> pb::Appointment {
         fulfilled_at: fulfilled.map(|(at, _)| render::timestamp(at)),
         performed_start_time: fulfilled.map(|(_, performed)| render::timestamp(performed)),
         local_performed_start: fulfilled.map(|(_, performed)| appointment.zone.written(performed)).unwrap_or_default(),
+        sheet: None,
     }
 }
 
-fn rendered_phase(phase: &BookedPhase) -> pb::AppointmentPhase {
+fn rendered_phase(phase: &BookedPhase, zone: Zone) -> pb::AppointmentPhase {
     let resources = phase.resources.iter().map(|(id, kind)| pb::OccupiedResource {
         resource_id: id.to_string(),
         kind: render::resource_kind(*kind).into(),
@@ -456,5 +467,7 @@ fn rendered_phase(phase: &BookedPhase) -> pb::AppointmentPhase {
         end_time: Some(render::timestamp(phase.during.end())),
         patient_present: phase.patient_present,
         resources: resources.collect(),
+        local_start: zone.written(phase.during.start()),
+        local_end: zone.written(phase.during.end()),
     }
 }

@@ -1,12 +1,13 @@
 //! `HistoryService`.
 
+use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status};
 
 use super::access::rendered_role;
 use super::page::Query;
 use super::parse::{Fields, scoped};
 use super::pb::history_service_server::HistoryService;
-use super::{Services, open, pb, render};
+use super::{Services, open, pb, render, watch};
 use crate::app::commands::PageOf;
 use crate::app::{Error, Scoped};
 use crate::domain::history::Change;
@@ -21,6 +22,17 @@ impl HistoryService for Services {
         let (query, scoped) = parse_list(message)?;
         let (changes, next_page_token) = query.render(self.app.list_changes(&caller, scoped).await?, rendered);
         Ok(Response::new(pb::ListChangesResponse { changes, next_page_token }))
+    }
+
+    type WatchChangesStream = BoxStream<pb::WatchChangesResponse>;
+
+    async fn watch_changes(
+        &self,
+        request: Request<pb::WatchChangesRequest>,
+    ) -> Result<Response<Self::WatchChangesStream>, Status> {
+        let (caller, message) = open(request)?;
+        let watch = self.app.watch_changes(&caller, watch::parse_changes(message)?).await?;
+        Ok(Response::new(watch::changes(watch)))
     }
 }
 
@@ -38,7 +50,7 @@ fn parse_list(message: pb::ListChangesRequest) -> Result<(Query, Scoped<PageOf<i
     Ok((query, scoped))
 }
 
-fn rendered(change: &Change) -> pb::Change {
+pub fn rendered(change: &Change) -> pb::Change {
     let Change { revision, recorded_at, kind, subject, patient, appointments, waiting, token, role, request } = change;
     pb::Change {
         revision: *revision,

@@ -22,8 +22,11 @@ mod reaction;
 mod resource;
 mod screening;
 mod series;
+mod sheet;
 mod slots;
 mod waiting;
+mod stream;
+mod watch;
 
 use std::sync::Arc;
 

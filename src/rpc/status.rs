@@ -59,6 +59,10 @@ fn describe(error: Error) -> Status {
             let message = "the token is bound to another practice: leave practice_id empty or name the token's own";
             simple(Code::PermissionDenied, message, pb::Reason::PracticeNotAllowed)
         }
+        Error::TooManyWatches => {
+            let message = "as many watches as this server takes are under way; try again after a pause";
+            retry_later(Code::ResourceExhausted, message, pb::Reason::Overloaded)
+        }
         Error::Refused(violations) => refused(&violations),
         Error::Store(error) => from_store(&error),
     }

@@ -39,6 +39,23 @@ pub async fn get(db: &mut PgConnection, practice: PracticeId, token: TokenId) ->
     row.fetch_optional(db).await?.map(Row::read).transpose()
 }
 
+/// Those of some tokens that are revoked, of some practices.
+pub async fn revoked(
+    db: &mut PgConnection,
+    practices: [PracticeId; 2],
+    tokens: &[TokenId],
+) -> Result<Vec<TokenId>, StoreError> {
+    let practices = practices.map(|practice| practice.0);
+    let tokens: Vec<Uuid> = tokens.iter().map(|token| token.0).collect();
+    let revoked = sqlx::query_scalar!(
+        "SELECT token_id FROM access_tokens
+         WHERE practice_id = ANY($1) AND token_id = ANY($2) AND revoked_at IS NOT NULL",
+        &practices,
+        &tokens
+    );
+    Ok(revoked.fetch_all(db).await?.into_iter().map(TokenId).collect())
+}
+
 /// Tokens in order of their ids, after one of them.
 pub async fn list(
     db: &mut PgConnection,

@@ -5,6 +5,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::error::expect_rows;
+use super::fitness::For;
 use super::{StoreError, read};
 use crate::domain::catalog::BodyArea;
 use crate::domain::clearance::{Clearance, Decision, Revocation};
@@ -96,28 +97,43 @@ pub async fn get(
     row.fetch_optional(db).await?.map(Row::read).transpose()
 }
 
-/// The latest decision about a patient, a protocol and an area, or any area, revoked or not.
+/// The latest decision about each of some patients for a protocol and an area, or any area, revoked or not; in their
+/// order.
 pub async fn latest(
     db: &mut PgConnection,
     practice: PracticeId,
-    patient: PatientId,
-    protocol: ProtocolId,
-    area: Option<BodyArea>,
-) -> Result<Option<Clearance>, StoreError> {
-    let row = sqlx::query_as!(
+    asked: &[For],
+) -> Result<Vec<Option<Clearance>>, StoreError> {
+    if asked.is_empty() {
+        return Ok(Vec::new());
+    }
+    let patients: Vec<Uuid> = asked.iter().map(|of| of.patient.0).collect();
+    let protocols: Vec<Uuid> = asked.iter().map(|of| of.protocol.0).collect();
+    let areas: Vec<Option<&str>> = asked.iter().map(|of| of.area.map(BodyArea::as_str)).collect();
+    let rows = sqlx::query_as!(
         Row,
         "SELECT clearance_id, patient_id, protocol_id, protocol_version, body_area, consultation_id, outcome,
                 session_count, valid_from, valid_until, not_before, conditions, notes, decided_at, decided_by,
                 revoked_at, revoked_by, revoke_reason
-         FROM clearances WHERE practice_id = $1 AND patient_id = $2 AND protocol_id = $3
-           AND ($4::text IS NULL OR body_area = $4)
-         ORDER BY decided_revision DESC LIMIT 1",
+         FROM clearances
+         WHERE practice_id = $1 AND clearance_id IN (
+             SELECT (SELECT c.clearance_id FROM clearances c
+                     WHERE c.practice_id = $1 AND c.patient_id = w.patient AND c.protocol_id = w.protocol
+                       AND (w.area IS NULL OR c.body_area = w.area)
+                     ORDER BY c.decided_revision DESC LIMIT 1)
+             FROM unnest($2::uuid[], $3::uuid[], $4::text[]) AS w (patient, protocol, area))
+         ORDER BY decided_revision DESC",
         practice.0,
-        patient.0,
-        protocol.0,
-        area.map(BodyArea::as_str)
+        &patients,
+        &protocols,
+        &areas as &[Option<&str>]
     );
-    row.fetch_optional(db).await?.map(Row::read).transpose()
+    let found: Vec<Clearance> = rows.fetch_all(db).await?.into_iter().map(Row::read).collect::<Result<_, _>>()?;
+    // Of any area, the first that is found is the latest.
+    let is_of = |known: &Clearance, of: &For| {
+        (known.patient, known.protocol) == (of.patient, of.protocol) && of.area.is_none_or(|area| area == known.area)
+    };
+    Ok(asked.iter().map(|of| found.iter().find(|known| is_of(known, of)).cloned()).collect())
 }
 
 /// The decisions about a patient, latest first, before one of them.

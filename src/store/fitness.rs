@@ -11,7 +11,7 @@ use crate::domain::ids::{OverrideId, PatientId, PracticeId, ProtocolId, SeriesId
 use crate::domain::text::{Code, Personal};
 
 /// Whose fitness, and for what.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct For {
     /// The patient.
     pub patient: PatientId,
@@ -31,8 +31,28 @@ pub async fn facts(
     of: For,
     needs_clearance: bool,
 ) -> Result<Option<FitnessFacts>, StoreError> {
-    let row = sqlx::query!(
-        r#"SELECT p.birth_date, l.conditions AS "lifted!", l.overrides AS "overrides!", c.conditions AS "acquired!",
+    Ok(facts_of(db, practice, &[(of, needs_clearance)]).await?.pop().flatten())
+}
+
+/// The same for several at once, in their order, in a fixed number of statements.
+pub async fn facts_of(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    asked: &[(For, bool)],
+) -> Result<Vec<Option<FitnessFacts>>, StoreError> {
+    if asked.is_empty() {
+        return Ok(Vec::new());
+    }
+    let needing = asked.iter().filter(|(_, needs_clearance)| *needs_clearance);
+    let needing: Vec<For> = needing.map(|(of, _)| *of).collect();
+    let mut latest = screening::latest(db, practice, &needing).await?.into_iter();
+    let mut decided = clearance::latest(db, practice, &needing).await?.into_iter();
+    let patients: Vec<Uuid> = asked.iter().map(|(of, _)| of.patient.0).collect();
+    let protocols: Vec<Uuid> = asked.iter().map(|(of, _)| of.protocol.0).collect();
+    let series: Vec<Option<Uuid>> = asked.iter().map(|(of, _)| of.series.map(|id| id.0)).collect();
+    let areas: Vec<Option<&str>> = asked.iter().map(|(of, _)| of.area.map(BodyArea::as_str)).collect();
+    let rows = sqlx::query!(
+        r#"SELECT w.place AS "place!", p.birth_date, l.conditions AS "lifted!", l.overrides AS "overrides!", c.conditions AS "acquired!",
                   c.since AS "since!: Vec<NaiveDate>", c.unanswered AS "unanswered!: Vec<bool>",
                   EXISTS (SELECT FROM reactions r
                           WHERE r.practice_id = p.practice_id AND r.patient_id = p.patient_id
@@ -40,20 +60,22 @@ pub async fn facts(
                   (SELECT max(r.earliest_date) FROM reactions r
                    WHERE r.practice_id = p.practice_id AND r.patient_id = p.patient_id) AS earliest,
                   (SELECT max(e.session_count) FROM assessment_results e
-                   WHERE e.practice_id = p.practice_id AND e.series_id = $4 AND e.outcome = 'extend'
+                   WHERE e.practice_id = p.practice_id AND e.series_id = w.series AND e.outcome = 'extend'
                      AND e.recorded_revision > d.revision) AS extended_to
-           FROM patients p
+           FROM unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::text[]) WITH ORDINALITY
+                AS w (patient, protocol, series, area, place)
+           JOIN patients p ON p.practice_id = $1 AND p.patient_id = w.patient
            CROSS JOIN LATERAL (
                SELECT coalesce(max(x.decided_revision), 0) AS revision
                FROM clearances x
-               WHERE x.practice_id = p.practice_id AND x.patient_id = p.patient_id AND x.protocol_id = $3
-                 AND ($5::text IS NULL OR x.body_area = $5)) d
+               WHERE x.practice_id = p.practice_id AND x.patient_id = p.patient_id AND x.protocol_id = w.protocol
+                 AND (w.area IS NULL OR x.body_area = w.area)) d
            CROSS JOIN LATERAL (
                SELECT coalesce(array_agg(o.condition), '{}') AS conditions,
                       coalesce(array_agg(o.override_id), '{}') AS overrides
                FROM overrides o
                WHERE o.practice_id = p.practice_id AND o.patient_id = p.patient_id AND o.kind = 'condition'
-                 AND o.protocol_id = $3 AND o.revoked_revision IS NULL
+                 AND o.protocol_id = w.protocol AND o.revoked_revision IS NULL
                  AND NOT EXISTS (
                      SELECT FROM reactions r
                      JOIN series s ON s.practice_id = r.practice_id AND s.series_id = r.series_id
@@ -72,36 +94,41 @@ pub async fn facts(
                JOIN appointments a ON a.practice_id = r.practice_id AND a.appointment_id = r.appointment_id
                JOIN clinics t ON t.practice_id = a.practice_id AND t.clinic_id = a.clinic_id
                WHERE r.practice_id = p.practice_id AND r.patient_id = p.patient_id) c
-           WHERE p.practice_id = $1 AND p.patient_id = $2"#,
+           ORDER BY w.place"#,
         practice.0,
-        of.patient.0,
-        of.protocol.0,
-        of.series.map(|id| id.0),
-        of.area.map(BodyArea::as_str)
+        &patients,
+        &protocols,
+        &series as &[Option<Uuid>],
+        &areas as &[Option<&str>]
     );
-    let Some(row) = row.fetch_optional(&mut *db).await? else { return Ok(None) };
-    let code = |text: &String| read::named(Code::new(text));
-    let lifted = row.lifted.iter().zip(row.overrides).map(|(text, id): (_, Uuid)| Ok((code(text)?, OverrideId(id))));
-    let acquired = row
-        .acquired
-        .iter()
-        .zip(row.since)
-        .zip(row.unanswered)
-        .map(|((text, since), is_unanswered)| Ok(Acquired { condition: code(text)?, since, is_unanswered }));
-    let (lifted, acquired) = (lifted.collect::<Result<_, StoreError>>()?, acquired.collect::<Result<_, StoreError>>()?);
-    let (mut latest, mut decided) = (None, None);
-    if needs_clearance {
-        latest = screening::latest(db, practice, of.patient, of.protocol).await?;
-        decided = clearance::latest(db, practice, of.patient, of.protocol, of.area).await?;
+    let mut rows = rows.fetch_all(&mut *db).await?.into_iter().peekable();
+    let mut found = Vec::with_capacity(asked.len());
+    for (place, (_, needs_clearance)) in (1..).zip(asked) {
+        let (screening, clearance) =
+            if *needs_clearance { (latest.next().flatten(), decided.next().flatten()) } else { (None, None) };
+        let Some(row) = rows.next_if(|row| row.place == place) else {
+            found.push(None);
+            continue;
+        };
+        let code = |text: &String| read::named(Code::new(text));
+        let lifted =
+            row.lifted.iter().zip(row.overrides).map(|(text, id): (_, Uuid)| Ok((code(text)?, OverrideId(id))));
+        let acquired = row
+            .acquired
+            .iter()
+            .zip(row.since)
+            .zip(row.unanswered)
+            .map(|((text, since), is_unanswered)| Ok(Acquired { condition: code(text)?, since, is_unanswered }));
+        found.push(Some(FitnessFacts {
+            birth_date: Personal::new(row.birth_date),
+            screening,
+            clearance,
+            lifted: Personal::new(lifted.collect::<Result<_, StoreError>>()?),
+            acquired: Personal::new(acquired.collect::<Result<_, StoreError>>()?),
+            on_hold: row.on_hold,
+            earliest: row.earliest,
+            extended_to: row.extended_to,
+        }));
     }
-    Ok(Some(FitnessFacts {
-        birth_date: Personal::new(row.birth_date),
-        screening: latest,
-        clearance: decided,
-        lifted: Personal::new(lifted),
-        acquired: Personal::new(acquired),
-        on_hold: row.on_hold,
-        earliest: row.earliest,
-        extended_to: row.extended_to,
-    }))
+    Ok(found)
 }

@@ -25,6 +25,23 @@ pub async fn get(
     row.fetch_optional(db).await?.map(Row::read).transpose()
 }
 
+/// Patients by their ids, in no order; those that do not exist are left out.
+pub async fn several(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    ids: &[PatientId],
+) -> Result<Vec<Patient>, StoreError> {
+    let ids: Vec<uuid::Uuid> = ids.iter().map(|id| id.0).collect();
+    let rows = sqlx::query_as!(
+        Row,
+        "SELECT patient_id, given_name, family_name, birth_date, phone, email, notes, changed_revision FROM patients
+         WHERE practice_id = $1 AND patient_id = ANY($2)",
+        practice.0,
+        &ids
+    );
+    rows.fetch_all(db).await?.into_iter().map(Row::read).collect()
+}
+
 /// Whether there is such a patient.
 pub async fn exists(db: &mut PgConnection, practice: PracticeId, patient: PatientId) -> Result<bool, StoreError> {
     let known = sqlx::query_scalar!(

@@ -5,6 +5,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::error::expect_rows;
+use super::fitness::For;
 use super::{StoreError, read};
 use crate::domain::ids::{PatientId, PracticeId, ProtocolId, ScreeningId};
 use crate::domain::interval::Instant;
@@ -51,31 +52,63 @@ pub async fn insert(
     expect_rows("insert screening answers", given.len(), &done.execute(db).await?)
 }
 
+/// Selects screenings, latest first: ids do not follow the order of commits; revisions do.
+macro_rules! select {
+    ($which:tt, $($argument:expr),+ $(,)?) => {
+        sqlx::query_as!(
+            Row,
+            r#"SELECT s.screening_id, s.patient_id, s.protocol_id, s.protocol_version, s.skin_type, s.stretch_marks,
+                      s.medication, s.notes, s.recorded_at, a.conditions AS "conditions!", a.present AS "present!",
+                      a.dates AS "dates!: Vec<Option<NaiveDate>>"
+               FROM screenings s
+               CROSS JOIN LATERAL (
+                   SELECT coalesce(array_agg(condition), '{}') AS conditions,
+                          coalesce(array_agg(present), '{}') AS present, coalesce(array_agg(on_date), '{}') AS dates
+                   FROM (SELECT * FROM screening_answers x
+                         WHERE x.practice_id = s.practice_id AND x.screening_id = s.screening_id
+                         ORDER BY condition) AS ordered) a
+               WHERE s.practice_id = $1 AND "# + $which + r#"
+               ORDER BY s.recorded_revision DESC"#,
+            $($argument),+
+        )
+    };
+}
+
 /// A screening.
 pub async fn get(
     db: &mut PgConnection,
     practice: PracticeId,
     id: ScreeningId,
 ) -> Result<Option<Screening>, StoreError> {
-    let patient = sqlx::query_scalar!(
-        "SELECT patient_id FROM screenings WHERE practice_id = $1 AND screening_id = $2",
-        practice.0,
-        id.0
-    );
-    let Some(patient) = patient.fetch_optional(&mut *db).await? else { return Ok(None) };
-    let found = several(db, practice, PatientId(patient), &Which { only: Some(id), ..Which::default() }, 1).await?;
-    Ok(found.into_iter().next())
+    let row = select!("s.screening_id = $2", practice.0, id.0);
+    row.fetch_optional(db).await?.map(Row::read).transpose()
 }
 
-/// The latest screening of a patient for a protocol.
+/// The latest screening of each of some patients for a protocol, in their order.
 pub async fn latest(
     db: &mut PgConnection,
     practice: PracticeId,
-    patient: PatientId,
-    protocol: ProtocolId,
-) -> Result<Option<Screening>, StoreError> {
-    let which = Which { protocol: Some(protocol), ..Which::default() };
-    Ok(several(db, practice, patient, &which, 1).await?.into_iter().next())
+    asked: &[For],
+) -> Result<Vec<Option<Screening>>, StoreError> {
+    if asked.is_empty() {
+        return Ok(Vec::new());
+    }
+    let patients: Vec<Uuid> = asked.iter().map(|of| of.patient.0).collect();
+    let protocols: Vec<Uuid> = asked.iter().map(|of| of.protocol.0).collect();
+    let rows = select!(
+        "s.screening_id IN (
+             SELECT (SELECT x.screening_id FROM screenings x
+                     WHERE x.practice_id = $1 AND x.patient_id = w.patient AND x.protocol_id = w.protocol
+                     ORDER BY x.recorded_revision DESC LIMIT 1)
+             FROM unnest($2::uuid[], $3::uuid[]) AS w (patient, protocol))",
+        practice.0,
+        &patients,
+        &protocols
+    );
+    let found: Vec<Screening> = rows.fetch_all(db).await?.into_iter().map(Row::read).collect::<Result<_, _>>()?;
+    let of =
+        |of: &For| found.iter().find(|known| (known.patient, known.protocol) == (of.patient, of.protocol)).cloned();
+    Ok(asked.iter().map(of).collect())
 }
 
 /// The screenings of a patient, latest first, before one of them.
@@ -86,47 +119,16 @@ pub async fn list(
     before: Option<ScreeningId>,
     limit: i64,
 ) -> Result<Vec<Screening>, StoreError> {
-    several(db, practice, patient, &Which { before, ..Which::default() }, limit).await
-}
-
-/// Which screenings of a patient.
-#[derive(Debug, Default)]
-struct Which {
-    only: Option<ScreeningId>,
-    protocol: Option<ProtocolId>,
-    before: Option<ScreeningId>,
-}
-
-async fn several(
-    db: &mut PgConnection,
-    practice: PracticeId,
-    patient: PatientId,
-    which: &Which,
-    limit: i64,
-) -> Result<Vec<Screening>, StoreError> {
-    // Ids do not follow the order of commits; revisions do.
-    let rows = sqlx::query_as!(
-        Row,
-        r#"SELECT s.screening_id, s.patient_id, s.protocol_id, s.protocol_version, s.skin_type, s.stretch_marks,
-                  s.medication, s.notes, s.recorded_at, a.conditions AS "conditions!", a.present AS "present!",
-                  a.dates AS "dates!: Vec<Option<NaiveDate>>"
-           FROM screenings s
-           CROSS JOIN LATERAL (
-               SELECT coalesce(array_agg(condition), '{}') AS conditions, coalesce(array_agg(present), '{}') AS present,
-                      coalesce(array_agg(on_date), '{}') AS dates
-               FROM (SELECT * FROM screening_answers x
-                     WHERE x.practice_id = s.practice_id AND x.screening_id = s.screening_id
-                     ORDER BY condition) AS ordered) a
-           WHERE s.practice_id = $1 AND s.patient_id = $2 AND ($3::uuid IS NULL OR s.screening_id = $3)
-             AND ($4::uuid IS NULL OR s.protocol_id = $4)
-             AND ($5::uuid IS NULL OR s.recorded_revision < (
-                  SELECT recorded_revision FROM screenings b WHERE b.practice_id = $1 AND b.screening_id = $5))
-           ORDER BY s.recorded_revision DESC LIMIT $6"#,
+    let rows = select!(
+        "s.screening_id IN (
+             SELECT x.screening_id FROM screenings x
+             WHERE x.practice_id = $1 AND x.patient_id = $2
+               AND ($3::uuid IS NULL OR x.recorded_revision < (
+                    SELECT recorded_revision FROM screenings b WHERE b.practice_id = $1 AND b.screening_id = $3))
+             ORDER BY x.recorded_revision DESC LIMIT $4)",
         practice.0,
         patient.0,
-        which.only.map(|id| id.0),
-        which.protocol.map(|id| id.0),
-        which.before.map(|id| id.0),
+        before.map(|id| id.0),
         limit
     );
     rows.fetch_all(db).await?.into_iter().map(Row::read).collect()

@@ -79,6 +79,28 @@ pub async fn active(
     by_ids(db, practice, &ids).await
 }
 
+/// The active series of some patients, and some by their ids whatever their state, with their sessions.
+pub async fn of_visitors(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    patients: &[PatientId],
+    named: &[SeriesId],
+) -> Result<Vec<Series>, StoreError> {
+    let patients: Vec<Uuid> = patients.iter().map(|id| id.0).collect();
+    let named: Vec<Uuid> = named.iter().map(|id| id.0).collect();
+    let ids = sqlx::query_scalar!(
+        r#"SELECT series_id AS "id!" FROM series
+           WHERE practice_id = $1 AND patient_id = ANY($2) AND state = 'active'
+           UNION
+           SELECT unnest($3::uuid[])"#,
+        practice.0,
+        &patients,
+        &named
+    );
+    let ids = ids.fetch_all(&mut *db).await?;
+    by_ids(db, practice, &ids).await
+}
+
 /// Series by id, in order of their ids.
 async fn by_ids(db: &mut PgConnection, practice: PracticeId, ids: &[Uuid]) -> Result<Vec<Series>, StoreError> {
     let rows = sqlx::query_as!(

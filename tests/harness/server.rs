@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex};
 
 use chrono::{DateTime, Utc};
 use sqlx::postgres::{PgConnectOptions, PgPool};
-use stipple::app::App;
 use stipple::app::clock::Clock;
 use stipple::app::ids::SystemIds;
+use stipple::app::{App, Pace};
 use stipple::store::verify::{Report, verify};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -33,12 +33,14 @@ impl Clock for TestClock {
 pub enum Home {
     /// In this process.
     Here {
+        /// Where it listens.
+        address: SocketAddr,
         /// To it.
         channel: Channel,
         /// Its clock.
         clock: Arc<TestClock>,
-        /// Dropped, it ends.
-        _stop: oneshot::Sender<()>,
+        /// Taken and dropped, it ends.
+        stop: Mutex<Option<oneshot::Sender<()>>>,
     },
     /// In a process that is killed at random.
     Killed(Box<Killed>),
@@ -51,20 +53,26 @@ pub struct TestServer {
     pool: PgPool,
     options: PgConnectOptions,
     operator: String,
+    pace: Pace,
 }
 
 impl TestServer {
     /// A server on a new database.
     pub async fn start() -> Self {
-        Self::start_with(Killed::wanted()).await
+        Self::start_with(Killed::wanted(), Pace::default()).await
+    }
+
+    /// The same with other times and limits of watches, unless it runs in another process.
+    pub async fn start_paced(pace: Pace) -> Self {
+        Self::start_with(Killed::wanted(), pace).await
     }
 
     /// A server on a new database, killed at random whether or not the suite is run with kills.
     pub async fn start_killed(seed: u64) -> Self {
-        Self::start_with(Some(seed)).await
+        Self::start_with(Some(seed), Pace::default()).await
     }
 
-    async fn start_with(killed: Option<u64>) -> Self {
+    async fn start_with(killed: Option<u64>, pace: Pace) -> Self {
         let options = cluster::migrated_database().await;
         let pool = cluster::pool(options.clone()).await;
         let clock = Arc::new(TestClock(Mutex::new(NOW.parse().unwrap())));
@@ -72,9 +80,9 @@ impl TestServer {
         let operator = app.create_operator_token("tests").await.unwrap();
         let home = match killed {
             Some(seed) => Home::Killed(Box::new(Killed::start(&cluster::url(&options), seed).await)),
-            None => Self::here(app, clock).await,
+            None => Self::here(app.with_pace(pace), clock).await,
         };
-        Self { home: Arc::new(home), pool, options, operator }
+        Self { home: Arc::new(home), pool, options, operator, pace }
     }
 
     async fn here(app: App, clock: Arc<TestClock>) -> Home {
@@ -88,22 +96,27 @@ impl TestServer {
             stipple::server::serve(listener, Arc::new(app), stopped).await.unwrap();
         });
         let channel = Channel::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap();
-        Home::Here { channel, clock, _stop: stop }
+        Home::Here { address, channel, clock, stop: Mutex::new(Some(stop)) }
     }
 
     /// A second server on the same database, with a memory of its own and the same clock.
     pub async fn beside(&self) -> Self {
+        self.beside_paced(self.pace).await
+    }
+
+    /// The same with other times and limits of watches.
+    pub async fn beside_paced(&self, pace: Pace) -> Self {
         let home = match &*self.home {
             Home::Here { clock, .. } => {
                 let app = App::new(self.pool.clone(), Arc::clone(clock) as Arc<dyn Clock>, Arc::new(SystemIds));
-                Self::here(app, Arc::clone(clock)).await
+                Self::here(app.with_pace(pace), Arc::clone(clock)).await
             }
             Home::Killed(_) => {
                 let seed = Killed::wanted().unwrap_or_default().wrapping_add(1);
                 Home::Killed(Box::new(Killed::start(&cluster::url(&self.options), seed).await))
             }
         };
-        Self { home: Arc::new(home), ..self.clone() }
+        Self { home: Arc::new(home), pace, ..self.clone() }
     }
 
     /// Where it runs.
@@ -121,6 +134,23 @@ impl TestServer {
             }
             Home::Killed(_) => None,
         }
+    }
+
+    /// Lets the server finish what is under way and end.
+    pub fn stop(&self) {
+        if let Home::Here { stop, .. } = &*self.home {
+            drop(stop.lock().unwrap().take());
+        }
+    }
+
+    /// The same server over a new connection, which takes so many bytes of each answer before they are read. Nothing if
+    /// the server runs in another process.
+    pub async fn connect(&self, window: u32) -> Option<Self> {
+        let Home::Here { address, clock, .. } = &*self.home else { return None };
+        let endpoint = Channel::from_shared(format!("http://{address}")).unwrap();
+        let channel = endpoint.initial_stream_window_size(window).connect().await.unwrap();
+        let home = Home::Here { address: *address, channel, clock: Arc::clone(clock), stop: Mutex::new(None) };
+        Some(Self { home: Arc::new(home), ..self.clone() })
     }
 
     /// Clients with an operator's token.

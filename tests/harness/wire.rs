@@ -8,6 +8,8 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use prost::Message as _;
+use prost_reflect::MethodDescriptor;
+use stipple::rpc::codec::DESCRIPTORS;
 use stipple::rpc::pb;
 use stipple::rpc::pb::access_service_client::AccessServiceClient;
 use stipple::rpc::pb::aftercare_service_client::AftercareServiceClient;
@@ -87,15 +89,17 @@ async fn send_until_answered(server: &TestServer, request: Request<Body>) -> Res
     let Home::Killed(killed) = server.home() else { unreachable!("only such a server loses replies") };
     let (parts, body) = request.into_parts();
     let body: Bytes = body.collect().await?.to_bytes();
+    // An answer of many messages is handed on as it comes.
+    let is_stream = streams(parts.uri.path());
     // The secret of a new token is told once: a lost reply loses it, as the contract says.
-    let spared = parts.uri.path().ends_with("/CreateToken");
+    let spared = is_stream || parts.uri.path().ends_with("/CreateToken");
     for _ in 0..MAX_SENDS {
         let (mut channel, generation) = killed.channel().await;
         let mut again = Request::from_parts(parts.clone(), Body::new(Full::new(body.clone())));
         *again.uri_mut() = parts.uri.path().parse::<Uri>()?;
         let sent = async {
             let (parts, body) = channel.ready().await?.call(again).await?.into_parts();
-            let body = body.collect().await?;
+            let body = if is_stream { body } else { Body::new(body.collect().await?.map_err(|never| match never {})) };
             Ok::<_, Error>((parts, body))
         };
         match sent.await {
@@ -104,13 +108,20 @@ async fn send_until_answered(server: &TestServer, request: Request<Body>) -> Res
             Ok(_) if !spared && killed.loses_reply(generation).await => {}
             // It had no time: the same server is asked again.
             Ok((parts, _)) if code(&parts.headers) == Some(Code::DeadlineExceeded) => {}
-            Ok((parts, body)) => {
-                return Ok(Response::from_parts(parts, Body::new(body.map_err(|never| match never {}))));
-            }
+            Ok((parts, body)) => return Ok(Response::from_parts(parts, body)),
             Err(_) => killed.recover(generation).await,
         }
     }
     Err("every reply was lost".into())
+}
+
+/// Whether a method, as `/stipple.v1.HistoryService/WatchChanges`, answers with many messages.
+pub fn streams(path: &str) -> bool {
+    let mut methods = DESCRIPTORS.services().flat_map(|service| service.methods().collect::<Vec<_>>());
+    let named = |method: &MethodDescriptor| {
+        path.trim_start_matches('/') == format!("{}/{}", method.parent_service().full_name(), method.name())
+    };
+    methods.any(|method| named(&method) && method.is_server_streaming() && !method.is_client_streaming())
 }
 
 /// Whether an answer says that the token is not known.
@@ -142,6 +153,11 @@ macro_rules! clients {
             /// Clients over a connection.
             pub fn new(wire: Wire) -> Self {
                 Self { wire }
+            }
+
+            /// The same clients over a connection to another server.
+            pub fn over(&self, server: &TestServer) -> Self {
+                Self::new(Wire::new(server.clone(), self.wire.token.clone()))
             }
 
             $(

@@ -56,6 +56,17 @@ pub struct Update<Id, T> {
     pub to: T,
 }
 
+/// A day at a clinic that is to be watched.
+#[derive(Debug, Clone, Copy)]
+pub struct WatchDay {
+    /// The clinic.
+    pub clinic: ClinicId,
+    /// The day on its calendar.
+    pub date: NaiveDate,
+    /// The revision up to which the watcher knows the sheet; none for not at all.
+    pub from: Option<i64>,
+}
+
 /// A new clinic.
 #[derive(Debug, Clone)]
 pub struct NewClinic {

@@ -2,9 +2,11 @@
 
 mod insert;
 mod steps;
+mod touched;
 
 pub use insert::insert;
 pub use steps::{Performed, arrive, cancel, convert_hold, fulfil, holds_ending, miss, renew_hold, undo};
+pub use touched::touched;
 
 use std::borrow::Cow;
 

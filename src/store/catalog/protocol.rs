@@ -118,18 +118,44 @@ pub async fn list_protocols(
     whole(db, practice, rows).await
 }
 
-/// The protocols, in their highest versions, that use a treatment and ask for a clearance.
+/// Protocols by id and version.
+pub async fn protocols(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    wanted: &[(ProtocolId, i32)],
+) -> Result<Vec<Protocol>, StoreError> {
+    if wanted.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (ids, versions): (Vec<Uuid>, Vec<i32>) = wanted.iter().map(|(id, version)| (id.0, *version)).unzip();
+    let rows = select!(
+        "(SELECT p.* FROM protocols p
+          JOIN unnest($2::uuid[], $3::integer[]) AS w (id, version) ON w.id = p.protocol_id AND w.version = p.version
+          WHERE p.practice_id = $1)",
+        practice.0,
+        &ids,
+        &versions
+    );
+    let rows = rows.fetch_all(&mut *db).await?;
+    whole(db, practice, rows).await
+}
+
+/// The protocols, in their highest versions, that use one of some treatments and ask for a clearance.
 pub async fn protocols_of(
     db: &mut PgConnection,
     practice: PracticeId,
-    treatment: TreatmentId,
+    treatments: &[TreatmentId],
 ) -> Result<Vec<Protocol>, StoreError> {
+    if treatments.is_empty() {
+        return Ok(Vec::new());
+    }
+    let treatments: Vec<Uuid> = treatments.iter().map(|id| id.0).collect();
     let rows = select!(
         "(SELECT * FROM (SELECT DISTINCT ON (protocol_id) * FROM protocols WHERE practice_id = $1
                          ORDER BY protocol_id, version DESC) highest
-          WHERE treatment_id = $2 AND consultation_treatment_id IS NOT NULL)",
+          WHERE treatment_id = ANY($2) AND consultation_treatment_id IS NOT NULL)",
         practice.0,
-        treatment.0
+        &treatments
     );
     let rows = rows.fetch_all(&mut *db).await?;
     whole(db, practice, rows).await

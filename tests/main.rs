@@ -7,6 +7,7 @@ mod across_areas;
 mod aftercare;
 mod assessments;
 mod bad_input;
+mod calendar_files;
 mod catalog;
 mod changes;
 mod clearances;

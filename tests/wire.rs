@@ -424,7 +424,10 @@ fn likely(field: &FieldDescriptor, ids: &Ids) -> Option<Value> {
             Some(instant(at?.seconds, 0))
         }
         (Kind::Message(inner), _) => Some(Value::Message(filled(&inner, ids))),
-        (_, "practice_id" | "page_token" | "page_size" | "version" | "after_revision" | "validate_only") => None,
+        (
+            _,
+            "practice_id" | "page_token" | "known_etag" | "page_size" | "version" | "after_revision" | "validate_only",
+        ) => None,
         (_, "request_id") => text(&request_id()),
         (_, name) if ids.by_field.contains_key(name) => text(&ids.by_field[name]),
         (Kind::Enum(_), name) => Some(Value::EnumNumber(match name {

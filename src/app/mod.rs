@@ -10,6 +10,7 @@ pub mod page;
 mod write;
 
 mod aftercare;
+mod agenda;
 mod appointment;
 mod assessment;
 mod boards;

@@ -30,6 +30,7 @@ pub mod follow_up;
 
 pub mod access;
 pub mod aftercare;
+pub mod agenda;
 pub mod appointment;
 pub mod history;
 pub mod patient;

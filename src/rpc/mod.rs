@@ -10,6 +10,7 @@ pub mod status;
 
 mod access;
 mod aftercare;
+mod agenda;
 mod appointment;
 mod catalog;
 mod clearance;
@@ -63,6 +64,7 @@ impl Services {
             series_service_server::SeriesServiceServer,
             appointment_service_server::AppointmentServiceServer,
             aftercare_service_server::AftercareServiceServer,
+            calendar_service_server::CalendarServiceServer,
             history_service_server::HistoryServiceServer,
             access_service_server::AccessServiceServer,
         )

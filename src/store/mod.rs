@@ -8,6 +8,7 @@ mod read;
 
 pub mod access;
 pub mod aftercare;
+pub mod agenda;
 pub mod appointment;
 pub mod assessment;
 pub mod booking;

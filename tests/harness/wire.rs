@@ -12,6 +12,7 @@ use stipple::rpc::pb;
 use stipple::rpc::pb::access_service_client::AccessServiceClient;
 use stipple::rpc::pb::aftercare_service_client::AftercareServiceClient;
 use stipple::rpc::pb::appointment_service_client::AppointmentServiceClient;
+use stipple::rpc::pb::calendar_service_client::CalendarServiceClient;
 use stipple::rpc::pb::catalog_service_client::CatalogServiceClient;
 use stipple::rpc::pb::history_service_client::HistoryServiceClient;
 use stipple::rpc::pb::patient_service_client::PatientServiceClient;
@@ -161,6 +162,7 @@ clients! {
     series: SeriesServiceClient,
     appointments: AppointmentServiceClient,
     aftercare: AftercareServiceClient,
+    calendar: CalendarServiceClient,
     history: HistoryServiceClient,
     access: AccessServiceClient,
 }

@@ -1,5 +1,6 @@
 //! What callers ask for, parsed.
 
+mod agenda;
 mod clinical;
 mod overrides;
 mod series;
@@ -20,6 +21,7 @@ use crate::domain::patient::{PatientPlace, PatientRecord};
 use crate::domain::text::{Label, Personal, Prose};
 use crate::domain::zone::Zone;
 
+pub use agenda::*;
 pub use clinical::*;
 pub use overrides::*;
 pub use series::*;

@@ -114,6 +114,7 @@ fn refuses(rpc: &Rpc, leaf: &Leaf) -> (Vec<Value>, String) {
             "screening_days" => numbers(&[-1, 366, i32::MAX, i32::MIN]),
             // 0 if it was not asked.
             "skin_type" => numbers(&[-1, 7, i32::MAX, i32::MIN]),
+            "message_limit" => numbers(&[-1, 501, i32::MAX, i32::MIN]),
             "hold_minutes" => numbers(&[-1, 61, i32::MAX, i32::MIN]),
             // Of Fitzpatrick types.
             "least" | "most" => return (numbers(&[0, -1, 7, i32::MAX, i32::MIN]), parent(".least")),

@@ -33,6 +33,7 @@ mod privacy;
 mod races;
 mod reactions;
 mod rebooking;
+mod reminders;
 mod repeats;
 mod running;
 mod schema;

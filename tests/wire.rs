@@ -189,6 +189,8 @@ impl Ids {
         let cleared = world.manager.patients().list_clearances(cleared).await.unwrap().into_inner();
         let clearance = cleared.clearances[0].clone();
         let reaction = reaction(world, &series).await;
+        let take = pb::TakeMessagesRequest { request_id: request_id(), ..Default::default() };
+        world.manager.messages().take_messages(take).await.unwrap();
         let tokens = [
             (Role::Manager, of(&world.practice, pb::Role::Manager, "").await),
             (Role::Practitioner, clinician),

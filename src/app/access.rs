@@ -97,6 +97,8 @@ pub const MAY_CALL: &[(&str, &[Role])] = &[
     ("stipple.v1.AftercareService/CheckActivity", READERS),
     ("stipple.v1.CalendarService/GetPatientCalendar", READERS),
     ("stipple.v1.CalendarService/GetPractitionerCalendar", READERS),
+    ("stipple.v1.MessageService/TakeMessages", DESK),
+    ("stipple.v1.MessageService/ListMessages", READERS),
     ("stipple.v1.HistoryService/ListChanges", READERS),
     ("stipple.v1.AccessService/CreateToken", MANAGERS),
     ("stipple.v1.AccessService/ListTokens", MANAGERS),

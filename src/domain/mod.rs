@@ -33,6 +33,7 @@ pub mod aftercare;
 pub mod agenda;
 pub mod appointment;
 pub mod history;
+pub mod message;
 pub mod patient;
 pub mod visit;
 

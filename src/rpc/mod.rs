@@ -15,6 +15,7 @@ mod appointment;
 mod catalog;
 mod clearance;
 mod history;
+mod messages;
 mod overrides;
 mod patient;
 mod plan;
@@ -65,6 +66,7 @@ impl Services {
             appointment_service_server::AppointmentServiceServer,
             aftercare_service_server::AftercareServiceServer,
             calendar_service_server::CalendarServiceServer,
+            message_service_server::MessageServiceServer,
             history_service_server::HistoryServiceServer,
             access_service_server::AccessServiceServer,
         )

@@ -152,6 +152,7 @@ id_places!(
     AppointmentId,
     OverrideId,
     ReactionId,
+    MessageId,
     TokenId
 );
 

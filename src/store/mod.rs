@@ -17,6 +17,7 @@ pub mod clearance;
 pub mod clinic;
 pub mod fitness;
 pub mod history;
+pub mod message;
 pub mod overrides;
 pub mod patient;
 pub mod practice;

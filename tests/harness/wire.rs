@@ -15,6 +15,7 @@ use stipple::rpc::pb::appointment_service_client::AppointmentServiceClient;
 use stipple::rpc::pb::calendar_service_client::CalendarServiceClient;
 use stipple::rpc::pb::catalog_service_client::CatalogServiceClient;
 use stipple::rpc::pb::history_service_client::HistoryServiceClient;
+use stipple::rpc::pb::message_service_client::MessageServiceClient;
 use stipple::rpc::pb::patient_service_client::PatientServiceClient;
 use stipple::rpc::pb::practice_service_client::PracticeServiceClient;
 use stipple::rpc::pb::resource_service_client::ResourceServiceClient;
@@ -163,6 +164,7 @@ clients! {
     appointments: AppointmentServiceClient,
     aftercare: AftercareServiceClient,
     calendar: CalendarServiceClient,
+    messages: MessageServiceClient,
     history: HistoryServiceClient,
     access: AccessServiceClient,
 }

@@ -2,6 +2,7 @@
 
 mod agenda;
 mod clinical;
+mod messages;
 mod overrides;
 mod series;
 
@@ -23,6 +24,7 @@ use crate::domain::zone::Zone;
 
 pub use agenda::*;
 pub use clinical::*;
+pub use messages::*;
 pub use overrides::*;
 pub use series::*;
 

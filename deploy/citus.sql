@@ -63,3 +63,4 @@ SELECT create_distributed_table('activity_windows', 'practice_id', colocate_with
 SELECT create_distributed_table('reactions', 'practice_id', colocate_with => 'practices');
 SELECT create_distributed_table('assessment_results', 'practice_id', colocate_with => 'practices');
 SELECT create_distributed_table('waiting_list', 'practice_id', colocate_with => 'practices');
+SELECT create_distributed_table('messages', 'practice_id', colocate_with => 'practices');

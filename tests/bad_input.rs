@@ -114,6 +114,7 @@ fn refuses(rpc: &Rpc, leaf: &Leaf) -> (Vec<Value>, String) {
             "screening_days" => numbers(&[-1, 366, i32::MAX, i32::MIN]),
             // 0 if it was not asked.
             "skin_type" => numbers(&[-1, 7, i32::MAX, i32::MIN]),
+            "message_limit" => numbers(&[-1, 501, i32::MAX, i32::MIN]),
             "hold_minutes" => numbers(&[-1, 61, i32::MAX, i32::MIN]),
             // Of Fitzpatrick types.
             "least" | "most" => return (numbers(&[0, -1, 7, i32::MAX, i32::MIN]), parent(".least")),
@@ -199,6 +200,7 @@ fn refuses(rpc: &Rpc, leaf: &Leaf) -> (Vec<Value>, String) {
                 bad
             }
             "page_token" => Vec::new(),
+            "known_etag" => texts(&["x", "1", "0", &"a".repeat(100_000)]),
             _ => {
                 let (least, most) = limits(name);
                 let least = if leaf.name == "content.duties[0].instruction" { 1 } else { least };
@@ -411,6 +413,7 @@ async fn a_stretch_of_time_ends_after_it_starts_and_not_too_late() {
             "ListAppointments" => Some(400 * day),
             "GetAftercare" => Some(800 * day),
             "CheckActivity" => Some(31 * day),
+            "GetPractitionerCalendar" => Some(92 * day),
             _ => None,
         };
         let Some(leaf) = leaves(&rpc.input).into_iter().find(|leaf| leaf.name == "end_time") else { continue };
@@ -426,7 +429,7 @@ async fn a_stretch_of_time_ends_after_it_starts_and_not_too_late() {
             call(&world.server, Some(ids.token(&rpc)), &rpc, &message).await.expect(method);
         }
     }
-    assert_eq!(tried, 5 * 2 + 3);
+    assert_eq!(tried, 6 * 2 + 4);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

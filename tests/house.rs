@@ -33,6 +33,7 @@ const LAYERS: &[Layer] = &[
             "base64",
             "bytes",
             "chrono",
+            "icalendar",
             "prost",
             "prost_reflect",
             "prost_types",

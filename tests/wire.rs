@@ -222,6 +222,8 @@ impl Ids {
         let cleared = world.manager.patients().list_clearances(cleared).await.unwrap().into_inner();
         let clearance = cleared.clearances[0].clone();
         let reaction = reaction(world, &series).await;
+        let take = pb::TakeMessagesRequest { request_id: request_id(), ..Default::default() };
+        world.manager.messages().take_messages(take).await.unwrap();
         let tokens = [
             (Role::Manager, of(&world.practice, pb::Role::Manager, "").await),
             (Role::Practitioner, clinician),
@@ -461,7 +463,7 @@ fn likely(field: &FieldDescriptor, ids: &Ids) -> Option<Value> {
         (Kind::Message(inner), _) => Some(Value::Message(filled(&inner, ids))),
         (
             _,
-            "practice_id" | "page_token" | "page_size" | "version" | "after_revision" | "from_revision"
+            "practice_id" | "page_token" | "known_etag" | "page_size" | "version" | "after_revision" | "from_revision"
             | "validate_only",
         ) => None,
         (_, "request_id") => text(&request_id()),

@@ -66,6 +66,12 @@ impl AftercareWindow {
         }
     }
 
+    /// The length of its texts.
+    pub fn bytes(&self) -> usize {
+        let Evidence { source, grade: _, rationale } = &self.evidence;
+        self.instruction.as_str().len() + source.as_str().len() + rationale.as_str().len()
+    }
+
     fn said(&self, at: Instant) -> String {
         self.zone.in_words(at)
     }

@@ -91,6 +91,8 @@ named_enum! {
         AppointmentUndone = "appointment.undone",
         /// An assessment of a series had its result.
         AssessmentRecorded = "assessment.recorded",
+        /// Messages to patients were taken.
+        MessagesTaken = "message.taken",
         /// A token was made.
         TokenCreated = "token.created",
         /// A token was revoked.
@@ -144,6 +146,7 @@ impl ChangeKind {
             | Self::AppointmentMissed
             | Self::AppointmentUndone
             | Self::AssessmentRecorded
+            | Self::MessagesTaken
             | Self::TokenCreated
             | Self::TokenRevoked => false,
         }

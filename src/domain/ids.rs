@@ -69,6 +69,8 @@ ids! {
     ReactionId,
     /// An access token.
     TokenId,
+    /// A message to a patient.
+    MessageId,
     /// A caller's id for one request.
     RequestId,
 }

@@ -95,7 +95,8 @@ fn parse_check(message: pb::CheckActivityRequest) -> Result<Scoped<CheckActivity
     scoped(fields, &practice_id, || Some(CheckActivity { patient: patient?, activity: activity?, during: during? }))
 }
 
-fn rendered(window: &AftercareWindow) -> pb::AftercareWindow {
+/// A window.
+pub fn rendered(window: &AftercareWindow) -> pb::AftercareWindow {
     let (start, end) = (window.during.start(), window.during.end());
     let kind = match window.kind {
         AftercareKind::Forbidden => pb::AftercareKind::Forbidden,

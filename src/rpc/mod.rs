@@ -10,10 +10,12 @@ pub mod status;
 
 mod access;
 mod aftercare;
+mod agenda;
 mod appointment;
 mod catalog;
 mod clearance;
 mod history;
+mod messages;
 mod overrides;
 mod patient;
 mod plan;
@@ -68,6 +70,8 @@ impl Services {
             appointment_service_server::AppointmentServiceServer,
             aftercare_service_server::AftercareServiceServer,
             waiting_list_service_server::WaitingListServiceServer,
+            calendar_service_server::CalendarServiceServer,
+            message_service_server::MessageServiceServer,
             history_service_server::HistoryServiceServer,
             access_service_server::AccessServiceServer,
         )

@@ -67,8 +67,8 @@ impl Query {
         (messages, next.unwrap_or_default())
     }
 
-    /// The token for the page after a place in the list.
-    fn token(&self, after: &impl Place) -> String {
+    /// The token for the page after a place in the list, or for whatever else is good for this query only.
+    pub fn token(&self, after: &impl Place) -> String {
         let mut bytes = self.0.to_vec();
         after.write(&mut bytes);
         URL_SAFE_NO_PAD.encode(bytes)
@@ -152,6 +152,7 @@ id_places!(
     AppointmentId,
     OverrideId,
     ReactionId,
+    MessageId,
     TokenId
 );
 

@@ -45,7 +45,8 @@ pub async fn list(
     // PostgreSQL knows no instant as early as chrono's first.
     let after = after.max(Instant::UNIX_EPOCH);
     let roles: Vec<String> = windows.kinds.iter().map(|kind| kind.as_str().to_owned()).collect();
-    let rows = sqlx::query!(
+    let rows = sqlx::query_as!(
+        Row,
         r#"SELECT w.appointment_id, w.activity, w.role, lower(w.during) AS "start!", upper(w.during) AS "end!",
                   w.override_id, c.time_zone, a.treatment_id, a.treatment_version, a.add_on_treatment_id,
                   a.add_on_treatment_version, coalesce(a.performed_start, lower(a.visit)) AS "begun!"
@@ -69,6 +70,57 @@ pub async fn list(
         limit
     );
     let rows = rows.fetch_all(&mut *db).await?;
+    explained(db, practice, rows).await.map(Some)
+}
+
+/// Every window of some visits, by appointment, start, activity and kind; also of those that do not take place any more.
+pub async fn of_appointments(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    ids: &[AppointmentId],
+) -> Result<Vec<AftercareWindow>, StoreError> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+    let roles: Vec<String> = AftercareKind::ALL.iter().map(|kind| kind.as_str().to_owned()).collect();
+    let rows = sqlx::query_as!(
+        Row,
+        r#"SELECT w.appointment_id, w.activity, w.role, lower(w.during) AS "start!", upper(w.during) AS "end!",
+                  w.override_id, c.time_zone, a.treatment_id, a.treatment_version, a.add_on_treatment_id,
+                  a.add_on_treatment_version, coalesce(a.performed_start, lower(a.visit)) AS "begun!"
+           FROM activity_windows w
+           JOIN appointments a ON a.practice_id = w.practice_id AND a.appointment_id = w.appointment_id
+           JOIN clinics c ON c.practice_id = a.practice_id AND c.clinic_id = a.clinic_id
+           WHERE w.practice_id = $1 AND w.appointment_id = ANY($2) AND w.role = ANY($3)
+           ORDER BY w.appointment_id, lower(w.during), w.activity, w.role"#,
+        practice.0,
+        &ids,
+        &roles
+    );
+    let rows = rows.fetch_all(&mut *db).await?;
+    explained(db, practice, rows).await
+}
+
+/// A window with the visit that it belongs to.
+struct Row {
+    appointment_id: Uuid,
+    activity: String,
+    role: String,
+    start: Instant,
+    end: Instant,
+    override_id: Option<Uuid>,
+    time_zone: String,
+    treatment_id: Uuid,
+    treatment_version: i32,
+    add_on_treatment_id: Option<Uuid>,
+    add_on_treatment_version: Option<i32>,
+    begun: Instant,
+}
+
+/// The windows with what their treatments say of them.
+async fn explained(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    rows: Vec<Row>,
+) -> Result<Vec<AftercareWindow>, StoreError> {
     let added = rows.iter().filter_map(|row| row.add_on_treatment_id.zip(row.add_on_treatment_version));
     let mut wanted: Vec<(TreatmentId, i32)> = rows
         .iter()
@@ -108,5 +160,5 @@ pub async fn list(
             evidence: evidence.clone(),
         })
     });
-    read.collect::<Result<_, StoreError>>().map(Some)
+    read.collect()
 }

@@ -305,6 +305,16 @@ pub const CONSTRAINTS: &[(&str, Meaning)] = &[
     ("assessment_result_outcome_is_known", Meaning::Fault),
     ("assessment_result_extends_to_a_count", Meaning::Fault),
     ("assessment_result_notes_are_bounded", Meaning::Fault),
+    ("message_is_identified", Meaning::Fault),
+    ("message_is_taken_once", Meaning::Fault),
+    ("appointment_is_announced_once", Meaning::Fault),
+    ("message_is_about_an_appointment", Meaning::Fault),
+    ("message_corrects_an_appointment", Meaning::Fault),
+    ("message_was_taken_by_a_change", Meaning::Fault),
+    ("message_kind_is_known", Meaning::Fault),
+    ("message_of_an_assessment_has_its_number", Meaning::Fault),
+    ("message_corrects_what_was_told", Meaning::Fault),
+    ("message_is_taken_when_it_is_due", Meaning::Fault),
 ];
 
 /// The meaning of a constraint, by the name that the database reports. A distributed database appends a shard number.

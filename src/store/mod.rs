@@ -8,6 +8,7 @@ mod read;
 
 pub mod access;
 pub mod aftercare;
+pub mod agenda;
 pub mod appointment;
 pub mod assessment;
 pub mod booking;
@@ -16,6 +17,7 @@ pub mod clearance;
 pub mod clinic;
 pub mod fitness;
 pub mod history;
+pub mod message;
 pub mod overrides;
 pub mod patient;
 pub mod practice;

@@ -81,6 +81,8 @@ pub async fn verify(db: &mut PgConnection) -> Result<Report, StoreError> {
     checks.extend(rows.into_iter().map(|row| row.read("P6")));
     let rows = sqlx::query_file_as!(Row, "src/store/verify/p7.sql", MAX_EXAMPLES).fetch_all(&mut *db).await?;
     checks.extend(rows.into_iter().map(|row| row.read("P7")));
+    let rows = sqlx::query_file_as!(Row, "src/store/verify/messages.sql", MAX_EXAMPLES).fetch_all(&mut *db).await?;
+    checks.extend(rows.into_iter().map(|row| row.read("P7")));
     Ok(Report { checks })
 }
 

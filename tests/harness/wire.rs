@@ -14,8 +14,10 @@ use stipple::rpc::pb;
 use stipple::rpc::pb::access_service_client::AccessServiceClient;
 use stipple::rpc::pb::aftercare_service_client::AftercareServiceClient;
 use stipple::rpc::pb::appointment_service_client::AppointmentServiceClient;
+use stipple::rpc::pb::calendar_service_client::CalendarServiceClient;
 use stipple::rpc::pb::catalog_service_client::CatalogServiceClient;
 use stipple::rpc::pb::history_service_client::HistoryServiceClient;
+use stipple::rpc::pb::message_service_client::MessageServiceClient;
 use stipple::rpc::pb::patient_service_client::PatientServiceClient;
 use stipple::rpc::pb::practice_service_client::PracticeServiceClient;
 use stipple::rpc::pb::resource_service_client::ResourceServiceClient;
@@ -179,6 +181,8 @@ clients! {
     appointments: AppointmentServiceClient,
     aftercare: AftercareServiceClient,
     waiting: WaitingListServiceClient,
+    calendar: CalendarServiceClient,
+    messages: MessageServiceClient,
     history: HistoryServiceClient,
     access: AccessServiceClient,
 }

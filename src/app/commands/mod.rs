@@ -1,6 +1,8 @@
 //! What callers ask for, parsed.
 
+mod agenda;
 mod clinical;
+mod messages;
 mod overrides;
 mod series;
 mod waiting;
@@ -22,7 +24,9 @@ use crate::domain::patient::{PatientPlace, PatientRecord};
 use crate::domain::text::{Label, Personal, Prose};
 use crate::domain::zone::Zone;
 
+pub use agenda::*;
 pub use clinical::*;
+pub use messages::*;
 pub use overrides::*;
 pub use series::*;
 pub use waiting::*;

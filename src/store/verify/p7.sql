@@ -57,6 +57,8 @@ said AS (
     UNION ALL
     SELECT practice_id, no_show_revision, appointment_id, 'no-show' FROM appointments WHERE no_show_revision IS NOT NULL
     UNION ALL
+    SELECT practice_id, taken_revision, message_id, 'message' FROM messages
+    UNION ALL
     SELECT practice_id, recorded_revision, screening_id, 'screening' FROM screenings
     UNION ALL
     SELECT practice_id, decided_revision, clearance_id, 'clearance' FROM clearances

@@ -37,6 +37,7 @@ mod schema;
 mod screenings;
 mod series;
 mod slots;
+mod steps;
 mod story;
 mod tenancy;
 mod verify;

@@ -86,7 +86,7 @@ impl App {
         Ok(done)
     }
 
-    /// Takes a check-in or a no-show back.
+    /// Takes the latest step of a visit back: a confirmation, a check-in, a start or a no-show.
     pub async fn undo_visit(
         &self,
         caller: &Caller,
@@ -107,22 +107,27 @@ impl App {
         };
         let (now, revision) = (write.now, write.revision);
         let before = as_known(write.db(), practice, command.body).await?;
-        let (was, changed) = (before.state.clone(), before.changed_revision);
+        let was = before.state.clone();
         let (after, at) = before.undo(now, revision).map_err(Error::Refused)?;
-        must_rest_on_the_same(write.db(), practice, &after, at).await?;
         match was {
-            AppointmentState::NoShow { .. } => must_still_fit(write.db(), practice, &after).await?,
-            AppointmentState::Arrived { .. } => {
+            AppointmentState::NoShow { .. } => {
+                must_rest_on_the_same(write.db(), practice, &after, at).await?;
+                must_still_fit(write.db(), practice, &after).await?;
+            }
+            AppointmentState::Arrived(_) => {
+                must_rest_on_the_same(write.db(), practice, &after, at).await?;
                 if appointment::has_record(write.db(), practice, after.id).await? {
                     return Err(not_allowed("a clearance, a reaction or a result was recorded of the visit"));
                 }
                 // Whoever is there early counts as begun, and what was decided meanwhile took it for that.
-                let patient = after.patient;
-                if !after.has_begun(now) && history::has_changed(write.db(), practice, patient, changed).await? {
+                if !after.has_begun(now) && history::has_changed_since_arrival(write.db(), practice, after.id).await? {
                     return Err(not_allowed("something of the patient has changed since, and the visit lies ahead"));
                 }
             }
-            AppointmentState::Held { .. }
+            // Nothing rests on a confirmation or a start; the others are not taken back.
+            AppointmentState::Confirmed { .. }
+            | AppointmentState::InProgress { .. }
+            | AppointmentState::Held { .. }
             | AppointmentState::Booked
             | AppointmentState::Fulfilled { .. }
             | AppointmentState::Cancelled { .. } => {}

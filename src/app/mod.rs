@@ -34,6 +34,7 @@ mod series;
 mod series_booking;
 mod signature;
 pub mod slots;
+mod steps;
 mod thinkers;
 mod verify;
 mod visit;

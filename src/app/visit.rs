@@ -12,7 +12,7 @@ use super::series_booking::MAX_PLANNINGS;
 use super::write::Begun;
 use super::{App, Command, Error, combination, fitness};
 use crate::domain::access::Caller;
-use crate::domain::appointment::{Appointment, AppointmentState};
+use crate::domain::appointment::{Appointment, AppointmentState, Arrival};
 use crate::domain::booking::{PatientFacts, Spaced, Timing, before_grid};
 use crate::domain::catalog::{SpacingScope, Treatment};
 use crate::domain::combination::Combined;
@@ -238,7 +238,8 @@ async fn out_of_place(
     if visit.zone.day(now) <= visit.zone.day(visit.visit.start()) {
         return Ok(refusal);
     }
-    let state = AppointmentState::Fulfilled { arrived_at: now, at: now, performed: before_grid(now) };
+    let (arrival, started_at, performed_now) = (Arrival::unconfirmed(now), None, before_grid(now));
+    let state = AppointmentState::Fulfilled { arrival, started_at, at: now, performed: performed_now };
     let today = Appointment { state, ..visit.clone() };
     if let (Some(series), Some(session)) = (&series, visit.session) {
         refusal.extend(must_keep_order(series, &today, session.number, now).err().unwrap_or_default());
@@ -259,7 +260,8 @@ fn fulfilled(
     let (booked, zone) = (before.visit.start(), before.zone);
     // Who is there early may be treated early; who came on a later day was not treated before that.
     let came = before.arrived_at().filter(|at| zone.day(*at) > zone.day(booked));
-    let start = ask.start.unwrap_or_else(|| before_grid(came.unwrap_or_else(|| booked.min(now))));
+    let began = before.state.started_at().or(came).unwrap_or_else(|| booked.min(now));
+    let start = ask.start.unwrap_or_else(|| before_grid(began));
     let after = before.fulfil(start, now, revision).map_err(Error::Refused)?;
     let late = (zone.day(start) - zone.day(booked)).num_days();
     let before_arrival = came.is_some_and(|at| zone.day(start) < zone.day(at));

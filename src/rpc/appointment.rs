@@ -9,10 +9,11 @@ use super::pb::appointment_service_server::AppointmentService;
 use super::pb::{
     book_appointment_request as book, hold_appointment_request as hold, list_appointments_request as list,
 };
+use super::visit::{known, parse_check_in, parse_complete, parse_confirm, parse_no_show, parse_start, parse_undo};
 use super::{Services, open, pb, render, series, slots};
 use crate::app::commands::{
-    BookAppointment, Cancel, CompleteAppointment, Destination, Known, ListAppointments, RenewHold,
-    RescheduleAppointment, SheetOf, WhichVisit,
+    BookAppointment, Cancel, Destination, Known, ListAppointments, RenewHold, RescheduleAppointment, SheetOf,
+    WhichVisit,
 };
 use crate::app::{Command, Completed, Error, Scoped, VisitNow};
 use crate::domain::appointment::{Appointment, AppointmentState, BookedPhase, DEFAULT_HOLD_MINUTES, MAX_HOLD_MINUTES};
@@ -85,6 +86,24 @@ impl AppointmentService for Services {
         let (caller, message) = open(request)?;
         let appointment = self.app.check_in(&caller, &parse_check_in(message)?).await?;
         Ok(Response::new(pb::CheckInResponse { appointment: Some(rendered(&appointment)) }))
+    }
+
+    async fn confirm_appointment(
+        &self,
+        request: Request<pb::ConfirmAppointmentRequest>,
+    ) -> Result<Response<pb::ConfirmAppointmentResponse>, Status> {
+        let (caller, message) = open(request)?;
+        let appointment = self.app.confirm_appointment(&caller, &parse_confirm(message)?).await?;
+        Ok(Response::new(pb::ConfirmAppointmentResponse { appointment: Some(rendered(&appointment)) }))
+    }
+
+    async fn start_visit(
+        &self,
+        request: Request<pb::StartVisitRequest>,
+    ) -> Result<Response<pb::StartVisitResponse>, Status> {
+        let (caller, message) = open(request)?;
+        let appointment = self.app.start_visit(&caller, &parse_start(message)?).await?;
+        Ok(Response::new(pb::StartVisitResponse { appointment: Some(rendered(&appointment)) }))
     }
 
     async fn hold_appointment(
@@ -287,54 +306,6 @@ fn parse_convert(message: pb::ConvertHoldRequest) -> Result<Command<Known<Appoin
     known(head, &appointment_id, &etag)
 }
 
-fn parse_no_show(message: pb::MarkNoShowRequest) -> Result<Command<Cancel<AppointmentId>>, Error> {
-    let head = Head::new(&message, &message.practice_id, &message.request_id, message.validate_only);
-    let pb::MarkNoShowRequest { practice_id: _, request_id: _, validate_only: _, etag, appointment_id, no_show_reason } =
-        message;
-    let mut fields = Fields::default();
-    let (id, etag) = (fields.id("appointment_id", &appointment_id), fields.etag(&etag));
-    let reason = fields.prose("no_show_reason", &no_show_reason);
-    head.command(fields, || Some(Cancel { id: id?, etag: etag?, reason: Personal::new(reason?) }))
-}
-
-fn parse_undo(message: pb::UndoVisitRequest) -> Result<Command<Known<AppointmentId>>, Error> {
-    let head = Head::new(&message, &message.practice_id, &message.request_id, message.validate_only);
-    let pb::UndoVisitRequest { practice_id: _, request_id: _, validate_only: _, etag, appointment_id } = message;
-    known(head, &appointment_id, &etag)
-}
-
-/// A request that names an appointment as it was last read, and nothing else.
-fn known(head: Head, appointment_id: &str, etag: &str) -> Result<Command<Known<AppointmentId>>, Error> {
-    let mut fields = Fields::default();
-    let (id, etag) = (fields.id("appointment_id", appointment_id), fields.etag(etag));
-    head.command(fields, || Some(Known { id: id?, etag: etag? }))
-}
-
-fn parse_check_in(message: pb::CheckInRequest) -> Result<Command<Known<AppointmentId>>, Error> {
-    let head = Head::new(&message, &message.practice_id, &message.request_id, message.validate_only);
-    let pb::CheckInRequest { practice_id: _, request_id: _, validate_only: _, etag, appointment_id } = message;
-    known(head, &appointment_id, &etag)
-}
-
-fn parse_complete(message: pb::CompleteAppointmentRequest) -> Result<Command<CompleteAppointment>, Error> {
-    let head = Head::new(&message, &message.practice_id, &message.request_id, message.validate_only);
-    let pb::CompleteAppointmentRequest {
-        practice_id: _,
-        request_id: _,
-        validate_only: _,
-        etag,
-        appointment_id,
-        start_time,
-    } = message;
-    let mut fields = Fields::default();
-    let (id, etag) = (fields.id("appointment_id", &appointment_id), fields.etag(&etag));
-    let start = match start_time {
-        None => Some(None),
-        given => fields.start("start_time", given).map(Some),
-    };
-    head.command(fields, || Some(CompleteAppointment { visit: Known { id: id?, etag: etag? }, start: start? }))
-}
-
 fn parse_get(message: pb::GetAppointmentRequest) -> Result<Scoped<AppointmentId>, Error> {
     let pb::GetAppointmentRequest { practice_id, appointment_id } = message;
     let mut fields = Fields::default();
@@ -393,21 +364,25 @@ fn parse_cancel(message: pb::CancelAppointmentRequest) -> Result<Command<Cancel<
 
 /// An appointment.
 pub fn rendered(appointment: &Appointment) -> pb::Appointment {
-    let (arrived_at, fulfilled) = match appointment.state {
+    let fulfilled = match appointment.state {
         AppointmentState::Held { .. }
         | AppointmentState::Booked
+        | AppointmentState::Confirmed { .. }
+        | AppointmentState::Arrived(_)
+        | AppointmentState::InProgress { .. }
         | AppointmentState::Cancelled { .. }
-        | AppointmentState::NoShow { .. } => (None, None),
-        AppointmentState::Arrived { at } => (Some(at), None),
-        AppointmentState::Fulfilled { arrived_at, at, performed } => (Some(arrived_at), Some((at, performed))),
+        | AppointmentState::NoShow { .. } => None,
+        AppointmentState::Fulfilled { at, performed, .. } => Some((at, performed)),
     };
     let (state, ended) = match &appointment.state {
         AppointmentState::Held { .. } => (pb::AppointmentState::Held, None),
         AppointmentState::Booked => (pb::AppointmentState::Booked, None),
-        AppointmentState::Arrived { .. } => (pb::AppointmentState::Arrived, None),
+        AppointmentState::Confirmed { .. } => (pb::AppointmentState::Confirmed, None),
+        AppointmentState::Arrived(_) => (pb::AppointmentState::Arrived, None),
+        AppointmentState::InProgress { .. } => (pb::AppointmentState::InProgress, None),
         AppointmentState::Fulfilled { .. } => (pb::AppointmentState::Fulfilled, None),
         AppointmentState::Cancelled { at, reason } => (pb::AppointmentState::Cancelled, Some((at, reason))),
-        AppointmentState::NoShow { at, reason } => (pb::AppointmentState::NoShow, Some((at, reason))),
+        AppointmentState::NoShow { confirmed_at: _, at, reason } => (pb::AppointmentState::NoShow, Some((at, reason))),
     };
     let (start, end) = (appointment.visit.start(), appointment.visit.end());
     pb::Appointment {
@@ -438,7 +413,9 @@ pub fn rendered(appointment: &Appointment) -> pb::Appointment {
         clearance_id: appointment.clearance.map(|id| id.to_string()).unwrap_or_default(),
         override_ids: appointment.overrides.iter().map(ToString::to_string).collect(),
         held_until: appointment.held_until().map(render::timestamp),
-        arrived_at: arrived_at.map(render::timestamp),
+        confirmed_at: appointment.state.confirmed_at().map(render::timestamp),
+        arrived_at: appointment.arrived_at().map(render::timestamp),
+        started_at: appointment.state.started_at().map(render::timestamp),
         fulfilled_at: fulfilled.map(|(at, _)| render::timestamp(at)),
         performed_start_time: fulfilled.map(|(_, performed)| render::timestamp(performed)),
         local_performed_start: fulfilled.map(|(_, performed)| appointment.zone.written(performed)).unwrap_or_default(),

@@ -23,6 +23,7 @@ mod resource;
 mod screening;
 mod series;
 mod slots;
+mod visit;
 
 use std::sync::Arc;
 

@@ -4,7 +4,9 @@ mod insert;
 mod steps;
 
 pub use insert::insert;
-pub use steps::{Performed, arrive, cancel, convert_hold, fulfil, holds_ending, miss, renew_hold, undo};
+pub use steps::{
+    Performed, arrive, cancel, confirm, convert_hold, fulfil, holds_ending, miss, renew_hold, start, undo,
+};
 
 use std::borrow::Cow;
 
@@ -12,7 +14,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{StoreError, catalog, read};
-use crate::domain::appointment::{Appointment, AppointmentState, Follows, SessionOf};
+use crate::domain::appointment::{Appointment, AppointmentState, Arrival, Follows, SessionOf};
 use crate::domain::booking::{Spaced, booked_phases};
 use crate::domain::catalog::{BodyArea, SpacingScope};
 use crate::domain::combination::{AddOn, combined};
@@ -180,7 +182,8 @@ async fn by_ids(db: &mut PgConnection, practice: PracticeId, ids: &[Uuid]) -> Re
         r#"SELECT a.appointment_id, a.clinic_id, c.time_zone, a.patient_id, a.treatment_id, a.treatment_version,
                   a.add_on_treatment_id, a.add_on_treatment_version, a.combination_override_id,
                   a.series_id, a.session_number, a.body_area, a.state, lower(a.visit) AS "start!",
-                  upper(a.visit) AS "end!", a.cancelled_at, a.cancel_reason, a.arrived_at, a.fulfilled_at,
+                  upper(a.visit) AS "end!", a.cancelled_at, a.cancel_reason, a.confirmed_at, a.arrived_at,
+                  a.started_at, a.fulfilled_at,
                   a.performed_start, a.changed_revision, a.replaces, a.clearance_id, a.follows_series_id,
                   a.assessment_number, a.no_show_revision, a.held_until,
                   (SELECT r.appointment_id FROM appointments r
@@ -217,7 +220,9 @@ async fn by_ids(db: &mut PgConnection, practice: PracticeId, ids: &[Uuid]) -> Re
         let state = Stands {
             state: &row.state,
             held_until: row.held_until,
+            confirmed_at: row.confirmed_at,
             arrived_at: row.arrived_at,
+            started_at: row.started_at,
             fulfilled_at: row.fulfilled_at,
             performed_start: row.performed_start,
             ended: row.cancelled_at.zip(row.cancel_reason),
@@ -270,7 +275,9 @@ async fn by_ids(db: &mut PgConnection, practice: PracticeId, ids: &[Uuid]) -> Re
 struct Stands<'a> {
     state: &'a str,
     held_until: Option<Instant>,
+    confirmed_at: Option<Instant>,
     arrived_at: Option<Instant>,
+    started_at: Option<Instant>,
     fulfilled_at: Option<Instant>,
     performed_start: Option<Instant>,
     ended: Option<(Instant, String)>,
@@ -279,19 +286,34 @@ struct Stands<'a> {
 
 impl Stands<'_> {
     fn read(self) -> Result<AppointmentState, StoreError> {
-        let Self { state, held_until, arrived_at, fulfilled_at, performed_start, ended, is_no_show } = self;
+        let Self {
+            state,
+            held_until,
+            confirmed_at,
+            arrived_at,
+            started_at,
+            fulfilled_at,
+            performed_start,
+            ended,
+            is_no_show,
+        } = self;
+        let arrival = arrived_at.map(|at| Arrival { confirmed_at, at });
         let known = match (state, ended) {
             ("held", None) => held_until.map(|until| AppointmentState::Held { until }),
             ("booked", None) => Some(AppointmentState::Booked),
-            ("arrived", None) => arrived_at.map(|at| AppointmentState::Arrived { at }),
-            ("fulfilled", None) => arrived_at
+            ("confirmed", None) => confirmed_at.map(|at| AppointmentState::Confirmed { at }),
+            ("arrived", None) => arrival.map(AppointmentState::Arrived),
+            ("in_progress", None) => {
+                arrival.zip(started_at).map(|(arrival, at)| AppointmentState::InProgress { arrival, at })
+            }
+            ("fulfilled", None) => arrival
                 .zip(fulfilled_at)
                 .zip(performed_start)
-                .map(|((arrived_at, at), performed)| AppointmentState::Fulfilled { arrived_at, at, performed }),
+                .map(|((arrival, at), performed)| AppointmentState::Fulfilled { arrival, started_at, at, performed }),
             ("cancelled", Some((at, reason))) => {
                 let reason = Personal::new(read::prose(&reason)?);
                 Some(if is_no_show {
-                    AppointmentState::NoShow { at, reason }
+                    AppointmentState::NoShow { confirmed_at, at, reason }
                 } else {
                     AppointmentState::Cancelled { at, reason }
                 })

@@ -219,29 +219,58 @@ void AS (
         AND (s.booked_revision = b.revision OR b.kind <> 'series.booked')
     WHERE (cardinality(b.appointment_ids) = 0 AND b.kind <> 'reaction.cleared') OR (b.kind LIKE 'series.%' AND s.series_id IS NULL)
 ),
--- The steps of visits. Only a check-in or a no-show is taken back, within a day; where a visit stands is what the latest
--- step of it says.
-steps AS MATERIALIZED (
+-- The steps of visits. Each but a completion may be taken back, within a day, the latest first: what is taken back is the
+-- step before it on its level. What is left, level by level, is the way that a visit came, and where it stands.
+leveled AS (
     SELECT practice_id, subject_id AS appointment_id, revision, kind, recorded_at,
-        lag(kind) OVER in_order AS kind_before, lag(recorded_at) OVER in_order AS recorded_before,
-        lead(kind) OVER in_order IS NULL AS is_latest
+        sum(CASE kind WHEN 'appointment.undone' THEN -1 ELSE 1 END) OVER in_order
+        + CASE kind WHEN 'appointment.undone' THEN 1 ELSE 0 END AS level
     FROM changes
-    WHERE kind IN ('appointment.arrived', 'appointment.fulfilled', 'appointment.no_show', 'appointment.undone')
+    WHERE kind IN ('appointment.confirmed', 'appointment.arrived', 'appointment.started', 'appointment.fulfilled',
+        'appointment.no_show', 'appointment.undone')
     WINDOW in_order AS (PARTITION BY practice_id, subject_id ORDER BY revision)
+),
+steps AS MATERIALIZED (
+    SELECT *, lag(kind) OVER on_level AS kind_before, lag(recorded_at) OVER on_level AS recorded_before,
+        lead(kind) OVER on_level IS NULL AND kind <> 'appointment.undone' AS stands
+    FROM leveled
+    WINDOW on_level AS (PARTITION BY practice_id, appointment_id, level ORDER BY revision)
+),
+ways AS MATERIALIZED (
+    SELECT practice_id, appointment_id,
+        array_agg(replace(kind, 'appointment.', '') ORDER BY level) AS way,
+        max(revision) FILTER (WHERE kind = 'appointment.confirmed') AS confirmed,
+        max(revision) FILTER (WHERE kind = 'appointment.arrived') AS arrived,
+        max(revision) FILTER (WHERE kind = 'appointment.started') AS started,
+        max(revision) FILTER (WHERE kind = 'appointment.no_show') AS missed
+    FROM steps
+    WHERE stands
+    GROUP BY practice_id, appointment_id
 ),
 misstepped AS (
     SELECT practice_id, appointment_id
     FROM steps
     WHERE kind = 'appointment.undone' AND NOT coalesce(
-        kind_before IN ('appointment.arrived', 'appointment.no_show')
+        kind_before IN ('appointment.confirmed', 'appointment.arrived', 'appointment.started', 'appointment.no_show')
         AND recorded_at <= recorded_before + interval '24 hours', false)
     UNION
     SELECT a.practice_id, a.appointment_id
     FROM appointments AS a
-    LEFT JOIN steps AS s ON s.practice_id = a.practice_id AND s.appointment_id = a.appointment_id AND s.is_latest
-    WHERE (a.state = 'arrived') <> coalesce(s.kind = 'appointment.arrived', false)
-        OR (a.state = 'fulfilled') <> coalesce(s.kind = 'appointment.fulfilled', false)
-        OR a.no_show_revision IS DISTINCT FROM CASE s.kind WHEN 'appointment.no_show' THEN s.revision END
+    LEFT JOIN ways AS w ON w.practice_id = a.practice_id AND w.appointment_id = a.appointment_id
+    -- Nobody has to confirm, nor to say that a treatment begins.
+    WHERE NOT CASE array_to_string(array_remove(w.way, 'confirmed'), ' ')
+            WHEN 'arrived' THEN a.state = 'arrived'
+            WHEN 'arrived started' THEN a.state = 'in_progress'
+            WHEN 'arrived fulfilled' THEN a.state = 'fulfilled'
+            WHEN 'arrived started fulfilled' THEN a.state = 'fulfilled'
+            WHEN 'no_show' THEN a.no_show_revision IS NOT DISTINCT FROM w.missed
+            WHEN '' THEN a.state IN ('confirmed', 'cancelled') AND a.no_show_revision IS NULL
+            ELSE w.way IS NULL AND a.state IN ('held', 'booked', 'cancelled') AND a.no_show_revision IS NULL
+        END
+        OR array_position(w.way, 'confirmed') > 1
+        OR (a.confirmed_revision, a.arrived_revision, a.started_revision)
+            IS DISTINCT FROM (w.confirmed, w.arrived, w.started)
+        OR num_nonnulls(a.confirmed_at, a.confirmed_revision) = 1 OR num_nonnulls(a.started_at, a.started_revision) = 1
 ),
 -- A patient was checked in or did not come, and a visit was completed, by a change that says so of that visit; what was
 -- performed was completed. Nobody is missed before the visit begins, and nothing is recorded of a visit that never was.
@@ -257,7 +286,7 @@ unattended AS (
     WHERE (a.arrived_revision IS NOT NULL) IS DISTINCT FROM (c.revision IS NOT NULL)
         OR (a.state = 'fulfilled') IS DISTINCT FROM (d.revision IS NOT NULL)
         OR (a.state = 'fulfilled') IS DISTINCT FROM (a.performed_start IS NOT NULL)
-        OR (a.state IN ('arrived', 'fulfilled')) IS DISTINCT FROM (a.arrived_revision IS NOT NULL)
+        OR (a.state IN ('arrived', 'in_progress', 'fulfilled')) IS DISTINCT FROM (a.arrived_revision IS NOT NULL)
         OR (a.no_show_revision IS NOT NULL) IS DISTINCT FROM (m.revision IS NOT NULL)
         OR a.no_show_revision IS NOT NULL AND (a.state <> 'cancelled' OR m.recorded_at < lower(a.visit)
             OR EXISTS (SELECT FROM clearances AS c WHERE c.practice_id = a.practice_id
@@ -277,7 +306,7 @@ mishandled AS (
         OR a.held_revision IS NOT NULL AND (
             h.revision IS NULL
             OR (a.state = 'held') AND a.booked_revision <> a.held_revision
-            OR a.state IN ('booked', 'arrived', 'fulfilled') AND a.booked_revision <= a.held_revision
+            OR a.state NOT IN ('held', 'cancelled') AND a.booked_revision <= a.held_revision
             OR a.booked_revision <> a.held_revision AND (b.recorded_at >= a.held_until OR b.kind <> 'appointment.booked')
         )
     UNION

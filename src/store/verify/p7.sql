@@ -47,6 +47,11 @@ said AS (
     UNION ALL
     SELECT practice_id, arrived_revision, appointment_id, 'arrival' FROM appointments WHERE arrived_revision IS NOT NULL
     UNION ALL
+    SELECT practice_id, confirmed_revision, appointment_id, 'confirmation' FROM appointments
+    WHERE confirmed_revision IS NOT NULL
+    UNION ALL
+    SELECT practice_id, started_revision, appointment_id, 'start' FROM appointments WHERE started_revision IS NOT NULL
+    UNION ALL
     SELECT practice_id, held_revision, appointment_id, 'hold' FROM appointments WHERE held_revision IS NOT NULL
     UNION ALL
     SELECT practice_id, no_show_revision, appointment_id, 'no-show' FROM appointments WHERE no_show_revision IS NOT NULL

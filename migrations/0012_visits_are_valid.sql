@@ -1,0 +1,8 @@
+-- In a transaction of its own, so that no reader waits while the rows are looked through.
+
+ALTER TABLE appointments VALIDATE CONSTRAINT appointment_state_is_known;
+ALTER TABLE appointments VALIDATE CONSTRAINT confirmed_appointment_says_when;
+ALTER TABLE appointments VALIDATE CONSTRAINT arrived_appointment_says_when;
+ALTER TABLE appointments VALIDATE CONSTRAINT started_appointment_says_when;
+ALTER TABLE appointments VALIDATE CONSTRAINT appointment_was_confirmed_by_a_change;
+ALTER TABLE appointments VALIDATE CONSTRAINT appointment_was_started_by_a_change;

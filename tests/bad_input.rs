@@ -114,6 +114,9 @@ fn refuses(rpc: &Rpc, leaf: &Leaf) -> (Vec<Value>, String) {
             "screening_days" => numbers(&[-1, 366, i32::MAX, i32::MIN]),
             // 0 if it was not asked.
             "skin_type" => numbers(&[-1, 7, i32::MAX, i32::MIN]),
+            // 0 if it was not written down.
+            "needle_depth_micrometres" => numbers(&[-1, 99, 3001, i32::MAX, i32::MIN]),
+            "left_on_minutes" => numbers(&[-1, 181, i32::MAX, i32::MIN]),
             "hold_minutes" => numbers(&[-1, 61, i32::MAX, i32::MIN]),
             // Of Fitzpatrick types.
             "least" | "most" => return (numbers(&[0, -1, 7, i32::MAX, i32::MIN]), parent(".least")),
@@ -137,6 +140,8 @@ fn refuses(rpc: &Rpc, leaf: &Leaf) -> (Vec<Value>, String) {
                     | "sessions[0].clinic_id"
                     | "sessions[0].practitioner_id"
                     | "wishes.practitioner_id"
+                    | "record.practitioner_id"
+                    | "record.device_id"
                     | "plan.series_id"
                     | "plan.sessions[0].practitioner_id"
                     | "plan.sessions[0].appointment_id"
@@ -223,13 +228,15 @@ fn timestamps() -> Vec<Value> {
 
 /// Whether a text is a name of something, and not prose.
 fn is_one_line(name: &str) -> bool {
-    matches!(name, "name" | "label" | "given_name" | "family_name")
+    matches!(name, "name" | "label" | "given_name" | "family_name" | "product")
 }
 
 /// Fewest and most characters, as the contract's comments say.
 fn limits(name: &str) -> (usize, usize) {
     match name {
-        "name" | "label" | "given_name" | "family_name" => (1, 200),
+        "name" | "label" | "given_name" | "family_name" | "product" => (1, 200),
+        "cartridge_lot" => (0, 64),
+        "treatment_notes" => (0, 4000),
         "phone" => (0, 50),
         "email" => (0, 254),
         "override_reason" => (1, 2000),

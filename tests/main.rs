@@ -41,6 +41,7 @@ mod steps;
 mod story;
 mod tenancy;
 mod verify;
+mod visit_records;
 mod visits;
 mod wall_clock;
 mod who_and_where;

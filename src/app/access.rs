@@ -18,7 +18,7 @@ use crate::store::{PgConnection, StoreError, access, resource};
 
 /// Everybody.
 const READERS: &[Role] = &[Operator, Manager, Practitioner, FrontDesk, ReadOnly];
-/// Those who deal with patients.
+/// Those who deal with patients, and see what is done to them.
 const DESK: &[Role] = &[Operator, Manager, Practitioner, FrontDesk];
 /// Those who decide about patients, by name: nobody decides for them.
 const CLINICIANS: &[Role] = &[Practitioner];
@@ -90,6 +90,7 @@ pub const MAY_CALL: &[(&str, &[Role])] = &[
     ("stipple.v1.AppointmentService/CheckIn", DESK),
     ("stipple.v1.AppointmentService/StartVisit", DESK),
     ("stipple.v1.AppointmentService/CompleteAppointment", DESK),
+    ("stipple.v1.AppointmentService/GetVisitRecord", DESK),
     ("stipple.v1.AppointmentService/MarkNoShow", DESK),
     ("stipple.v1.AppointmentService/UndoVisit", DESK),
     ("stipple.v1.AftercareService/GetAftercare", READERS),

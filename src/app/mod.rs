@@ -38,6 +38,7 @@ mod steps;
 mod thinkers;
 mod verify;
 mod visit;
+mod visit_record;
 
 pub mod commands;
 mod facts;

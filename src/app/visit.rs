@@ -9,6 +9,7 @@ use super::missed::VisitNow;
 use super::moving::{Cause, Restart, Shift, overtaken, pairs, rebook};
 use super::series::{SeriesNow, found as found_series};
 use super::series_booking::MAX_PLANNINGS;
+use super::visit_record::recorded;
 use super::write::Begun;
 use super::{App, Command, Error, combination, fitness};
 use crate::domain::access::Caller;
@@ -24,7 +25,7 @@ use crate::domain::series::Series;
 use crate::domain::visit::{MAX_DAYS_LATE, collisions, windows};
 use crate::store::appointment::Performed;
 use crate::store::history::Earlier;
-use crate::store::{PgConnection, appointment, booking, overrides, series};
+use crate::store::{PgConnection, appointment, booking, overrides, series, visit_record};
 
 /// A visit that was completed, with its series and the sessions that moved: each as it was and as it is.
 #[derive(Debug, Clone)]
@@ -138,6 +139,10 @@ impl App {
         let (now, revision) = (write.now, write.revision);
         let before = as_known(write.db(), practice, command.body.visit).await?;
         let after = fulfilled(before, &command.body, now, revision)?;
+        let record = match &command.body.record {
+            Some(ask) => Some(recorded(write.db(), practice, &after, ask, now).await?),
+            None => None,
+        };
         let series = with_fulfilled(write.db(), practice, &after, now).await?;
         let following = shift.map(|shift| shift.following.as_slice()).unwrap_or_default();
         let ahead = series.as_ref().map(|series| series.ahead(now)).unwrap_or_default();
@@ -159,6 +164,9 @@ impl App {
         // The reason is that another appointment replaces it.
         appointment::cancel(write.db(), practice, &old, now, "", revision).await?;
         appointment::fulfil(write.db(), practice, (after.id, after.patient), &performed, now, revision).await?;
+        if let Some(record) = &record {
+            visit_record::insert(write.db(), practice, record, revision).await?;
+        }
         if let Some(series) = series.filter(|_| !moving.is_empty())
             && let Err(refusal) = rebook(&mut write, series, moving, following, new).await?
         {

@@ -34,6 +34,7 @@ pub mod appointment;
 pub mod history;
 pub mod patient;
 pub mod visit;
+pub mod visit_record;
 
 /// Declares an enum whose values have one lower-case name each, used in the database.
 macro_rules! named_enum {

@@ -10,7 +10,7 @@ use super::pb::{
     book_appointment_request as book, hold_appointment_request as hold, list_appointments_request as list,
 };
 use super::visit::{known, parse_check_in, parse_complete, parse_confirm, parse_no_show, parse_start, parse_undo};
-use super::{Services, open, pb, render, series, slots};
+use super::{Services, open, pb, render, series, slots, visit_record};
 use crate::app::commands::{
     BookAppointment, Cancel, Destination, Known, ListAppointments, RenewHold, RescheduleAppointment, SheetOf,
     WhichVisit,
@@ -104,6 +104,15 @@ impl AppointmentService for Services {
         let (caller, message) = open(request)?;
         let appointment = self.app.start_visit(&caller, &parse_start(message)?).await?;
         Ok(Response::new(pb::StartVisitResponse { appointment: Some(rendered(&appointment)) }))
+    }
+
+    async fn get_visit_record(
+        &self,
+        request: Request<pb::GetVisitRecordRequest>,
+    ) -> Result<Response<pb::GetVisitRecordResponse>, Status> {
+        let (caller, message) = open(request)?;
+        let record = self.app.get_visit_record(&caller, visit_record::parse_get(message)?).await?;
+        Ok(Response::new(pb::GetVisitRecordResponse { record: record.as_ref().map(visit_record::rendered) }))
     }
 
     async fn hold_appointment(

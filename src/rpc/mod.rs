@@ -24,6 +24,7 @@ mod screening;
 mod series;
 mod slots;
 mod visit;
+mod visit_record;
 
 use std::sync::Arc;
 

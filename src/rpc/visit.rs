@@ -1,7 +1,7 @@
 //! What a visit goes through, from its confirmation to its completion.
 
 use super::parse::{Fields, Head};
-use super::pb;
+use super::{pb, visit_record};
 use crate::app::commands::{Cancel, CompleteAppointment, Known};
 use crate::app::{Command, Error};
 use crate::domain::ids::AppointmentId;
@@ -58,6 +58,7 @@ pub(super) fn parse_complete(message: pb::CompleteAppointmentRequest) -> Result<
         etag,
         appointment_id,
         start_time,
+        record,
     } = message;
     let mut fields = Fields::default();
     let (id, etag) = (fields.id("appointment_id", &appointment_id), fields.etag(&etag));
@@ -65,5 +66,12 @@ pub(super) fn parse_complete(message: pb::CompleteAppointmentRequest) -> Result<
         None => Some(None),
         given => fields.start("start_time", given).map(Some),
     };
-    head.command(fields, || Some(CompleteAppointment { visit: Known { id: id?, etag: etag? }, start: start? }))
+    let record = match record {
+        Some(content) => visit_record::parse(&mut fields, content).map(Some),
+        None => Some(None),
+    };
+    head.command(fields, || {
+        let visit = Known { id: id?, etag: etag? };
+        Some(CompleteAppointment { visit, start: start?, record: record? })
+    })
 }

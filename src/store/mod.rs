@@ -24,6 +24,7 @@ pub mod resource;
 pub mod screening;
 pub mod series;
 pub mod verify;
+pub mod visit_record;
 
 pub use error::StoreError;
 pub use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};

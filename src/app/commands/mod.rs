@@ -18,6 +18,7 @@ use crate::domain::ids::{
 use crate::domain::interval::{Instant, Interval};
 use crate::domain::patient::{PatientPlace, PatientRecord};
 use crate::domain::text::{Label, Personal, Prose};
+use crate::domain::visit_record::Treated;
 use crate::domain::zone::Zone;
 
 pub use clinical::*;
@@ -252,12 +253,25 @@ pub struct Known<Id> {
 }
 
 /// A visit that took place.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct CompleteAppointment {
     /// The visit.
     pub visit: Known<AppointmentId>,
-    /// When it really began; none for as booked.
+    /// When it really began; none for as it was started, or else as booked.
     pub start: Option<Instant>,
+    /// What was done, if that is to be recorded.
+    pub record: Option<NewVisitRecord>,
+}
+
+/// What was done at a visit.
+#[derive(Debug, Clone)]
+pub struct NewVisitRecord {
+    /// Who treated; none for whoever was booked.
+    pub practitioner: Option<ResourceId>,
+    /// With which device; none for the one that was booked.
+    pub device: Option<ResourceId>,
+    /// What was done.
+    pub treated: Personal<Treated>,
 }
 
 /// A visit for which slots are looked for.

@@ -294,6 +294,19 @@ unattended AS (
             OR EXISTS (SELECT FROM reactions AS r WHERE r.practice_id = a.practice_id
                 AND r.appointment_id = a.appointment_id))
 ),
+-- What is recorded of a visit was said when it was completed, of somebody and something that can have treated.
+misrecorded AS (
+    SELECT r.practice_id, r.appointment_id
+    FROM visit_records AS r
+    LEFT JOIN appointments AS a ON a.practice_id = r.practice_id AND a.appointment_id = r.appointment_id
+    LEFT JOIN changes AS c ON c.practice_id = r.practice_id AND c.revision = r.recorded_revision
+    LEFT JOIN resources AS p ON p.practice_id = r.practice_id AND p.resource_id = r.practitioner_id
+    LEFT JOIN resources AS d ON d.practice_id = r.practice_id AND d.resource_id = r.device_id
+    WHERE a.state IS DISTINCT FROM 'fulfilled' OR c.kind IS DISTINCT FROM 'appointment.fulfilled'
+        OR c.subject_id IS DISTINCT FROM r.appointment_id
+        OR (r.practitioner_id IS NOT NULL AND p.kind IS DISTINCT FROM 'practitioner')
+        OR (r.device_id IS NOT NULL AND d.kind IS DISTINCT FROM 'device')
+),
 -- A hold is what a change held, and is booked before it ends or not at all; nothing else is booked twice. One that ended
 -- by itself did so once, when its time was over.
 mishandled AS (
@@ -456,6 +469,13 @@ SELECT 'patients arrive or do not, and visits are completed, by a change that sa
     (SELECT count(*) FROM unattended),
     ARRAY(
         SELECT format('practice %s appointment %s', practice_id, appointment_id) FROM unattended ORDER BY 1 LIMIT $1
+    )
+UNION ALL
+SELECT 'what was done at a visit was said when it was completed',
+    (SELECT count(*) FROM visit_records),
+    (SELECT count(*) FROM misrecorded),
+    ARRAY(
+        SELECT format('practice %s appointment %s', practice_id, appointment_id) FROM misrecorded ORDER BY 1 LIMIT $1
     )
 UNION ALL
 SELECT 'a hold is booked before it ends, or ends',

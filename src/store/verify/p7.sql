@@ -66,6 +66,8 @@ said AS (
     UNION ALL
     SELECT practice_id, revoked_revision, override_id, 'revocation' FROM overrides WHERE revoked_revision IS NOT NULL
     UNION ALL
+    SELECT practice_id, recorded_revision, appointment_id, 'visit record' FROM visit_records
+    UNION ALL
     SELECT practice_id, reported_revision, reaction_id, 'reaction' FROM reactions
     UNION ALL
     SELECT practice_id, cleared_revision, reaction_id, 'clearing' FROM reactions WHERE cleared_revision IS NOT NULL

@@ -6,7 +6,7 @@ use tonic::{Code, Status};
 
 use crate::desk::{FOUR, get_appointment, session};
 use crate::harness::World;
-use crate::harness::wire::{Clients, fields, reason};
+use crate::harness::wire::{Clients, reason};
 use crate::harness::world::{at, request_id, token};
 use crate::visits::complete;
 
@@ -63,10 +63,11 @@ async fn what_was_done_is_recorded_with_who_and_what_was_booked_unless_it_was_an
         let named = pb::VisitRecordContent { device_id: wrong.clone(), ..content() };
         let status = world.manager.appointments().complete_appointment(request(&world, &first, named).await).await;
         let status = status.unwrap_err();
-        assert_eq!((status.code(), fields(&status)), (Code::NotFound, vec!["record.device_id".to_owned()]));
+        assert!(status.code() == Code::NotFound && status.message().contains("record.device_id"), "{status}");
         let named = pb::VisitRecordContent { practitioner_id: wrong, ..content() };
         let status = world.manager.appointments().complete_appointment(request(&world, &first, named).await).await;
-        assert_eq!(fields(&status.unwrap_err()), ["record.practitioner_id"]);
+        let status = status.unwrap_err();
+        assert!(status.code() == Code::NotFound && status.message().contains("record.practitioner_id"), "{status}");
     }
     let dry = pb::CompleteAppointmentRequest { validate_only: true, ..request(&world, &first, content()).await };
     world.manager.appointments().complete_appointment(dry).await.unwrap();

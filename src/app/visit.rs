@@ -9,7 +9,7 @@ use super::missed::VisitNow;
 use super::moving::{Cause, Restart, Shift, overtaken, pairs, rebook};
 use super::series::{SeriesNow, found as found_series};
 use super::series_booking::MAX_PLANNINGS;
-use super::visit_record::recorded;
+use super::visit_record::{must_be_known, recorded};
 use super::write::Begun;
 use super::{App, Command, Error, combination, fitness};
 use crate::domain::access::Caller;
@@ -110,6 +110,9 @@ impl App {
         let series = {
             let now = self.clock.now();
             let mut db = self.read_current(practice).await?;
+            if let Some(record) = &ask.record {
+                must_be_known(&mut db, practice, record).await?;
+            }
             let before = as_known(&mut db, practice, ask.visit).await?;
             let after = fulfilled(before, ask, now, 0)?;
             // What took place as it was booked moves nothing.
@@ -139,10 +142,6 @@ impl App {
         let (now, revision) = (write.now, write.revision);
         let before = as_known(write.db(), practice, command.body.visit).await?;
         let after = fulfilled(before, &command.body, now, revision)?;
-        let record = match &command.body.record {
-            Some(ask) => Some(recorded(write.db(), practice, &after, ask, now).await?),
-            None => None,
-        };
         let series = with_fulfilled(write.db(), practice, &after, now).await?;
         let following = shift.map(|shift| shift.following.as_slice()).unwrap_or_default();
         let ahead = series.as_ref().map(|series| series.ahead(now)).unwrap_or_default();
@@ -164,8 +163,8 @@ impl App {
         // The reason is that another appointment replaces it.
         appointment::cancel(write.db(), practice, &old, now, "", revision).await?;
         appointment::fulfil(write.db(), practice, (after.id, after.patient), &performed, now, revision).await?;
-        if let Some(record) = &record {
-            visit_record::insert(write.db(), practice, record, revision).await?;
+        if let Some(record) = &command.body.record {
+            visit_record::insert(write.db(), practice, &recorded(&after, record, now), revision).await?;
         }
         if let Some(series) = series.filter(|_| !moving.is_empty())
             && let Err(refusal) = rebook(&mut write, series, moving, following, new).await?

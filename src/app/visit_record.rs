@@ -6,7 +6,7 @@ use super::{App, Error, Scoped};
 use crate::domain::access::Caller;
 use crate::domain::appointment::Appointment;
 use crate::domain::catalog::ResourceKind;
-use crate::domain::ids::{AppointmentId, PracticeId, ResourceId};
+use crate::domain::ids::{AppointmentId, PracticeId};
 use crate::domain::interval::Instant;
 use crate::domain::visit_record::{VisitRecord, planned};
 use crate::store::{PgConnection, resource, visit_record};
@@ -25,31 +25,32 @@ impl App {
     }
 }
 
-/// What is recorded of a visit: by whom and with what it was booked, unless that is said otherwise.
-pub(super) async fn recorded(
+/// Whether who and what are named to have treated are of the practice. Resources neither go away nor change their kind.
+pub(super) async fn must_be_known(
     db: &mut PgConnection,
     practice: PracticeId,
-    visit: &Appointment,
     ask: &NewVisitRecord,
-    now: Instant,
-) -> Result<VisitRecord, Error> {
-    let NewVisitRecord { practitioner, device, treated } = ask;
-    let field = "record.practitioner_id";
-    let practitioner = used(db, practice, visit, (*practitioner, ResourceKind::Practitioner, field)).await?;
-    let device = used(db, practice, visit, (*device, ResourceKind::Device, "record.device_id")).await?;
-    Ok(VisitRecord { appointment: visit.id, practitioner, device, treated: treated.clone(), recorded_at: now })
+) -> Result<(), Error> {
+    let named = [
+        (ask.practitioner, ResourceKind::Practitioner, "record.practitioner_id"),
+        (ask.device, ResourceKind::Device, "record.device_id"),
+    ];
+    for (id, kind, field) in named {
+        let Some(id) = id else { continue };
+        if resource::get(db, practice, id).await?.is_none_or(|resource| resource.kind != kind) {
+            return Err(Error::not_found(field));
+        }
+    }
+    Ok(())
 }
 
-/// The resource that was named, if it is of the practice and that kind; else the one that was booked.
-async fn used(
-    db: &mut PgConnection,
-    practice: PracticeId,
-    visit: &Appointment,
-    (named, kind, field): (Option<ResourceId>, ResourceKind, &'static str),
-) -> Result<Option<ResourceId>, Error> {
-    let Some(id) = named else { return Ok(planned(visit, kind)) };
-    match resource::get(db, practice, id).await? {
-        Some(resource) if resource.kind == kind => Ok(Some(id)),
-        Some(_) | None => Err(Error::not_found(field)),
+/// What is recorded of a visit: by whom and with what it was booked, unless that is said otherwise.
+pub(super) fn recorded(visit: &Appointment, ask: &NewVisitRecord, now: Instant) -> VisitRecord {
+    VisitRecord {
+        appointment: visit.id,
+        practitioner: ask.practitioner.or_else(|| planned(visit, ResourceKind::Practitioner)),
+        device: ask.device.or_else(|| planned(visit, ResourceKind::Device)),
+        treated: ask.treated.clone(),
+        recorded_at: now,
     }
 }

@@ -1,4 +1,5 @@
--- A visit that its patient has confirmed, and one that has begun: two states more. And what was done at a visit.
+-- A visit that its patient has confirmed, and one that has begun: two states more. What was done at a visit.
+-- And what a practice asks of those who cancel, move or miss one.
 
 SET LOCAL lock_timeout = '10s';
 
@@ -28,6 +29,34 @@ COMMENT ON COLUMN appointments.confirmed_at IS 'When the patient said that they 
 COMMENT ON COLUMN appointments.confirmed_revision IS 'The change that said so.';
 COMMENT ON COLUMN appointments.started_at IS 'When the treatment began, as it was said then; null before, and where nobody said so.';
 COMMENT ON COLUMN appointments.started_revision IS 'The change that said so.';
+
+ALTER TABLE appointments
+    ADD COLUMN end_reason text,
+    ADD COLUMN end_notice_hours integer,
+    ADD COLUMN counts_as_used boolean,
+    ADD CONSTRAINT ended_appointment_says_how CHECK (num_nonnulls(end_reason, end_notice_hours, counts_as_used) IN (0, 3) AND (end_reason IS NULL OR state = 'cancelled')) NOT VALID,
+    ADD CONSTRAINT appointment_end_reason_is_known CHECK (end_reason IN ('patient_ill', 'patient_asked', 'not_wanted', 'clinic', 'weather_or_travel', 'forgotten', 'other')) NOT VALID,
+    ADD CONSTRAINT appointment_end_notice_is_bounded CHECK (end_notice_hours BETWEEN 0 AND 336) NOT VALID,
+    ADD CONSTRAINT only_sessions_that_the_clinic_did_not_end_are_counted CHECK (NOT counts_as_used OR (series_id IS NOT NULL AND end_reason <> 'clinic')) NOT VALID;
+COMMENT ON COLUMN appointments.end_reason IS 'Why it was cancelled, moved or missed by itself; null otherwise.';
+COMMENT ON COLUMN appointments.end_notice_hours IS 'The notice that the practice asked for then: with less it was late.';
+COMMENT ON COLUMN appointments.counts_as_used IS 'Whether it counts as a session used, by the rules of the practice as they were then.';
+
+ALTER TABLE practices
+    ADD COLUMN cancel_notice_hours integer NOT NULL DEFAULT 24,
+    ADD COLUMN move_notice_hours integer NOT NULL DEFAULT 24,
+    ADD COLUMN late_cancellation_counts boolean NOT NULL DEFAULT false,
+    ADD COLUMN no_show_counts boolean NOT NULL DEFAULT false,
+    ADD COLUMN max_hold_minutes integer NOT NULL DEFAULT 60,
+    ADD COLUMN max_hold_total_minutes integer NOT NULL DEFAULT 240,
+    ADD CONSTRAINT practice_notice_is_bounded CHECK (cancel_notice_hours BETWEEN 0 AND 336 AND move_notice_hours BETWEEN 0 AND 336) NOT VALID,
+    ADD CONSTRAINT practice_holds_are_bounded CHECK (max_hold_minutes BETWEEN 1 AND 60 AND max_hold_total_minutes BETWEEN max_hold_minutes AND 1440) NOT VALID;
+COMMENT ON COLUMN practices.cancel_notice_hours IS 'Who cancels later than so many hours before a visit is late.';
+COMMENT ON COLUMN practices.move_notice_hours IS 'Who moves a visit later than so many hours before it is late.';
+COMMENT ON COLUMN practices.late_cancellation_counts IS 'Whether a session that is cancelled late counts as used.';
+COMMENT ON COLUMN practices.no_show_counts IS 'Whether a session to which nobody came counts as used.';
+COMMENT ON COLUMN practices.max_hold_minutes IS 'Longest that a visit is held at once.';
+COMMENT ON COLUMN practices.max_hold_total_minutes IS 'Longest that one hold is kept in all, by renewing it.';
 
 CREATE TABLE visit_records (
     practice_id uuid NOT NULL,

@@ -70,6 +70,7 @@ fn refuses(rpc: &Rpc, leaf: &Leaf) -> (Vec<Value>, String) {
                     | ("FindSlots", "view")
                     | ("ReportReaction", "reaction_grade")
                     | ("RecordScreening", "stretch_marks")
+                    | (_, "end_reason")
             );
             let all = [999, -1, i32::MAX, i32::MIN, 0];
             all.iter().filter(|n| !zero || **n != 0).map(|n| Value::EnumNumber(*n)).collect()
@@ -114,6 +115,9 @@ fn refuses(rpc: &Rpc, leaf: &Leaf) -> (Vec<Value>, String) {
             "screening_days" => numbers(&[-1, 366, i32::MAX, i32::MIN]),
             // 0 if it was not asked.
             "skin_type" => numbers(&[-1, 7, i32::MAX, i32::MIN]),
+            "cancel_notice_hours" | "move_notice_hours" => numbers(&[-1, 337, i32::MAX, i32::MIN]),
+            "max_hold_minutes" => numbers(&[0, -1, 61, i32::MAX, i32::MIN]),
+            "max_hold_total_minutes" => numbers(&[0, -1, 1441, i32::MAX, i32::MIN]),
             // 0 if it was not written down.
             "needle_depth_micrometres" => numbers(&[-1, 99, 3001, i32::MAX, i32::MIN]),
             "left_on_minutes" => numbers(&[-1, 181, i32::MAX, i32::MIN]),
@@ -373,6 +377,7 @@ async fn what_is_required_is_missed() {
             "start_date",
             "end_date",
             "content",
+            "booking_rules",
             "request_id",
             "visit",
             "purpose",

@@ -22,6 +22,7 @@ mod maintenance;
 mod messages;
 mod moves;
 mod no_shows;
+mod notice;
 mod offers;
 mod overdue;
 mod overrides;

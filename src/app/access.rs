@@ -33,6 +33,7 @@ pub const MAY_CALL: &[(&str, &[Role])] = &[
     ("stipple.v1.PracticeService/GetPractice", READERS),
     ("stipple.v1.PracticeService/ListPractices", OPERATORS),
     ("stipple.v1.PracticeService/UpdatePractice", MANAGERS),
+    ("stipple.v1.PracticeService/UpdateBookingRules", MANAGERS),
     ("stipple.v1.PracticeService/CreateClinic", MANAGERS),
     ("stipple.v1.PracticeService/GetClinic", READERS),
     ("stipple.v1.PracticeService/ListClinics", READERS),

@@ -1,5 +1,7 @@
 //! Holds: time that is kept while the patient decides.
 
+use chrono::TimeDelta;
+
 use super::appointment::found;
 use super::commands::{Known, RenewHold};
 use super::fitness::{Asked, fitness};
@@ -12,7 +14,7 @@ use crate::domain::appointment::Appointment;
 use crate::domain::history::ChangeKind;
 use crate::domain::ids::{AppointmentId, ClearanceId, PracticeId};
 use crate::domain::refusal::{Rule, Violation};
-use crate::store::{PgConnection, appointment, overrides, series};
+use crate::store::{PgConnection, appointment, overrides, practice, series};
 
 impl App {
     /// Prolongs a hold.
@@ -30,7 +32,11 @@ impl App {
         let RenewHold { held, minutes } = command.body;
         let before = held_now(write.db(), practice, held).await?;
         let known = before.held_until();
-        let after = before.renewed_for(minutes, now, revision).map_err(Error::Refused)?;
+        let rules = practice::booking_rules(write.db(), practice).await?;
+        let latest = appointment::held_since(write.db(), practice, before.id).await?
+            + TimeDelta::minutes(rules.max_hold_total_minutes.into());
+        let minutes = minutes.min(rules.max_hold_minutes);
+        let after = before.renewed_for(minutes, latest, now, revision).map_err(Error::Refused)?;
         let Some(until) = after.held_until() else { unreachable!("it is held") };
         if Some(until) == known {
             // Nothing changes, so nothing is recorded.

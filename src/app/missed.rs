@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::appointment::{found, the_session_is_open};
-use super::commands::{Cancel, Known};
+use super::commands::{EndVisit, Known};
 use super::follow_up::following;
 use super::series::{SeriesNow, found as found_series, protocol_of};
 use super::visit::{as_known, performed};
@@ -17,7 +17,7 @@ use crate::domain::interval::Instant;
 use crate::domain::refusal::{Other, Refusal, Rule, Violation};
 use crate::domain::series::Series;
 use crate::domain::visit::collisions;
-use crate::store::{PgConnection, appointment, history, overrides, series};
+use crate::store::{PgConnection, appointment, history, overrides, practice, series};
 
 /// A visit as it is, with its series.
 #[derive(Debug, Clone)]
@@ -50,38 +50,33 @@ impl VisitNow {
 
 impl App {
     /// Says that nobody came to a visit.
-    pub async fn mark_no_show(
-        &self,
-        caller: &Caller,
-        command: &Command<Cancel<AppointmentId>>,
-    ) -> Result<VisitNow, Error> {
+    pub async fn mark_no_show(&self, caller: &Caller, command: &Command<EndVisit>) -> Result<VisitNow, Error> {
         self.retry(|| self.try_mark_no_show(caller, command)).await
     }
 
-    async fn try_mark_no_show(
-        &self,
-        caller: &Caller,
-        command: &Command<Cancel<AppointmentId>>,
-    ) -> Result<VisitNow, Error> {
+    async fn try_mark_no_show(&self, caller: &Caller, command: &Command<EndVisit>) -> Result<VisitNow, Error> {
         let practice = Self::tenant(caller, command.practice)?;
         let mut write = match self.begin(caller, practice, command).await? {
             Begun::Fresh(write) => write,
             Begun::Repeat(earlier) => return self.visit_now(practice, AppointmentId(earlier.subject)).await,
         };
         let (now, revision) = (write.now, write.revision);
-        let Cancel { id, etag, reason } = &command.body;
-        let before = as_known(write.db(), practice, Known { id: *id, etag: *etag }).await?;
-        let after = before.miss(now, reason.clone(), revision).map_err(Error::Refused)?;
-        if appointment::has_record(write.db(), practice, *id).await? {
+        let EndVisit { visit, because, reason } = &command.body;
+        let id = visit.id;
+        let before = as_known(write.db(), practice, *visit).await?;
+        let ending = practice::booking_rules(write.db(), practice).await?.on_missing(&before, *because);
+        let after = before.miss(now, reason.clone(), ending, revision).map_err(Error::Refused)?;
+        if appointment::has_record(write.db(), practice, id).await? {
             let text = "a clearance, a reaction or a result was recorded of the visit, so that the patient came";
             return Err(Error::Refused(vec![Violation::new(Rule::AppointmentStarted, text)]));
         }
-        write.record(ChangeKind::AppointmentMissed, *id, Some(after.patient), vec![*id]).await?;
-        appointment::miss(write.db(), practice, *id, now, reason.expose().as_str(), revision).await?;
+        write.record(ChangeKind::AppointmentMissed, id, Some(after.patient), vec![id]).await?;
+        appointment::miss(write.db(), practice, id, now, reason.expose().as_str(), revision).await?;
+        appointment::ended(write.db(), practice, id, ending).await?;
         if let Some(series) = after.series() {
             series::touch(write.db(), practice, series, revision).await?;
         }
-        let done = VisitNow::read(write.db(), practice, *id, now).await?;
+        let done = VisitNow::read(write.db(), practice, id, now).await?;
         write.finish().await?;
         Ok(done)
     }

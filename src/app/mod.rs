@@ -53,7 +53,7 @@ pub use boards::Course;
 pub use clearance::Signed;
 pub use error::{Error, FieldViolation};
 pub use missed::VisitNow;
-pub use moving::Moved;
+pub use moving::{Moved, MovedVisit};
 pub use planning::Proposal;
 pub use reactions::{ReactionCleared, Reported};
 pub use screening::Screened;

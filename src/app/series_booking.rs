@@ -257,6 +257,7 @@ fn new_series(id: SeriesId, setting: &Setting) -> Series {
         sessions: Vec::new(),
         follow_ups: Vec::new(),
         results: Vec::new(),
+        counted_as_used: 0,
         changed_revision: 0,
     }
 }

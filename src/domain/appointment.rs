@@ -5,6 +5,7 @@ mod steps;
 use chrono::TimeDelta;
 
 use super::booking::PlannedVisit;
+use super::booking_rules::Ending;
 use super::catalog::{BodyArea, ResourceKind};
 use super::combination::AddOn;
 use super::ids::{AppointmentId, ClearanceId, ClinicId, OverrideId, PatientId, ResourceId, SeriesId, TreatmentId};
@@ -54,6 +55,8 @@ pub enum AppointmentState {
         at: Instant,
         /// Why.
         reason: Personal<Prose<2000>>,
+        /// How, if it was cancelled or moved by itself.
+        ending: Option<Ending>,
     },
     /// Nobody came; it takes up nothing any more.
     NoShow {
@@ -63,6 +66,8 @@ pub enum AppointmentState {
         at: Instant,
         /// What is known of why.
         reason: Personal<Prose<2000>>,
+        /// How; not known of those before there were rules.
+        ending: Option<Ending>,
     },
 }
 
@@ -194,13 +199,14 @@ impl Appointment {
         Self { state: AppointmentState::Held { until }, ..self }
     }
 
-    /// The visit, held for so many minutes from now if that is longer than it is held anyway; refused unless it is.
-    pub fn renewed_for(self, minutes: i32, now: Instant, revision: i64) -> Result<Self, Refusal> {
+    /// The visit, held for so many minutes from now if that is longer than it is held anyway, and no later than `latest`;
+    /// refused unless it is held.
+    pub fn renewed_for(self, minutes: i32, latest: Instant, now: Instant, revision: i64) -> Result<Self, Refusal> {
         self.must_be_held()?;
         let known = self.held_until();
         let mut renewed = Self { changed_revision: revision, ..self.held_for(minutes, now) };
         if let (AppointmentState::Held { until }, Some(known)) = (&mut renewed.state, known) {
-            *until = known.max(*until);
+            *until = known.max((*until).min(latest));
         }
         Ok(renewed)
     }

@@ -13,6 +13,8 @@ named_enum! {
         PracticeCreated = "practice.created",
         /// Its settings were replaced.
         PracticeUpdated = "practice.updated",
+        /// Its booking rules were replaced.
+        BookingRulesUpdated = "practice.booking_rules_updated",
         /// A clinic was created.
         ClinicCreated = "clinic.created",
         /// Its name and hours were replaced.
@@ -111,7 +113,8 @@ impl ChangeKind {
             | Self::TimeOffDeleted
             | Self::TreatmentPublished
             | Self::ProtocolPublished => true,
-            Self::PatientCreated
+            Self::BookingRulesUpdated
+            | Self::PatientCreated
             | Self::PatientUpdated
             | Self::SeriesBooked
             | Self::SeriesContinued

@@ -31,6 +31,7 @@ pub mod follow_up;
 pub mod access;
 pub mod aftercare;
 pub mod appointment;
+pub mod booking_rules;
 pub mod history;
 pub mod patient;
 pub mod visit;

@@ -135,6 +135,8 @@ pub struct Series {
     pub follow_ups: Vec<Appointment>,
     /// What its assessments came to, in order.
     pub results: Vec<AssessmentResult>,
+    /// How many of its sessions were cancelled late or missed, and count as used.
+    pub counted_as_used: i32,
     /// Revision that last changed it.
     pub changed_revision: i64,
 }

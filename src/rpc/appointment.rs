@@ -9,17 +9,18 @@ use super::pb::appointment_service_server::AppointmentService;
 use super::pb::{
     book_appointment_request as book, hold_appointment_request as hold, list_appointments_request as list,
 };
-use super::visit::{known, parse_check_in, parse_complete, parse_confirm, parse_no_show, parse_start, parse_undo};
+use super::visit::{
+    known, parse_cancel, parse_check_in, parse_complete, parse_confirm, parse_end_reason, parse_no_show, parse_start,
+    parse_undo, rendered_end_reason,
+};
 use super::{Services, open, pb, render, series, slots, visit_record};
 use crate::app::commands::{
-    BookAppointment, Cancel, Destination, Known, ListAppointments, RenewHold, RescheduleAppointment, SheetOf,
-    WhichVisit,
+    BookAppointment, Destination, Known, ListAppointments, RenewHold, RescheduleAppointment, SheetOf, WhichVisit,
 };
-use crate::app::{Command, Completed, Error, Scoped, VisitNow};
+use crate::app::{Command, Completed, Error, MovedVisit, Scoped, VisitNow};
 use crate::domain::appointment::{Appointment, AppointmentState, BookedPhase, DEFAULT_HOLD_MINUTES, MAX_HOLD_MINUTES};
 use crate::domain::catalog::MAX_SESSIONS;
 use crate::domain::ids::AppointmentId;
-use crate::domain::text::Personal;
 
 /// Longest stretch of time that a sheet lists, in days.
 const MAX_SHEET_DAYS: i64 = 400;
@@ -49,8 +50,9 @@ impl AppointmentService for Services {
         request: Request<pb::RescheduleAppointmentRequest>,
     ) -> Result<Response<pb::RescheduleAppointmentResponse>, Status> {
         let (caller, message) = open(request)?;
-        let appointment = self.app.reschedule_appointment(&caller, &parse_reschedule(message)?).await?;
-        Ok(Response::new(pb::RescheduleAppointmentResponse { appointment: Some(rendered(&appointment)) }))
+        let MovedVisit { appointment, late } =
+            self.app.reschedule_appointment(&caller, &parse_reschedule(message)?).await?;
+        Ok(Response::new(pb::RescheduleAppointmentResponse { appointment: Some(rendered(&appointment)), late }))
     }
 
     async fn get_appointment(
@@ -281,15 +283,17 @@ fn parse_reschedule(message: pb::RescheduleAppointmentRequest) -> Result<Command
         start_time,
         clinic_id,
         resource_ids,
+        end_reason,
     } = message;
     let mut fields = Fields::default();
     let (id, etag) = (fields.id("appointment_id", &appointment_id), fields.etag(&etag));
+    let because = parse_end_reason(&mut fields, end_reason);
     let start = fields.start("start_time", start_time);
     let clinic = fields.optional_id("clinic_id", &clinic_id);
     let named = fields.named_resources("resource_ids", &resource_ids);
     head.command(fields, || {
         let to = Destination { start: start?, clinic: clinic?, practitioner: None, named: named? };
-        Some(RescheduleAppointment { id: id?, etag: etag?, to })
+        Some(RescheduleAppointment { id: id?, etag: etag?, to, because: because? })
     })
 }
 
@@ -355,22 +359,6 @@ fn parse_list(message: pb::ListAppointmentsRequest) -> Result<(Query, Scoped<Lis
     Ok((query, scoped))
 }
 
-fn parse_cancel(message: pb::CancelAppointmentRequest) -> Result<Command<Cancel<AppointmentId>>, Error> {
-    let head = Head::new(&message, &message.practice_id, &message.request_id, message.validate_only);
-    let pb::CancelAppointmentRequest {
-        practice_id: _,
-        request_id: _,
-        validate_only: _,
-        etag,
-        appointment_id,
-        cancel_reason,
-    } = message;
-    let mut fields = Fields::default();
-    let (id, etag) = (fields.id("appointment_id", &appointment_id), fields.etag(&etag));
-    let reason = fields.prose("cancel_reason", &cancel_reason);
-    head.command(fields, || Some(Cancel { id: id?, etag: etag?, reason: Personal::new(reason?) }))
-}
-
 /// An appointment.
 pub fn rendered(appointment: &Appointment) -> pb::Appointment {
     let fulfilled = match appointment.state {
@@ -390,9 +378,10 @@ pub fn rendered(appointment: &Appointment) -> pb::Appointment {
         AppointmentState::Arrived(_) => (pb::AppointmentState::Arrived, None),
         AppointmentState::InProgress { .. } => (pb::AppointmentState::InProgress, None),
         AppointmentState::Fulfilled { .. } => (pb::AppointmentState::Fulfilled, None),
-        AppointmentState::Cancelled { at, reason } => (pb::AppointmentState::Cancelled, Some((at, reason))),
-        AppointmentState::NoShow { confirmed_at: _, at, reason } => (pb::AppointmentState::NoShow, Some((at, reason))),
+        AppointmentState::Cancelled { at, reason, .. } => (pb::AppointmentState::Cancelled, Some((at, reason))),
+        AppointmentState::NoShow { at, reason, .. } => (pb::AppointmentState::NoShow, Some((at, reason))),
     };
+    let ending = appointment.state.ending().map(|(ending, _)| ending);
     let (start, end) = (appointment.visit.start(), appointment.visit.end());
     pb::Appointment {
         appointment_id: appointment.id.to_string(),
@@ -422,6 +411,10 @@ pub fn rendered(appointment: &Appointment) -> pb::Appointment {
         clearance_id: appointment.clearance.map(|id| id.to_string()).unwrap_or_default(),
         override_ids: appointment.overrides.iter().map(ToString::to_string).collect(),
         held_until: appointment.held_until().map(render::timestamp),
+        end_reason: ending.map(|ending| rendered_end_reason(ending.because).into()).unwrap_or_default(),
+        end_notice_hours: ending.map(|ending| ending.notice_hours).unwrap_or_default(),
+        ended_late: appointment.ended_late(),
+        counts_as_used: ending.is_some_and(|ending| ending.counts_as_used),
         confirmed_at: appointment.state.confirmed_at().map(render::timestamp),
         arrived_at: appointment.arrived_at().map(render::timestamp),
         started_at: appointment.state.started_at().map(render::timestamp),

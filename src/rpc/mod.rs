@@ -11,6 +11,7 @@ pub mod status;
 mod access;
 mod aftercare;
 mod appointment;
+mod booking_rules;
 mod catalog;
 mod clearance;
 mod history;

@@ -7,6 +7,7 @@ use super::appointment::rendered as rendered_appointment;
 use super::page::Query;
 use super::parse::{Fields, Head, scoped};
 use super::pb::series_service_server::SeriesService;
+use super::visit::parse_end_reason;
 use super::{Services, open, pb, plan, render};
 use crate::app::commands::{
     BookSeries, Cancel, DEFAULT_PLANS, Destination, ExtendSeries, ListSeries, Needing, ProposeSeries, RecordAssessment,
@@ -266,9 +267,11 @@ fn parse_reschedule(message: pb::RescheduleSessionRequest) -> Result<Command<Res
         clinic_id,
         practitioner_id,
         resource_ids,
+        end_reason,
     } = message;
     let mut fields = Fields::default();
     let (series, etag) = (fields.id("series_id", &series_id), fields.etag(&etag));
+    let because = parse_end_reason(&mut fields, end_reason);
     let number = fields.within("session_number", session_number, 1, MAX_SESSIONS);
     let start = fields.start("start_time", start_time);
     let clinic = fields.optional_id("clinic_id", &clinic_id);
@@ -276,7 +279,7 @@ fn parse_reschedule(message: pb::RescheduleSessionRequest) -> Result<Command<Res
     head.command(fields, || {
         let (practitioner, named) = who?;
         let to = Destination { start: start?, clinic: clinic?, practitioner, named };
-        Some(RescheduleSession { series: series?, etag: etag?, number: number?, to })
+        Some(RescheduleSession { series: series?, etag: etag?, number: number?, to, because: because? })
     })
 }
 
@@ -480,6 +483,7 @@ pub fn rendered(shown: &SeriesNow) -> pb::Series {
         assessments: series.assessments(&content.assessments, *now).iter().map(rendered_assessment).collect(),
         overdue,
         maintenance_due,
+        visits_counted_as_used: series.counted_as_used,
     }
 }
 
@@ -537,5 +541,6 @@ pub fn rendered_move(old: &Appointment, new: &Appointment) -> pb::SessionMove {
         old_appointment_id: old.id.to_string(),
         new_appointment_id: new.id.to_string(),
         series_id: new.session.map(|session| session.series.to_string()).unwrap_or_default(),
+        late: old.ended_late(),
     }
 }

@@ -9,6 +9,7 @@ use chrono::NaiveDate;
 use crate::domain::access::Role;
 use crate::domain::aftercare::AftercareKind;
 use crate::domain::appointment::Follows;
+use crate::domain::booking_rules::EndReason;
 use crate::domain::catalog::{Activity, BodyArea, ProtocolContent, Qualification, ResourceKind, TreatmentContent};
 use crate::domain::finding::{SlotPlace, Times};
 use crate::domain::hours::{Stretch, Week};
@@ -191,6 +192,17 @@ pub struct Cancel<Id> {
     /// The revision that last changed it, as the caller knows it.
     pub etag: i64,
     /// Why.
+    pub reason: Personal<Prose<2000>>,
+}
+
+/// A visit that does not take place, as somebody says of it.
+#[derive(Debug, Clone)]
+pub struct EndVisit {
+    /// The visit.
+    pub visit: Known<AppointmentId>,
+    /// Why.
+    pub because: EndReason,
+    /// Why, in words.
     pub reason: Personal<Prose<2000>>,
 }
 

@@ -3,6 +3,7 @@
 use chrono::TimeDelta;
 
 use super::{Appointment, AppointmentState, Arrival};
+use crate::domain::booking_rules::Ending;
 use crate::domain::interval::Instant;
 use crate::domain::refusal::{Earliest, Refusal, Rule, Violation};
 use crate::domain::text::{Personal, Prose};
@@ -99,7 +100,7 @@ impl AppointmentState {
             Self::Confirmed { at } => Some((Self::Booked, *at)),
             Self::Arrived(arrival) => Some((expected(arrival.confirmed_at), arrival.at)),
             Self::InProgress { arrival, at } => Some((Self::Arrived(*arrival), *at)),
-            Self::NoShow { confirmed_at, at, reason: _ } => Some((expected(*confirmed_at), *at)),
+            Self::NoShow { confirmed_at, at, .. } => Some((expected(*confirmed_at), *at)),
             Self::Held { .. } | Self::Booked | Self::Fulfilled { .. } | Self::Cancelled { .. } => None,
         }
     }
@@ -113,6 +114,23 @@ impl AppointmentState {
             }
             Self::NoShow { confirmed_at, .. } => *confirmed_at,
             Self::Held { .. } | Self::Booked | Self::Cancelled { .. } => None,
+        }
+    }
+
+    /// How it ended without taking place, if somebody ended it by itself, and when.
+    pub const fn ending(&self) -> Option<(Ending, Instant)> {
+        match self {
+            Self::Cancelled { at, ending: Some(ending), .. } | Self::NoShow { at, ending: Some(ending), .. } => {
+                Some((*ending, *at))
+            }
+            Self::Cancelled { ending: None, .. }
+            | Self::NoShow { ending: None, .. }
+            | Self::Held { .. }
+            | Self::Booked
+            | Self::Confirmed { .. }
+            | Self::Arrived(_)
+            | Self::InProgress { .. }
+            | Self::Fulfilled { .. } => None,
         }
     }
 
@@ -227,7 +245,13 @@ impl Appointment {
     }
 
     /// The appointment to which nobody came; refused before its time, and once somebody has.
-    pub fn miss(self, now: Instant, reason: Personal<Prose<2000>>, revision: i64) -> Result<Self, Refusal> {
+    pub fn miss(
+        self,
+        now: Instant,
+        reason: Personal<Prose<2000>>,
+        ending: Ending,
+        revision: i64,
+    ) -> Result<Self, Refusal> {
         self.must_allow(Step::Miss)?;
         let start = self.visit.start();
         if now < start {
@@ -235,8 +259,8 @@ impl Appointment {
             let text = "the visit has not begun; until then the patient may come, or it is cancelled";
             return Err(vec![Violation { earliest, ..Violation::new(Rule::TooEarlyForNoShow, text) }]);
         }
-        let confirmed_at = self.state.confirmed_at();
-        Ok(self.standing(AppointmentState::NoShow { confirmed_at, at: now, reason }, revision))
+        let (confirmed_at, ending) = (self.state.confirmed_at(), Some(ending));
+        Ok(self.standing(AppointmentState::NoShow { confirmed_at, at: now, reason, ending }, revision))
     }
 
     /// The appointment as it was before its latest step, and when that was taken.
@@ -250,12 +274,24 @@ impl Appointment {
     }
 
     /// The appointment, cancelled, or its hold, released; refused if it has begun or is cancelled already.
-    pub fn cancel(self, now: Instant, reason: Personal<Prose<2000>>, revision: i64) -> Result<Self, Refusal> {
+    pub fn cancel(
+        self,
+        now: Instant,
+        reason: Personal<Prose<2000>>,
+        ending: Ending,
+        revision: i64,
+    ) -> Result<Self, Refusal> {
         self.must_allow(Step::Cancel)?;
         if self.held_until().is_none() {
             self.must_not_have_begun(now)?;
         }
-        Ok(self.standing(AppointmentState::Cancelled { at: now, reason }, revision))
+        let ending = Some(ending);
+        Ok(self.standing(AppointmentState::Cancelled { at: now, reason, ending }, revision))
+    }
+
+    /// Whether it was cancelled, moved or missed with less notice than the practice asked for.
+    pub fn ended_late(&self) -> bool {
+        self.state.ending().is_some_and(|(ending, at)| ending.was_late(at, self.visit.start()))
     }
 }
 
@@ -271,6 +307,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+    use crate::domain::booking_rules::{BookingRules, EndReason};
     use crate::domain::ids::{AppointmentId, ClinicId, PatientId, TreatmentId};
     use crate::domain::interval::Interval;
     use crate::domain::zone::Zone;
@@ -301,8 +338,8 @@ mod tests {
             AppointmentState::Arrived(arrival),
             AppointmentState::InProgress { arrival, at },
             AppointmentState::Fulfilled { arrival, started_at: None, at, performed: at },
-            AppointmentState::Cancelled { at, reason: no_reason() },
-            AppointmentState::NoShow { confirmed_at: None, at, reason: no_reason() },
+            AppointmentState::Cancelled { at, reason: no_reason(), ending: None },
+            AppointmentState::NoShow { confirmed_at: None, at, reason: no_reason(), ending: None },
         ]
     }
 
@@ -338,15 +375,16 @@ mod tests {
             let now = if step == Step::Miss { after } else { before };
             for state in states(now) {
                 let visit = visit(state.clone(), start);
+                let how = BookingRules::default().on_moving(EndReason::Other);
                 let done = match step {
                     Step::Hold => visit.must_be_held(),
                     Step::Confirm => visit.confirm(now, 2).map(drop),
                     Step::Move => visit.must_lie_ahead(now),
-                    Step::Cancel => visit.cancel(now, no_reason(), 2).map(drop),
+                    Step::Cancel => visit.cancel(now, no_reason(), how, 2).map(drop),
                     Step::CheckIn => visit.may_arrive(now),
                     Step::Start => visit.start(now, 2).map(drop),
                     Step::Complete => visit.fulfil(now, now, 2).map(drop),
-                    Step::Miss => visit.miss(now, no_reason(), 2).map(drop),
+                    Step::Miss => visit.miss(now, no_reason(), how, 2).map(drop),
                     Step::Undo => visit.undo(now, 2).map(drop),
                 };
                 assert_eq!(done.is_ok(), state.steps().contains(&step), "{step:?} of {state:?}");

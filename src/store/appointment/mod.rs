@@ -5,7 +5,8 @@ mod steps;
 
 pub use insert::insert;
 pub use steps::{
-    Performed, arrive, cancel, confirm, convert_hold, fulfil, holds_ending, miss, renew_hold, start, undo,
+    Performed, arrive, cancel, confirm, convert_hold, ended, fulfil, held_since, holds_ending, miss, renew_hold, start,
+    undo,
 };
 
 use std::borrow::Cow;
@@ -16,6 +17,7 @@ use uuid::Uuid;
 use super::{StoreError, catalog, read};
 use crate::domain::appointment::{Appointment, AppointmentState, Arrival, Follows, SessionOf};
 use crate::domain::booking::{Spaced, booked_phases};
+use crate::domain::booking_rules::{EndReason, Ending};
 use crate::domain::catalog::{BodyArea, SpacingScope};
 use crate::domain::combination::{AddOn, combined};
 use crate::domain::ids::{
@@ -185,7 +187,7 @@ async fn by_ids(db: &mut PgConnection, practice: PracticeId, ids: &[Uuid]) -> Re
                   upper(a.visit) AS "end!", a.cancelled_at, a.cancel_reason, a.confirmed_at, a.arrived_at,
                   a.started_at, a.fulfilled_at,
                   a.performed_start, a.changed_revision, a.replaces, a.clearance_id, a.follows_series_id,
-                  a.assessment_number, a.no_show_revision, a.held_until,
+                  a.assessment_number, a.no_show_revision, a.held_until, a.end_reason, a.end_notice_hours, a.counts_as_used,
                   (SELECT r.appointment_id FROM appointments r
                    WHERE r.practice_id = a.practice_id AND r.replaces = a.appointment_id) AS replaced_by,
                   ARRAY(SELECT resource_id FROM occupancies o
@@ -227,6 +229,7 @@ async fn by_ids(db: &mut PgConnection, practice: PracticeId, ids: &[Uuid]) -> Re
             performed_start: row.performed_start,
             ended: row.cancelled_at.zip(row.cancel_reason),
             is_no_show: row.no_show_revision.is_some(),
+            ending: row.end_reason.as_deref().zip(row.end_notice_hours).zip(row.counts_as_used),
         };
         let in_version = |id: TreatmentId, version: i32| {
             let found = treatments.iter().find(|treatment| (treatment.id, treatment.version) == (id, version));
@@ -282,6 +285,7 @@ struct Stands<'a> {
     performed_start: Option<Instant>,
     ended: Option<(Instant, String)>,
     is_no_show: bool,
+    ending: Option<((&'a str, i32), bool)>,
 }
 
 impl Stands<'_> {
@@ -296,6 +300,7 @@ impl Stands<'_> {
             performed_start,
             ended,
             is_no_show,
+            ending,
         } = self;
         let arrival = arrived_at.map(|at| Arrival { confirmed_at, at });
         let known = match (state, ended) {
@@ -312,10 +317,15 @@ impl Stands<'_> {
                 .map(|((arrival, at), performed)| AppointmentState::Fulfilled { arrival, started_at, at, performed }),
             ("cancelled", Some((at, reason))) => {
                 let reason = Personal::new(read::prose(&reason)?);
+                let ending = ending.map(|((because, notice_hours), counts_as_used)| {
+                    let because = read::named(EndReason::from_name(because))?;
+                    Ok::<_, StoreError>(Ending { because, notice_hours, counts_as_used })
+                });
+                let ending = ending.transpose()?;
                 Some(if is_no_show {
-                    AppointmentState::NoShow { confirmed_at, at, reason }
+                    AppointmentState::NoShow { confirmed_at, at, reason, ending }
                 } else {
-                    AppointmentState::Cancelled { at, reason }
+                    AppointmentState::Cancelled { at, reason, ending }
                 })
             }
             _ => None,

@@ -4,6 +4,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::domain::booking::ActivityWindow;
+use crate::domain::booking_rules::Ending;
 use crate::domain::ids::{AppointmentId, ClearanceId, PatientId, PracticeId, SeriesId};
 use crate::domain::interval::Instant;
 use crate::store::StoreError;
@@ -146,6 +147,16 @@ pub async fn holds_ending(
         .collect())
 }
 
+/// When a visit that is held was first held.
+pub async fn held_since(db: &mut PgConnection, practice: PracticeId, id: AppointmentId) -> Result<Instant, StoreError> {
+    let since = sqlx::query_scalar!(
+        "SELECT booked_at FROM appointments WHERE practice_id = $1 AND appointment_id = $2 AND state = 'held'",
+        practice.0,
+        id.0
+    );
+    Ok(since.fetch_one(db).await?)
+}
+
 /// Prolongs a hold.
 pub async fn renew_hold(
     db: &mut PgConnection,
@@ -242,6 +253,25 @@ async fn end(
     expect_rows("cancel appointments", ids.len(), &done.execute(db).await?)
 }
 
+/// Says how a visit ended that was cancelled, moved or missed by itself.
+pub async fn ended(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    id: AppointmentId,
+    ending: Ending,
+) -> Result<(), StoreError> {
+    let done = sqlx::query!(
+        "UPDATE appointments SET end_reason = $3, end_notice_hours = $4, counts_as_used = $5
+         WHERE practice_id = $1 AND appointment_id = $2 AND state = 'cancelled'",
+        practice.0,
+        id.0,
+        ending.because.as_str(),
+        ending.notice_hours,
+        ending.counts_as_used
+    );
+    expect_rows("end visit", 1, &done.execute(db).await?)
+}
+
 /// Takes the latest step of a visit back, and makes live again all that it took up.
 pub async fn undo(
     db: &mut PgConnection,
@@ -264,7 +294,8 @@ pub async fn undo(
              arrived_at = CASE WHEN state = 'in_progress' THEN arrived_at END,
              arrived_revision = CASE WHEN state = 'in_progress' THEN arrived_revision END,
              started_at = NULL, started_revision = NULL, cancelled_at = NULL, cancel_reason = NULL,
-             no_show_revision = NULL, changed_revision = $3
+             no_show_revision = NULL, end_reason = NULL, end_notice_hours = NULL, counts_as_used = NULL,
+             changed_revision = $3
          WHERE practice_id = $1 AND appointment_id = $2
            AND (state IN ('confirmed', 'arrived', 'in_progress') OR no_show_revision IS NOT NULL)",
         practice.0,

@@ -307,6 +307,18 @@ misrecorded AS (
         OR (r.practitioner_id IS NOT NULL AND p.kind IS DISTINCT FROM 'practitioner')
         OR (r.device_id IS NOT NULL AND d.kind IS DISTINCT FROM 'device')
 ),
+-- What counts as a session used is a session that was missed, or cancelled with less notice than was asked for, and not by
+-- the clinic; one that is to take place, or took place, is not ended. What was moved takes place in another visit.
+miscounted AS (
+    SELECT a.practice_id, a.appointment_id
+    FROM appointments AS a
+    LEFT JOIN appointments AS b ON b.practice_id = a.practice_id AND b.replaces = a.appointment_id
+    WHERE (a.end_reason IS NOT NULL AND (a.state <> 'cancelled' OR a.counts_as_used IS NULL OR a.end_notice_hours IS NULL))
+        OR (a.counts_as_used AND (
+            a.series_id IS NULL OR a.end_reason = 'clinic' OR b.appointment_id IS NOT NULL
+            OR (a.no_show_revision IS NULL
+                AND lower(a.visit) - a.cancelled_at >= make_interval(hours => a.end_notice_hours))))
+),
 -- A hold is what a change held, and is booked before it ends or not at all; nothing else is booked twice. One that ended
 -- by itself did so once, when its time was over.
 mishandled AS (
@@ -476,6 +488,13 @@ SELECT 'what was done at a visit was said when it was completed',
     (SELECT count(*) FROM misrecorded),
     ARRAY(
         SELECT format('practice %s appointment %s', practice_id, appointment_id) FROM misrecorded ORDER BY 1 LIMIT $1
+    )
+UNION ALL
+SELECT 'only sessions that were missed or cancelled late count as used',
+    (SELECT count(*) FROM appointments WHERE end_reason IS NOT NULL),
+    (SELECT count(*) FROM miscounted),
+    ARRAY(
+        SELECT format('practice %s appointment %s', practice_id, appointment_id) FROM miscounted ORDER BY 1 LIMIT $1
     )
 UNION ALL
 SELECT 'a hold is booked before it ends, or ends',

@@ -21,6 +21,7 @@ mod house;
 mod maintenance;
 mod messages;
 mod moves;
+mod next_session;
 mod no_shows;
 mod notice;
 mod offers;

@@ -5,6 +5,7 @@ use super::commands::{BookAppointment, EndVisit, ListAppointments, SheetOf, Whic
 use super::facts::{self, Asked, Question};
 use super::fitness::FitFor;
 use super::follow_up::{Following, following, series_field};
+use super::next_session::NextSession;
 use super::page::{Page, fetch};
 use super::visit::as_known;
 use super::write::Begun;
@@ -122,8 +123,15 @@ impl App {
     }
 
     /// Cancels an appointment that has not begun, or releases its hold.
-    pub async fn cancel_appointment(&self, caller: &Caller, command: &Command<EndVisit>) -> Result<Appointment, Error> {
-        self.retry(|| self.try_cancel_appointment(caller, command)).await
+    pub async fn cancel_appointment(
+        &self,
+        caller: &Caller,
+        command: &Command<EndVisit>,
+    ) -> Result<(Appointment, Option<NextSession>), Error> {
+        let cancelled = self.retry(|| self.try_cancel_appointment(caller, command)).await?;
+        let practice = Self::tenant(caller, command.practice)?;
+        let next = self.next_session(practice, &cancelled, command.validate_only).await;
+        Ok((cancelled, next))
     }
 
     async fn try_cancel_appointment(&self, caller: &Caller, command: &Command<EndVisit>) -> Result<Appointment, Error> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::appointment::{found, the_session_is_open};
 use super::commands::{EndVisit, Known};
 use super::follow_up::following;
+use super::next_session::NextSession;
 use super::series::{SeriesNow, found as found_series, protocol_of};
 use super::visit::{as_known, performed};
 use super::write::Begun;
@@ -50,8 +51,15 @@ impl VisitNow {
 
 impl App {
     /// Says that nobody came to a visit.
-    pub async fn mark_no_show(&self, caller: &Caller, command: &Command<EndVisit>) -> Result<VisitNow, Error> {
-        self.retry(|| self.try_mark_no_show(caller, command)).await
+    pub async fn mark_no_show(
+        &self,
+        caller: &Caller,
+        command: &Command<EndVisit>,
+    ) -> Result<(VisitNow, Option<NextSession>), Error> {
+        let missed = self.retry(|| self.try_mark_no_show(caller, command)).await?;
+        let practice = Self::tenant(caller, command.practice)?;
+        let next = self.next_session(practice, &missed.appointment, command.validate_only).await;
+        Ok((missed, next))
     }
 
     async fn try_mark_no_show(&self, caller: &Caller, command: &Command<EndVisit>) -> Result<VisitNow, Error> {

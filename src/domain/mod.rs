@@ -27,6 +27,7 @@ pub mod resource;
 pub mod series;
 
 pub mod follow_up;
+pub mod next_session;
 
 pub mod access;
 pub mod aftercare;

@@ -13,7 +13,7 @@ use super::visit::{
     known, parse_cancel, parse_check_in, parse_complete, parse_confirm, parse_end_reason, parse_no_show, parse_start,
     parse_undo, rendered_end_reason,
 };
-use super::{Services, open, pb, render, series, slots, visit_record};
+use super::{Services, next_session, open, pb, render, series, slots, visit_record};
 use crate::app::commands::{
     BookAppointment, Destination, Known, ListAppointments, RenewHold, RescheduleAppointment, SheetOf, WhichVisit,
 };
@@ -80,8 +80,11 @@ impl AppointmentService for Services {
         request: Request<pb::CancelAppointmentRequest>,
     ) -> Result<Response<pb::CancelAppointmentResponse>, Status> {
         let (caller, message) = open(request)?;
-        let appointment = self.app.cancel_appointment(&caller, &parse_cancel(message)?).await?;
-        Ok(Response::new(pb::CancelAppointmentResponse { appointment: Some(rendered(&appointment)) }))
+        let (appointment, next) = self.app.cancel_appointment(&caller, &parse_cancel(message)?).await?;
+        Ok(Response::new(pb::CancelAppointmentResponse {
+            appointment: Some(rendered(&appointment)),
+            next_session: next.as_ref().map(next_session::rendered),
+        }))
     }
 
     async fn check_in(&self, request: Request<pb::CheckInRequest>) -> Result<Response<pb::CheckInResponse>, Status> {
@@ -149,10 +152,11 @@ impl AppointmentService for Services {
         request: Request<pb::MarkNoShowRequest>,
     ) -> Result<Response<pb::MarkNoShowResponse>, Status> {
         let (caller, message) = open(request)?;
-        let VisitNow { appointment, series } = self.app.mark_no_show(&caller, &parse_no_show(message)?).await?;
+        let (VisitNow { appointment, series }, next) = self.app.mark_no_show(&caller, &parse_no_show(message)?).await?;
         Ok(Response::new(pb::MarkNoShowResponse {
             appointment: Some(rendered(&appointment)),
             series: series.as_ref().map(series::rendered),
+            next_session: next.as_ref().map(next_session::rendered),
         }))
     }
 

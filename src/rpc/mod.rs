@@ -15,6 +15,7 @@ mod booking_rules;
 mod catalog;
 mod clearance;
 mod history;
+mod next_session;
 mod overrides;
 mod patient;
 mod plan;

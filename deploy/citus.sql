@@ -60,6 +60,7 @@ SELECT create_distributed_table('overrides', 'practice_id', colocate_with => 'pr
 SELECT create_distributed_table('occupancies', 'practice_id', colocate_with => 'practices');
 SELECT create_distributed_table('spacing_windows', 'practice_id', colocate_with => 'practices');
 SELECT create_distributed_table('activity_windows', 'practice_id', colocate_with => 'practices');
+SELECT create_distributed_table('visit_records', 'practice_id', colocate_with => 'practices');
 SELECT create_distributed_table('reactions', 'practice_id', colocate_with => 'practices');
 SELECT create_distributed_table('assessment_results', 'practice_id', colocate_with => 'practices');
 SELECT create_distributed_table('waiting_list', 'practice_id', colocate_with => 'practices');

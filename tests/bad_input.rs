@@ -70,6 +70,7 @@ fn refuses(rpc: &Rpc, leaf: &Leaf) -> (Vec<Value>, String) {
                     | ("FindSlots", "view")
                     | ("ReportReaction", "reaction_grade")
                     | ("RecordScreening", "stretch_marks")
+                    | (_, "end_reason")
             );
             let all = [999, -1, i32::MAX, i32::MIN, 0];
             all.iter().filter(|n| !zero || **n != 0).map(|n| Value::EnumNumber(*n)).collect()
@@ -115,6 +116,12 @@ fn refuses(rpc: &Rpc, leaf: &Leaf) -> (Vec<Value>, String) {
             // 0 if it was not asked.
             "skin_type" => numbers(&[-1, 7, i32::MAX, i32::MIN]),
             "message_limit" => numbers(&[-1, 501, i32::MAX, i32::MIN]),
+            "cancel_notice_hours" | "move_notice_hours" => numbers(&[-1, 337, i32::MAX, i32::MIN]),
+            "max_hold_minutes" => numbers(&[0, -1, 61, i32::MAX, i32::MIN]),
+            "max_hold_total_minutes" => numbers(&[0, -1, 1441, i32::MAX, i32::MIN]),
+            // 0 if it was not written down.
+            "needle_depth_micrometres" => numbers(&[-1, 99, 3001, i32::MAX, i32::MIN]),
+            "left_on_minutes" => numbers(&[-1, 181, i32::MAX, i32::MIN]),
             "hold_minutes" => numbers(&[-1, 61, i32::MAX, i32::MIN]),
             // Of Fitzpatrick types.
             "least" | "most" => return (numbers(&[0, -1, 7, i32::MAX, i32::MIN]), parent(".least")),
@@ -138,6 +145,8 @@ fn refuses(rpc: &Rpc, leaf: &Leaf) -> (Vec<Value>, String) {
                     | "sessions[0].clinic_id"
                     | "sessions[0].practitioner_id"
                     | "wishes.practitioner_id"
+                    | "record.practitioner_id"
+                    | "record.device_id"
                     | "plan.series_id"
                     | "plan.sessions[0].practitioner_id"
                     | "plan.sessions[0].appointment_id"
@@ -228,13 +237,15 @@ fn timestamps() -> Vec<Value> {
 
 /// Whether a text is a name of something, and not prose.
 fn is_one_line(name: &str) -> bool {
-    matches!(name, "name" | "label" | "given_name" | "family_name")
+    matches!(name, "name" | "label" | "given_name" | "family_name" | "product")
 }
 
 /// Fewest and most characters, as the contract's comments say.
 fn limits(name: &str) -> (usize, usize) {
     match name {
-        "name" | "label" | "given_name" | "family_name" => (1, 200),
+        "name" | "label" | "given_name" | "family_name" | "product" => (1, 200),
+        "cartridge_lot" => (0, 64),
+        "treatment_notes" => (0, 4000),
         "phone" => (0, 50),
         "email" => (0, 254),
         "override_reason" => (1, 2000),
@@ -371,6 +382,7 @@ async fn what_is_required_is_missed() {
             "start_date",
             "end_date",
             "content",
+            "booking_rules",
             "request_id",
             "visit",
             "purpose",

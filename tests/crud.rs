@@ -29,6 +29,7 @@ async fn a_practice_is_created_read_and_changed() {
         booking_horizon_days: 400,
         revision: 1,
         etag: made.etag.clone(),
+        booking_rules: made.booking_rules,
     };
     assert_eq!(made, expected);
     assert_eq!(operator.practices().create_practice(request).await.unwrap().into_inner().practice.unwrap(), made);

@@ -18,7 +18,7 @@ use crate::store::{PgConnection, StoreError, access, resource};
 
 /// Everybody.
 const READERS: &[Role] = &[Operator, Manager, Practitioner, FrontDesk, ReadOnly];
-/// Those who deal with patients.
+/// Those who deal with patients, and see what is done to them.
 const DESK: &[Role] = &[Operator, Manager, Practitioner, FrontDesk];
 /// Those who decide about patients, by name: nobody decides for them.
 const CLINICIANS: &[Role] = &[Practitioner];
@@ -33,6 +33,7 @@ pub const MAY_CALL: &[(&str, &[Role])] = &[
     ("stipple.v1.PracticeService/GetPractice", READERS),
     ("stipple.v1.PracticeService/ListPractices", OPERATORS),
     ("stipple.v1.PracticeService/UpdatePractice", MANAGERS),
+    ("stipple.v1.PracticeService/UpdateBookingRules", MANAGERS),
     ("stipple.v1.PracticeService/CreateClinic", MANAGERS),
     ("stipple.v1.PracticeService/GetClinic", READERS),
     ("stipple.v1.PracticeService/ListClinics", READERS),
@@ -95,8 +96,11 @@ pub const MAY_CALL: &[(&str, &[Role])] = &[
     ("stipple.v1.AppointmentService/HoldAppointment", DESK),
     ("stipple.v1.AppointmentService/RenewHold", DESK),
     ("stipple.v1.AppointmentService/ConvertHold", DESK),
+    ("stipple.v1.AppointmentService/ConfirmAppointment", DESK),
     ("stipple.v1.AppointmentService/CheckIn", DESK),
+    ("stipple.v1.AppointmentService/StartVisit", DESK),
     ("stipple.v1.AppointmentService/CompleteAppointment", DESK),
+    ("stipple.v1.AppointmentService/GetVisitRecord", DESK),
     ("stipple.v1.AppointmentService/MarkNoShow", DESK),
     ("stipple.v1.AppointmentService/UndoVisit", DESK),
     ("stipple.v1.AftercareService/GetAftercare", READERS),

@@ -1,14 +1,16 @@
 //! Single visits, and the day sheet.
 
 use super::combination::{Added, added};
-use super::commands::{BookAppointment, Cancel, ListAppointments, SheetOf, WhichVisit};
+use super::commands::{BookAppointment, EndVisit, ListAppointments, SheetOf, WhichVisit};
 use super::facts::{self, Asked, Question};
 use super::fitness::FitFor;
 use super::follow_up::{Following, following, series_field};
 use super::holds::must_be_held_alone;
-use super::page::{Page, fetch};
 use super::waiting::waiting_as_known;
 use super::sheet::{SheetEntry, entries};
+use super::next_session::NextSession;
+use super::page::{Page, fetch};
+use super::visit::as_known;
 use super::write::Begun;
 use super::{App, Command, Error, Scoped};
 use crate::domain::access::Caller;
@@ -22,7 +24,7 @@ use crate::domain::interval::Instant;
 use crate::domain::refusal::{Other, Refusal, Rule, Violation};
 use crate::domain::series::Series;
 use crate::store::appointment::{Sheet, Whose};
-use crate::store::{PgConnection, appointment, catalog, clinic, patient, resource, series, waiting};
+use crate::store::{PgConnection, appointment, catalog, clinic, patient, practice, resource, series, waiting};
 
 /// A visit to book, with all that its request only refers to.
 struct Visit {
@@ -87,7 +89,10 @@ impl App {
         let booked = Appointment::book(id, visit.patient, visit.session, visit.add_on, &plan, revision);
         let booked = Appointment { follows: visit.follow_up.map(|(follows, _)| follows), ..booked };
         let (booked, kind) = match ask.hold_minutes {
-            Some(minutes) => (booked.held_for(minutes, now), ChangeKind::AppointmentHeld),
+            Some(minutes) => {
+                let rules = practice::booking_rules(write.db(), practice).await?;
+                (booked.held_for(minutes.min(rules.max_hold_minutes), now), ChangeKind::AppointmentHeld)
+            }
             None => (booked, ChangeKind::AppointmentBooked),
         };
         write.record(kind, id, Some(visit.patient), vec![id]).await?;
@@ -133,31 +138,31 @@ impl App {
     pub async fn cancel_appointment(
         &self,
         caller: &Caller,
-        command: &Command<Cancel<AppointmentId>>,
-    ) -> Result<Appointment, Error> {
-        self.retry(|| self.try_cancel_appointment(caller, command)).await
+        command: &Command<EndVisit>,
+    ) -> Result<(Appointment, Option<NextSession>), Error> {
+        let cancelled = self.retry(|| self.try_cancel_appointment(caller, command)).await?;
+        let practice = Self::tenant(caller, command.practice)?;
+        let next = self.next_session(practice, &cancelled, command.validate_only).await;
+        Ok((cancelled, next))
     }
 
-    async fn try_cancel_appointment(
-        &self,
-        caller: &Caller,
-        command: &Command<Cancel<AppointmentId>>,
-    ) -> Result<Appointment, Error> {
+    async fn try_cancel_appointment(&self, caller: &Caller, command: &Command<EndVisit>) -> Result<Appointment, Error> {
         let practice = Self::tenant(caller, command.practice)?;
         let mut write = match self.begin(caller, practice, command).await? {
             Begun::Fresh(write) => write,
             Begun::Repeat(earlier) => return self.appointment(practice, AppointmentId(earlier.subject)).await,
         };
         let (now, revision) = (write.now, write.revision);
-        let Cancel { id, etag, reason } = &command.body;
-        let before = found(write.db(), practice, *id).await?;
-        if before.changed_revision != *etag {
-            return Err(Error::EtagMismatch);
-        }
+        let EndVisit { visit, because, reason } = &command.body;
+        let id = visit.id;
+        let before = as_known(write.db(), practice, *visit).await?;
         must_be_held_alone(write.db(), practice, &before).await?;
-        let after = before.cancel(now, reason.clone(), revision).map_err(Error::Refused)?;
-        write.record(ChangeKind::AppointmentCancelled, *id, Some(after.patient), vec![*id]).await?;
-        appointment::cancel(write.db(), practice, &[*id], now, reason.expose().as_str(), revision).await?;
+        let rules = practice::booking_rules(write.db(), practice).await?;
+        let ending = rules.on_cancelling(&before, *because, now);
+        let after = before.cancel(now, reason.clone(), ending, revision).map_err(Error::Refused)?;
+        write.record(ChangeKind::AppointmentCancelled, id, Some(after.patient), vec![id]).await?;
+        appointment::cancel(write.db(), practice, &[id], now, reason.expose().as_str(), revision).await?;
+        appointment::ended(write.db(), practice, id, ending).await?;
         if let Some(series) = after.series() {
             series::touch(write.db(), practice, series, revision).await?;
         }

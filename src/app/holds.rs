@@ -13,7 +13,7 @@ use crate::domain::appointment::Appointment;
 use crate::domain::history::ChangeKind;
 use crate::domain::ids::{AppointmentId, ClearanceId, PracticeId};
 use crate::domain::refusal::{Rule, Violation};
-use crate::store::{PgConnection, appointment, overrides, series};
+use crate::store::{PgConnection, appointment, overrides, practice, series};
 
 impl App {
     /// Prolongs a hold.
@@ -31,7 +31,10 @@ impl App {
         let RenewHold { held, minutes } = command.body;
         let before = held_now(write.db(), practice, held).await?;
         let known = before.held_until();
-        let after = before.renewed_for(minutes, now, revision).map_err(Error::Refused)?;
+        let rules = practice::booking_rules(write.db(), practice).await?;
+        let latest = rules.latest_hold(appointment::held_since(write.db(), practice, before.id).await?);
+        let minutes = minutes.min(rules.max_hold_minutes);
+        let after = before.renewed_for(minutes, latest, now, revision).map_err(Error::Refused)?;
         let Some(until) = after.held_until() else { unreachable!("it is held") };
         if Some(until) == known {
             // Nothing changes, so nothing is recorded.

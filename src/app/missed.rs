@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::appointment::{found, the_session_is_open};
-use super::commands::{Cancel, Known};
+use super::commands::{EndVisit, Known};
 use super::follow_up::following;
+use super::next_session::NextSession;
 use super::series::{SeriesNow, found as found_series, protocol_of};
 use super::visit::{as_known, performed};
 use super::write::Begun;
@@ -17,7 +18,7 @@ use crate::domain::interval::Instant;
 use crate::domain::refusal::{Other, Refusal, Rule, Violation};
 use crate::domain::series::Series;
 use crate::domain::visit::collisions;
-use crate::store::{PgConnection, appointment, history, overrides, series};
+use crate::store::{PgConnection, appointment, history, overrides, practice, series};
 
 /// A visit as it is, with its series.
 #[derive(Debug, Clone)]
@@ -53,40 +54,42 @@ impl App {
     pub async fn mark_no_show(
         &self,
         caller: &Caller,
-        command: &Command<Cancel<AppointmentId>>,
-    ) -> Result<VisitNow, Error> {
-        self.retry(|| self.try_mark_no_show(caller, command)).await
+        command: &Command<EndVisit>,
+    ) -> Result<(VisitNow, Option<NextSession>), Error> {
+        let missed = self.retry(|| self.try_mark_no_show(caller, command)).await?;
+        let practice = Self::tenant(caller, command.practice)?;
+        let next = self.next_session(practice, &missed.appointment, command.validate_only).await;
+        Ok((missed, next))
     }
 
-    async fn try_mark_no_show(
-        &self,
-        caller: &Caller,
-        command: &Command<Cancel<AppointmentId>>,
-    ) -> Result<VisitNow, Error> {
+    async fn try_mark_no_show(&self, caller: &Caller, command: &Command<EndVisit>) -> Result<VisitNow, Error> {
         let practice = Self::tenant(caller, command.practice)?;
         let mut write = match self.begin(caller, practice, command).await? {
             Begun::Fresh(write) => write,
             Begun::Repeat(earlier) => return self.visit_now(practice, AppointmentId(earlier.subject)).await,
         };
         let (now, revision) = (write.now, write.revision);
-        let Cancel { id, etag, reason } = &command.body;
-        let before = as_known(write.db(), practice, Known { id: *id, etag: *etag }).await?;
-        let after = before.miss(now, reason.clone(), revision).map_err(Error::Refused)?;
-        if appointment::has_record(write.db(), practice, *id).await? {
+        let EndVisit { visit, because, reason } = &command.body;
+        let id = visit.id;
+        let before = as_known(write.db(), practice, *visit).await?;
+        let ending = practice::booking_rules(write.db(), practice).await?.on_missing(&before, *because);
+        let after = before.miss(now, reason.clone(), ending, revision).map_err(Error::Refused)?;
+        if appointment::has_record(write.db(), practice, id).await? {
             let text = "a clearance, a reaction or a result was recorded of the visit, so that the patient came";
             return Err(Error::Refused(vec![Violation::new(Rule::AppointmentStarted, text)]));
         }
-        write.record(ChangeKind::AppointmentMissed, *id, Some(after.patient), vec![*id]).await?;
-        appointment::miss(write.db(), practice, *id, now, reason.expose().as_str(), revision).await?;
+        write.record(ChangeKind::AppointmentMissed, id, Some(after.patient), vec![id]).await?;
+        appointment::miss(write.db(), practice, id, now, reason.expose().as_str(), revision).await?;
+        appointment::ended(write.db(), practice, id, ending).await?;
         if let Some(series) = after.series() {
             series::touch(write.db(), practice, series, revision).await?;
         }
-        let done = VisitNow::read(write.db(), practice, *id, now).await?;
+        let done = VisitNow::read(write.db(), practice, id, now).await?;
         write.finish().await?;
         Ok(done)
     }
 
-    /// Takes a check-in or a no-show back.
+    /// Takes the latest step of a visit back: a confirmation, a check-in, a start or a no-show.
     pub async fn undo_visit(
         &self,
         caller: &Caller,
@@ -107,22 +110,27 @@ impl App {
         };
         let (now, revision) = (write.now, write.revision);
         let before = as_known(write.db(), practice, command.body).await?;
-        let (was, changed) = (before.state.clone(), before.changed_revision);
+        let was = before.state.clone();
         let (after, at) = before.undo(now, revision).map_err(Error::Refused)?;
-        must_rest_on_the_same(write.db(), practice, &after, at).await?;
         match was {
-            AppointmentState::NoShow { .. } => must_still_fit(write.db(), practice, &after).await?,
-            AppointmentState::Arrived { .. } => {
+            AppointmentState::NoShow { .. } => {
+                must_rest_on_the_same(write.db(), practice, &after, at).await?;
+                must_still_fit(write.db(), practice, &after).await?;
+            }
+            AppointmentState::Arrived(_) => {
+                must_rest_on_the_same(write.db(), practice, &after, at).await?;
                 if appointment::has_record(write.db(), practice, after.id).await? {
                     return Err(not_allowed("a clearance, a reaction or a result was recorded of the visit"));
                 }
                 // Whoever is there early counts as begun, and what was decided meanwhile took it for that.
-                let patient = after.patient;
-                if !after.has_begun(now) && history::has_changed(write.db(), practice, patient, changed).await? {
+                if !after.has_begun(now) && history::has_changed_since_arrival(write.db(), practice, after.id).await? {
                     return Err(not_allowed("something of the patient has changed since, and the visit lies ahead"));
                 }
             }
-            AppointmentState::Held { .. }
+            // Nothing rests on a confirmation or a start; the others are not taken back.
+            AppointmentState::Confirmed { .. }
+            | AppointmentState::InProgress { .. }
+            | AppointmentState::Held { .. }
             | AppointmentState::Booked
             | AppointmentState::Fulfilled { .. }
             | AppointmentState::Cancelled { .. } => {}

@@ -5,6 +5,7 @@ use super::page::{Page, fetch};
 use super::write::Begun;
 use super::{App, Command, Error, Scoped};
 use crate::domain::access::Caller;
+use crate::domain::booking_rules::BookingRules;
 use crate::domain::clinic::Practice;
 use crate::domain::history::ChangeKind;
 use crate::domain::ids::PracticeId;
@@ -37,6 +38,7 @@ impl App {
             id: PracticeId(self.ids.new_id(write.now)),
             name,
             booking_horizon_days,
+            booking_rules: BookingRules::default(),
             revision: FOUNDING,
             changed_revision: FOUNDING,
         };
@@ -74,14 +76,45 @@ impl App {
         }
         let PracticeSettings { name, booking_horizon_days } = command.body.to.clone();
         let after = Practice {
-            id: before.id,
             name,
             booking_horizon_days,
             revision: write.revision,
             changed_revision: write.revision,
+            ..before
         };
         write.record(ChangeKind::PracticeUpdated, after.id, None, Vec::new()).await?;
         practice::update(write.db(), &after).await?;
+        write.finish().await?;
+        Ok(after)
+    }
+
+    /// Replaces the booking rules of a practice.
+    pub async fn update_booking_rules(
+        &self,
+        caller: &Caller,
+        command: &Command<Update<(), BookingRules>>,
+    ) -> Result<Practice, Error> {
+        self.retry(|| self.try_update_booking_rules(caller, command)).await
+    }
+
+    async fn try_update_booking_rules(
+        &self,
+        caller: &Caller,
+        command: &Command<Update<(), BookingRules>>,
+    ) -> Result<Practice, Error> {
+        let practice = Self::tenant(caller, command.practice)?;
+        let mut write = match self.begin(caller, practice, command).await? {
+            Begun::Fresh(write) => write,
+            Begun::Repeat(earlier) => return self.practice_as_it_is(PracticeId(earlier.subject)).await,
+        };
+        let before = found(write.db(), practice).await?;
+        if before.changed_revision != command.body.etag {
+            return Err(Error::EtagMismatch);
+        }
+        let revision = write.revision;
+        let after = Practice { booking_rules: command.body.to, revision, changed_revision: revision, ..before };
+        write.record(ChangeKind::BookingRulesUpdated, after.id, None, Vec::new()).await?;
+        practice::update_booking_rules(write.db(), &after).await?;
         write.finish().await?;
         Ok(after)
     }

@@ -279,7 +279,9 @@ async fn observed(
         }
         AppointmentState::Held { .. }
         | AppointmentState::Booked
-        | AppointmentState::Arrived { .. }
+        | AppointmentState::Confirmed { .. }
+        | AppointmentState::Arrived(_)
+        | AppointmentState::InProgress { .. }
         | AppointmentState::Fulfilled { .. } => {}
     }
     if !session.has_begun(now) {

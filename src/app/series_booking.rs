@@ -18,7 +18,7 @@ use crate::domain::interval::Instant;
 use crate::domain::planning::{NoPlan, Plan, PlanKind, PlannedSession};
 use crate::domain::refusal::{Refusal, Rule, Violation};
 use crate::domain::series::{Series, SeriesGap, SeriesState};
-use crate::store::{PgConnection, appointment, series};
+use crate::store::{PgConnection, appointment, practice, series};
 
 /// How often a best plan is made, when what it needs is taken before it is booked.
 pub(super) const MAX_PLANNINGS: u32 = 4;
@@ -191,7 +191,8 @@ impl App {
             Appointment::book(id, after.patient, session, None, plan, revision)
         }));
         if let Some(minutes) = hold_minutes {
-            after = after.held_for(minutes, now);
+            let rules = practice::booking_rules(write.db(), practice).await?;
+            after = after.held_for(minutes.min(rules.max_hold_minutes), rules.latest_hold(now), now);
         }
         let booked: Vec<(Appointment, PlannedVisit)> = after.sessions.iter().skip(had).cloned().zip(plans).collect();
         after.sessions.sort_by_key(|session| (session.visit.start(), session.id));
@@ -271,6 +272,7 @@ fn new_series(id: SeriesId, setting: &Setting) -> Series {
         sessions: Vec::new(),
         follow_ups: Vec::new(),
         results: Vec::new(),
+        counted_as_used: 0,
         changed_revision: 0,
     }
 }

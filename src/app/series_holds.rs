@@ -13,7 +13,7 @@ use crate::domain::history::ChangeKind;
 use crate::domain::ids::{AppointmentId, ClearanceId, PracticeId, SeriesId};
 use crate::domain::refusal::{Refusal, Violation};
 use crate::domain::series::Series;
-use crate::store::{PgConnection, series};
+use crate::store::{PgConnection, appointment, practice, series};
 
 impl App {
     /// Prolongs the hold of a series.
@@ -40,7 +40,10 @@ impl App {
         let before = held_now(write.db(), practice, held).await?;
         let protocol = Arc::new(protocol_of(write.db(), practice, &before).await?);
         let known = before.held_until();
-        let after = before.clone().held_for(minutes, now);
+        let rules = practice::booking_rules(write.db(), practice).await?;
+        let Some(session) = before.sessions.first() else { unreachable!("a series is held with its sessions") };
+        let latest = rules.latest_hold(appointment::held_since(write.db(), practice, session.id).await?);
+        let after = before.clone().held_for(minutes.min(rules.max_hold_minutes), latest, now);
         let Some(until) = after.held_until() else { unreachable!("it is held") };
         if Some(until) == known {
             // Nothing changes, so nothing is recorded.

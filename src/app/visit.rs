@@ -9,10 +9,11 @@ use super::missed::VisitNow;
 use super::moving::{Cause, Restart, Shift, overtaken, pairs, rebook};
 use super::series::{SeriesNow, found as found_series};
 use super::series_booking::MAX_PLANNINGS;
+use super::visit_record::{must_be_known, recorded};
 use super::write::Begun;
 use super::{App, Command, Error, combination, fitness};
 use crate::domain::access::Caller;
-use crate::domain::appointment::{Appointment, AppointmentState};
+use crate::domain::appointment::{Appointment, AppointmentState, Arrival};
 use crate::domain::booking::{PatientFacts, Spaced, Timing, before_grid};
 use crate::domain::catalog::{SpacingScope, Treatment};
 use crate::domain::combination::Combined;
@@ -24,7 +25,7 @@ use crate::domain::series::Series;
 use crate::domain::visit::{MAX_DAYS_LATE, collisions, windows};
 use crate::store::appointment::Performed;
 use crate::store::history::Earlier;
-use crate::store::{PgConnection, appointment, booking, overrides, series};
+use crate::store::{PgConnection, appointment, booking, overrides, series, visit_record};
 
 /// A visit that was completed, with its series and the sessions that moved: each as it was and as it is.
 #[derive(Debug, Clone)]
@@ -109,6 +110,9 @@ impl App {
         let series = {
             let now = self.clock.now();
             let mut db = self.read_current(practice).await?;
+            if let Some(record) = &ask.record {
+                must_be_known(&mut db, practice, record).await?;
+            }
             let before = as_known(&mut db, practice, ask.visit).await?;
             let after = fulfilled(before, ask, now, 0)?;
             // What took place as it was booked moves nothing.
@@ -159,6 +163,9 @@ impl App {
         // The reason is that another appointment replaces it.
         appointment::cancel(write.db(), practice, &old, now, "", revision).await?;
         appointment::fulfil(write.db(), practice, (after.id, after.patient), &performed, now, revision).await?;
+        if let Some(record) = &command.body.record {
+            visit_record::insert(write.db(), practice, &recorded(&after, record, now), revision).await?;
+        }
         if let Some(series) = series.filter(|_| !moving.is_empty())
             && let Err(refusal) = rebook(&mut write, series, moving, following, new).await?
         {
@@ -238,7 +245,8 @@ async fn out_of_place(
     if visit.zone.day(now) <= visit.zone.day(visit.visit.start()) {
         return Ok(refusal);
     }
-    let state = AppointmentState::Fulfilled { arrived_at: now, at: now, performed: before_grid(now) };
+    let (arrival, started_at, performed_now) = (Arrival::unconfirmed(now), None, before_grid(now));
+    let state = AppointmentState::Fulfilled { arrival, started_at, at: now, performed: performed_now };
     let today = Appointment { state, ..visit.clone() };
     if let (Some(series), Some(session)) = (&series, visit.session) {
         refusal.extend(must_keep_order(series, &today, session.number, now).err().unwrap_or_default());
@@ -259,7 +267,8 @@ fn fulfilled(
     let (booked, zone) = (before.visit.start(), before.zone);
     // Who is there early may be treated early; who came on a later day was not treated before that.
     let came = before.arrived_at().filter(|at| zone.day(*at) > zone.day(booked));
-    let start = ask.start.unwrap_or_else(|| before_grid(came.unwrap_or_else(|| booked.min(now))));
+    let began = before.state.started_at().or(came).unwrap_or_else(|| booked.min(now));
+    let start = ask.start.unwrap_or_else(|| before_grid(began));
     let after = before.fulfil(start, now, revision).map_err(Error::Refused)?;
     let late = (zone.day(start) - zone.day(booked)).num_days();
     let before_arrival = came.is_some_and(|at| zone.day(start) < zone.day(at));

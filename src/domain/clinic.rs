@@ -1,5 +1,6 @@
 //! Practices, clinics and closures.
 
+use super::booking_rules::BookingRules;
 use super::hours::Week;
 use super::ids::{ClinicId, ClosureId, PracticeId};
 use super::interval::Interval;
@@ -22,6 +23,8 @@ pub struct Practice {
     pub name: Label,
     /// How many days ahead of now a visit may begin.
     pub booking_horizon_days: i32,
+    /// What it asks of those who cancel, move or miss a visit.
+    pub booking_rules: BookingRules,
     /// Number of its latest change.
     pub revision: i64,
     /// Revision that last changed its settings.

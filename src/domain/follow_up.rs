@@ -404,6 +404,7 @@ mod tests {
             sessions: sessions.collect(),
             follow_ups: Vec::new(),
             results: Vec::new(),
+            counted_as_used: 0,
             changed_revision: 1,
         }
     }

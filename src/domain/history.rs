@@ -13,6 +13,8 @@ named_enum! {
         PracticeCreated = "practice.created",
         /// Its settings were replaced.
         PracticeUpdated = "practice.updated",
+        /// Its booking rules were replaced.
+        BookingRulesUpdated = "practice.booking_rules_updated",
         /// A clinic was created.
         ClinicCreated = "clinic.created",
         /// Its name and hours were replaced.
@@ -75,8 +77,12 @@ named_enum! {
         ReactionReported = "reaction.reported",
         /// A reaction was cleared, and sessions may have moved.
         ReactionCleared = "reaction.cleared",
+        /// A patient said that they will come.
+        AppointmentConfirmed = "appointment.confirmed",
         /// A patient was checked in.
         AppointmentArrived = "appointment.arrived",
+        /// The treatment of a visit began.
+        AppointmentStarted = "appointment.started",
         /// A visit took place, and later sessions may have moved.
         AppointmentFulfilled = "appointment.fulfilled",
         /// Time was kept for a visit, for a while.
@@ -87,7 +93,7 @@ named_enum! {
         HoldsExpired = "appointment.hold_expired",
         /// Nobody came to a visit.
         AppointmentMissed = "appointment.no_show",
-        /// A check-in or a no-show was a mistake.
+        /// The latest step of a visit was a mistake: a confirmation, a check-in, a start or a no-show.
         AppointmentUndone = "appointment.undone",
         /// An assessment of a series had its result.
         AssessmentRecorded = "assessment.recorded",
@@ -117,7 +123,8 @@ impl ChangeKind {
             | Self::TimeOffDeleted
             | Self::TreatmentPublished
             | Self::ProtocolPublished => true,
-            Self::PatientCreated
+            Self::BookingRulesUpdated
+            | Self::PatientCreated
             | Self::PatientUpdated
             | Self::SeriesBooked
             | Self::SeriesHeld
@@ -138,7 +145,9 @@ impl ChangeKind {
             | Self::OverrideRevoked
             | Self::ReactionReported
             | Self::ReactionCleared
+            | Self::AppointmentConfirmed
             | Self::AppointmentArrived
+            | Self::AppointmentStarted
             | Self::AppointmentFulfilled
             | Self::AppointmentHeld
             | Self::HoldRenewed

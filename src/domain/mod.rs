@@ -27,17 +27,20 @@ pub mod resource;
 pub mod series;
 
 pub mod follow_up;
+pub mod next_session;
 
 pub mod access;
 pub mod aftercare;
 pub mod alert;
 pub mod agenda;
 pub mod appointment;
+pub mod booking_rules;
 pub mod history;
 pub mod message;
 pub mod patient;
 pub mod visit;
 pub mod waiting;
+pub mod visit_record;
 
 /// Declares an enum whose values have one lower-case name each, used in the database.
 macro_rules! named_enum {

@@ -140,6 +140,8 @@ pub struct Series {
     pub follow_ups: Vec<Appointment>,
     /// What its assessments came to, in order.
     pub results: Vec<AssessmentResult>,
+    /// How many of its sessions were cancelled late or missed, and count as used.
+    pub counted_as_used: i32,
     /// Revision that last changed it.
     pub changed_revision: i64,
 }
@@ -249,12 +251,12 @@ impl Series {
         Err(vec![Violation::new(Rule::NotHeld, text)])
     }
 
-    /// The series with its sessions, all held for so many minutes from now, but not beyond the start of the first; never
-    /// shorter than they are held anyway.
+    /// The series with its sessions, all held for so many minutes from now, but not beyond the start of the first, nor
+    /// `latest`; never shorter than they are held anyway.
     #[must_use]
-    pub fn held_for(mut self, minutes: i32, now: Instant) -> Self {
+    pub fn held_for(mut self, minutes: i32, latest: Instant, now: Instant) -> Self {
         let ends = self.sessions.iter().map(|session| session.hold_end(minutes, now));
-        let until = ends.min().unwrap_or(now).max(self.held_until().unwrap_or(now));
+        let until = ends.min().unwrap_or(now).min(latest).max(self.held_until().unwrap_or(now));
         self.state = SeriesState::Held { until };
         for session in &mut self.sessions {
             session.state = AppointmentState::Held { until };

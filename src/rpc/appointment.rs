@@ -10,17 +10,18 @@ use super::pb::appointment_service_server::AppointmentService;
 use super::pb::{
     book_appointment_request as book, hold_appointment_request as hold, list_appointments_request as list,
 };
-use super::{Services, open, pb, render, series, sheet, slots, watch};
-use crate::app::commands::{
-    BookAppointment, Cancel, CompleteAppointment, Destination, Known, ListAppointments, RenewHold,
-    RescheduleAppointment, SheetOf, WhichVisit,
+use super::visit::{
+    known, parse_cancel, parse_check_in, parse_complete, parse_confirm, parse_end_reason, parse_no_show, parse_start,
+    parse_undo, rendered_end_reason,
 };
-use crate::app::{Command, Completed, Error, Scoped, VisitNow};
+use super::{Services, next_session, open, pb, render, series, sheet, slots, visit_record, watch};
+use crate::app::commands::{
+    BookAppointment, Destination, Known, ListAppointments, RenewHold, RescheduleAppointment, SheetOf, WhichVisit,
+};
+use crate::app::{Command, Completed, Error, MovedVisit, Scoped, VisitNow};
 use crate::domain::appointment::{Appointment, AppointmentState, BookedPhase};
 use crate::domain::catalog::MAX_SESSIONS;
 use crate::domain::ids::AppointmentId;
-use crate::domain::text::Personal;
-use crate::domain::zone::Zone;
 
 /// Longest stretch of time that a sheet lists, in days.
 const MAX_SHEET_DAYS: i64 = 400;
@@ -51,10 +52,11 @@ impl AppointmentService for Services {
     ) -> Result<Response<pb::RescheduleAppointmentResponse>, Status> {
         let (caller, message) = open(request)?;
         let command = parse_reschedule(message)?;
-        let appointment = self.app.reschedule_appointment(&caller, &command).await?;
+        let MovedVisit { appointment, late } = self.app.reschedule_appointment(&caller, &command).await?;
         let waiting_matches = self.who_waits(&caller, &command, &[command.body.id]).await;
         Ok(Response::new(pb::RescheduleAppointmentResponse {
             appointment: Some(rendered(&appointment)),
+            late,
             waiting_matches,
         }))
     }
@@ -93,15 +95,46 @@ impl AppointmentService for Services {
     ) -> Result<Response<pb::CancelAppointmentResponse>, Status> {
         let (caller, message) = open(request)?;
         let command = parse_cancel(message)?;
-        let appointment = self.app.cancel_appointment(&caller, &command).await?;
+        let (appointment, next) = self.app.cancel_appointment(&caller, &command).await?;
         let waiting_matches = self.who_waits(&caller, &command, &[appointment.id]).await;
-        Ok(Response::new(pb::CancelAppointmentResponse { appointment: Some(rendered(&appointment)), waiting_matches }))
+        Ok(Response::new(pb::CancelAppointmentResponse {
+            appointment: Some(rendered(&appointment)),
+            next_session: next.as_ref().map(next_session::rendered),
+            waiting_matches,
+        }))
     }
 
     async fn check_in(&self, request: Request<pb::CheckInRequest>) -> Result<Response<pb::CheckInResponse>, Status> {
         let (caller, message) = open(request)?;
         let appointment = self.app.check_in(&caller, &parse_check_in(message)?).await?;
         Ok(Response::new(pb::CheckInResponse { appointment: Some(rendered(&appointment)) }))
+    }
+
+    async fn confirm_appointment(
+        &self,
+        request: Request<pb::ConfirmAppointmentRequest>,
+    ) -> Result<Response<pb::ConfirmAppointmentResponse>, Status> {
+        let (caller, message) = open(request)?;
+        let appointment = self.app.confirm_appointment(&caller, &parse_confirm(message)?).await?;
+        Ok(Response::new(pb::ConfirmAppointmentResponse { appointment: Some(rendered(&appointment)) }))
+    }
+
+    async fn start_visit(
+        &self,
+        request: Request<pb::StartVisitRequest>,
+    ) -> Result<Response<pb::StartVisitResponse>, Status> {
+        let (caller, message) = open(request)?;
+        let appointment = self.app.start_visit(&caller, &parse_start(message)?).await?;
+        Ok(Response::new(pb::StartVisitResponse { appointment: Some(rendered(&appointment)) }))
+    }
+
+    async fn get_visit_record(
+        &self,
+        request: Request<pb::GetVisitRecordRequest>,
+    ) -> Result<Response<pb::GetVisitRecordResponse>, Status> {
+        let (caller, message) = open(request)?;
+        let record = self.app.get_visit_record(&caller, visit_record::parse_get(message)?).await?;
+        Ok(Response::new(pb::GetVisitRecordResponse { record: record.as_ref().map(visit_record::rendered) }))
     }
 
     async fn hold_appointment(
@@ -136,10 +169,11 @@ impl AppointmentService for Services {
         request: Request<pb::MarkNoShowRequest>,
     ) -> Result<Response<pb::MarkNoShowResponse>, Status> {
         let (caller, message) = open(request)?;
-        let VisitNow { appointment, series } = self.app.mark_no_show(&caller, &parse_no_show(message)?).await?;
+        let (VisitNow { appointment, series }, next) = self.app.mark_no_show(&caller, &parse_no_show(message)?).await?;
         Ok(Response::new(pb::MarkNoShowResponse {
             appointment: Some(rendered(&appointment)),
             series: series.as_ref().map(series::rendered),
+            next_session: next.as_ref().map(next_session::rendered),
         }))
     }
 
@@ -263,15 +297,17 @@ fn parse_reschedule(message: pb::RescheduleAppointmentRequest) -> Result<Command
         start_time,
         clinic_id,
         resource_ids,
+        end_reason,
     } = message;
     let mut fields = Fields::default();
     let (id, etag) = (fields.id("appointment_id", &appointment_id), fields.etag(&etag));
+    let because = parse_end_reason(&mut fields, end_reason);
     let start = fields.start("start_time", start_time);
     let clinic = fields.optional_id("clinic_id", &clinic_id);
     let named = fields.named_resources("resource_ids", &resource_ids);
     head.command(fields, || {
         let to = Destination { start: start?, clinic: clinic?, practitioner: None, named: named? };
-        Some(RescheduleAppointment { id: id?, etag: etag?, to })
+        Some(RescheduleAppointment { id: id?, etag: etag?, to, because: because? })
     })
 }
 
@@ -295,54 +331,6 @@ fn parse_convert(message: pb::ConvertHoldRequest) -> Result<Command<Known<Appoin
     let head = Head::new(&message, &message.practice_id, &message.request_id, message.validate_only);
     let pb::ConvertHoldRequest { practice_id: _, request_id: _, validate_only: _, etag, appointment_id } = message;
     known(head, &appointment_id, &etag)
-}
-
-fn parse_no_show(message: pb::MarkNoShowRequest) -> Result<Command<Cancel<AppointmentId>>, Error> {
-    let head = Head::new(&message, &message.practice_id, &message.request_id, message.validate_only);
-    let pb::MarkNoShowRequest { practice_id: _, request_id: _, validate_only: _, etag, appointment_id, no_show_reason } =
-        message;
-    let mut fields = Fields::default();
-    let (id, etag) = (fields.id("appointment_id", &appointment_id), fields.etag(&etag));
-    let reason = fields.prose("no_show_reason", &no_show_reason);
-    head.command(fields, || Some(Cancel { id: id?, etag: etag?, reason: Personal::new(reason?) }))
-}
-
-fn parse_undo(message: pb::UndoVisitRequest) -> Result<Command<Known<AppointmentId>>, Error> {
-    let head = Head::new(&message, &message.practice_id, &message.request_id, message.validate_only);
-    let pb::UndoVisitRequest { practice_id: _, request_id: _, validate_only: _, etag, appointment_id } = message;
-    known(head, &appointment_id, &etag)
-}
-
-/// A request that names an appointment as it was last read, and nothing else.
-fn known(head: Head, appointment_id: &str, etag: &str) -> Result<Command<Known<AppointmentId>>, Error> {
-    let mut fields = Fields::default();
-    let (id, etag) = (fields.id("appointment_id", appointment_id), fields.etag(etag));
-    head.command(fields, || Some(Known { id: id?, etag: etag? }))
-}
-
-fn parse_check_in(message: pb::CheckInRequest) -> Result<Command<Known<AppointmentId>>, Error> {
-    let head = Head::new(&message, &message.practice_id, &message.request_id, message.validate_only);
-    let pb::CheckInRequest { practice_id: _, request_id: _, validate_only: _, etag, appointment_id } = message;
-    known(head, &appointment_id, &etag)
-}
-
-fn parse_complete(message: pb::CompleteAppointmentRequest) -> Result<Command<CompleteAppointment>, Error> {
-    let head = Head::new(&message, &message.practice_id, &message.request_id, message.validate_only);
-    let pb::CompleteAppointmentRequest {
-        practice_id: _,
-        request_id: _,
-        validate_only: _,
-        etag,
-        appointment_id,
-        start_time,
-    } = message;
-    let mut fields = Fields::default();
-    let (id, etag) = (fields.id("appointment_id", &appointment_id), fields.etag(&etag));
-    let start = match start_time {
-        None => Some(None),
-        given => fields.start("start_time", given).map(Some),
-    };
-    head.command(fields, || Some(CompleteAppointment { visit: Known { id: id?, etag: etag? }, start: start? }))
 }
 
 fn parse_get(message: pb::GetAppointmentRequest) -> Result<Scoped<AppointmentId>, Error> {
@@ -385,40 +373,29 @@ fn parse_list(message: pb::ListAppointmentsRequest) -> Result<(Query, Scoped<Lis
     Ok((query, scoped))
 }
 
-fn parse_cancel(message: pb::CancelAppointmentRequest) -> Result<Command<Cancel<AppointmentId>>, Error> {
-    let head = Head::new(&message, &message.practice_id, &message.request_id, message.validate_only);
-    let pb::CancelAppointmentRequest {
-        practice_id: _,
-        request_id: _,
-        validate_only: _,
-        etag,
-        appointment_id,
-        cancel_reason,
-    } = message;
-    let mut fields = Fields::default();
-    let (id, etag) = (fields.id("appointment_id", &appointment_id), fields.etag(&etag));
-    let reason = fields.prose("cancel_reason", &cancel_reason);
-    head.command(fields, || Some(Cancel { id: id?, etag: etag?, reason: Personal::new(reason?) }))
-}
-
 /// An appointment.
 pub fn rendered(appointment: &Appointment) -> pb::Appointment {
-    let (arrived_at, fulfilled) = match appointment.state {
+    let fulfilled = match appointment.state {
         AppointmentState::Held { .. }
         | AppointmentState::Booked
+        | AppointmentState::Confirmed { .. }
+        | AppointmentState::Arrived(_)
+        | AppointmentState::InProgress { .. }
         | AppointmentState::Cancelled { .. }
-        | AppointmentState::NoShow { .. } => (None, None),
-        AppointmentState::Arrived { at } => (Some(at), None),
-        AppointmentState::Fulfilled { arrived_at, at, performed } => (Some(arrived_at), Some((at, performed))),
+        | AppointmentState::NoShow { .. } => None,
+        AppointmentState::Fulfilled { at, performed, .. } => Some((at, performed)),
     };
     let (state, ended) = match &appointment.state {
         AppointmentState::Held { .. } => (pb::AppointmentState::Held, None),
         AppointmentState::Booked => (pb::AppointmentState::Booked, None),
-        AppointmentState::Arrived { .. } => (pb::AppointmentState::Arrived, None),
+        AppointmentState::Confirmed { .. } => (pb::AppointmentState::Confirmed, None),
+        AppointmentState::Arrived(_) => (pb::AppointmentState::Arrived, None),
+        AppointmentState::InProgress { .. } => (pb::AppointmentState::InProgress, None),
         AppointmentState::Fulfilled { .. } => (pb::AppointmentState::Fulfilled, None),
-        AppointmentState::Cancelled { at, reason } => (pb::AppointmentState::Cancelled, Some((at, reason))),
-        AppointmentState::NoShow { at, reason } => (pb::AppointmentState::NoShow, Some((at, reason))),
+        AppointmentState::Cancelled { at, reason, .. } => (pb::AppointmentState::Cancelled, Some((at, reason))),
+        AppointmentState::NoShow { at, reason, .. } => (pb::AppointmentState::NoShow, Some((at, reason))),
     };
+    let ending = appointment.state.ending().map(|(ending, _)| ending);
     let (start, end) = (appointment.visit.start(), appointment.visit.end());
     pb::Appointment {
         appointment_id: appointment.id.to_string(),
@@ -448,7 +425,13 @@ pub fn rendered(appointment: &Appointment) -> pb::Appointment {
         clearance_id: appointment.clearance.map(|id| id.to_string()).unwrap_or_default(),
         override_ids: appointment.overrides.iter().map(ToString::to_string).collect(),
         held_until: appointment.held_until().map(render::timestamp),
-        arrived_at: arrived_at.map(render::timestamp),
+        end_reason: ending.map(|ending| rendered_end_reason(ending.because).into()).unwrap_or_default(),
+        end_notice_hours: ending.map(|ending| ending.notice_hours).unwrap_or_default(),
+        ended_late: appointment.ended_late(),
+        counts_as_used: ending.is_some_and(|ending| ending.counts_as_used),
+        confirmed_at: appointment.state.confirmed_at().map(render::timestamp),
+        arrived_at: appointment.arrived_at().map(render::timestamp),
+        started_at: appointment.state.started_at().map(render::timestamp),
         fulfilled_at: fulfilled.map(|(at, _)| render::timestamp(at)),
         performed_start_time: fulfilled.map(|(_, performed)| render::timestamp(performed)),
         local_performed_start: fulfilled.map(|(_, performed)| appointment.zone.written(performed)).unwrap_or_default(),

@@ -12,10 +12,12 @@ mod access;
 mod aftercare;
 mod agenda;
 mod appointment;
+mod booking_rules;
 mod catalog;
 mod clearance;
 mod history;
 mod messages;
+mod next_session;
 mod overrides;
 mod patient;
 mod plan;
@@ -29,6 +31,8 @@ mod slots;
 mod waiting;
 mod stream;
 mod watch;
+mod visit;
+mod visit_record;
 
 use std::sync::Arc;
 

@@ -5,7 +5,7 @@ use tonic::{Request, Response, Status};
 use super::page::Query;
 use super::parse::{Fields, Head, scoped};
 use super::pb::practice_service_server::PracticeService;
-use super::{Services, open, pb, render};
+use super::{Services, booking_rules, open, pb, render};
 use crate::app::commands::{ClinicSettings, ListClosures, NewClinic, NewClosure, PageOf, PracticeSettings, Update};
 use crate::app::{Command, Error, Scoped};
 use crate::domain::clinic::{Clinic, Closure, DEFAULT_HORIZON_DAYS, MAX_HORIZON_DAYS, MAX_OPENING_STRETCHES, Practice};
@@ -52,6 +52,16 @@ impl PracticeService for Services {
         let command = parse_update_practice(message)?;
         let practice = self.app.update_practice(&caller, &command).await?;
         Ok(Response::new(pb::UpdatePracticeResponse { practice: Some(rendered_practice(&practice)) }))
+    }
+
+    async fn update_booking_rules(
+        &self,
+        request: Request<pb::UpdateBookingRulesRequest>,
+    ) -> Result<Response<pb::UpdateBookingRulesResponse>, Status> {
+        let (caller, message) = open(request)?;
+        let command = booking_rules::parse_update(message)?;
+        let practice = self.app.update_booking_rules(&caller, &command).await?;
+        Ok(Response::new(pb::UpdateBookingRulesResponse { practice: Some(rendered_practice(&practice)) }))
     }
 
     async fn create_clinic(
@@ -258,13 +268,14 @@ fn parse_delete_closure(message: pb::DeleteClosureRequest) -> Result<Command<Clo
 }
 
 fn rendered_practice(practice: &Practice) -> pb::Practice {
-    let Practice { id, name, booking_horizon_days, revision, changed_revision } = practice;
+    let Practice { id, name, booking_horizon_days, booking_rules, revision, changed_revision } = practice;
     pb::Practice {
         practice_id: id.to_string(),
         name: name.as_str().to_owned(),
         booking_horizon_days: *booking_horizon_days,
         revision: *revision,
         etag: render::etag(*changed_revision),
+        booking_rules: Some(booking_rules::rendered(*booking_rules)),
     }
 }
 

@@ -72,19 +72,19 @@ pub async fn append(
     expect_rows("append change", 1, &done.execute(db).await?)
 }
 
-/// Whether a change after a revision is about a patient.
-pub async fn has_changed(
+/// Whether anything of the patient of a visit has changed since they were checked in, but for steps of the visit itself.
+pub async fn has_changed_since_arrival(
     db: &mut PgConnection,
     practice: PracticeId,
-    patient: PatientId,
-    after: i64,
+    visit: AppointmentId,
 ) -> Result<bool, StoreError> {
     let found = sqlx::query_scalar!(
-        r#"SELECT EXISTS (SELECT FROM changes
-                          WHERE practice_id = $1 AND revision > $2 AND patient_id = $3) AS "found!""#,
+        r#"SELECT EXISTS (SELECT FROM appointments a
+                          JOIN changes c ON c.practice_id = a.practice_id AND c.revision > a.arrived_revision
+                              AND c.patient_id = a.patient_id AND c.subject_id <> a.appointment_id
+                          WHERE a.practice_id = $1 AND a.appointment_id = $2) AS "found!""#,
         practice.0,
-        after,
-        patient.0
+        visit.0
     );
     Ok(found.fetch_one(db).await?)
 }

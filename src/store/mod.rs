@@ -27,6 +27,7 @@ pub mod screening;
 pub mod series;
 pub mod verify;
 pub mod waiting;
+pub mod visit_record;
 
 pub use error::StoreError;
 pub use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};

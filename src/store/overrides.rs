@@ -296,7 +296,7 @@ pub async fn combined_ahead(
 ) -> Result<Vec<AppointmentId>, StoreError> {
     let ids = sqlx::query_scalar!(
         "SELECT appointment_id FROM appointments
-         WHERE practice_id = $1 AND combination_override_id = $2 AND state = 'booked'
+         WHERE practice_id = $1 AND combination_override_id = $2 AND state IN ('booked', 'confirmed')
          ORDER BY lower(visit), appointment_id",
         practice.0,
         id.0

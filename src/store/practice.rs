@@ -5,6 +5,7 @@ use sqlx::PgConnection;
 
 use super::error::expect_rows;
 use super::{StoreError, read};
+use crate::domain::booking_rules::BookingRules;
 use crate::domain::clinic::Practice;
 use crate::domain::ids::PracticeId;
 use crate::domain::interval::Instant;
@@ -59,8 +60,10 @@ pub async fn standing(db: &mut PgConnection, practice: PracticeId) -> Result<Opt
 pub async fn get(db: &mut PgConnection, practice: PracticeId) -> Result<Option<Practice>, StoreError> {
     let row = sqlx::query_as!(
         Row,
-        "SELECT practice_id, name, booking_horizon_days, revision, changed_revision FROM practices
-         WHERE practice_id = $1",
+        "SELECT practice_id, name, booking_horizon_days, cancel_notice_hours, move_notice_hours,
+                late_cancellation_counts, no_show_counts, max_hold_minutes, max_hold_total_minutes, revision,
+                changed_revision
+         FROM practices WHERE practice_id = $1",
         practice.0
     );
     row.fetch_optional(db).await?.map(Row::read).transpose()
@@ -70,25 +73,48 @@ pub async fn get(db: &mut PgConnection, practice: PracticeId) -> Result<Option<P
 pub async fn list(db: &mut PgConnection, after: PracticeId, limit: i64) -> Result<Vec<Practice>, StoreError> {
     let rows = sqlx::query_as!(
         Row,
-        "SELECT practice_id, name, booking_horizon_days, revision, changed_revision FROM practices
-         WHERE practice_id > $1 ORDER BY practice_id LIMIT $2",
+        "SELECT practice_id, name, booking_horizon_days, cancel_notice_hours, move_notice_hours,
+                late_cancellation_counts, no_show_counts, max_hold_minutes, max_hold_total_minutes, revision,
+                changed_revision
+         FROM practices WHERE practice_id > $1 ORDER BY practice_id LIMIT $2",
         after.0,
         limit
     );
     rows.fetch_all(db).await?.into_iter().map(Row::read).collect()
 }
 
+/// What a practice asks of those who cancel, move or miss a visit, or hold one.
+pub async fn booking_rules(db: &mut PgConnection, practice: PracticeId) -> Result<BookingRules, StoreError> {
+    let rules = sqlx::query_as!(
+        BookingRules,
+        "SELECT cancel_notice_hours, move_notice_hours, late_cancellation_counts, no_show_counts, max_hold_minutes,
+                max_hold_total_minutes
+         FROM practices WHERE practice_id = $1",
+        practice.0
+    );
+    Ok(rules.fetch_one(db).await?)
+}
+
 /// Inserts a new practice, at the revision of its first change.
 pub async fn insert(db: &mut PgConnection, practice: &Practice, now: Instant) -> Result<(), StoreError> {
+    let rules = practice.booking_rules;
     let done = sqlx::query!(
-        "INSERT INTO practices (practice_id, name, booking_horizon_days, revision, changed_revision, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6)",
+        "INSERT INTO practices (practice_id, name, booking_horizon_days, revision, changed_revision, created_at,
+                                cancel_notice_hours, move_notice_hours, late_cancellation_counts, no_show_counts,
+                                max_hold_minutes, max_hold_total_minutes)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
         practice.id.0,
         practice.name.as_str(),
         practice.booking_horizon_days,
         practice.revision,
         practice.changed_revision,
-        now
+        now,
+        rules.cancel_notice_hours,
+        rules.move_notice_hours,
+        rules.late_cancellation_counts,
+        rules.no_show_counts,
+        rules.max_hold_minutes,
+        rules.max_hold_total_minutes
     );
     expect_rows("insert practice", 1, &done.execute(db).await?)
 }
@@ -105,10 +131,36 @@ pub async fn update(db: &mut PgConnection, practice: &Practice) -> Result<(), St
     expect_rows("update practice", 1, &done.execute(db).await?)
 }
 
+/// Replaces the booking rules of a practice.
+pub async fn update_booking_rules(db: &mut PgConnection, practice: &Practice) -> Result<(), StoreError> {
+    let rules = practice.booking_rules;
+    let done = sqlx::query!(
+        "UPDATE practices
+         SET cancel_notice_hours = $2, move_notice_hours = $3, late_cancellation_counts = $4, no_show_counts = $5,
+             max_hold_minutes = $6, max_hold_total_minutes = $7, changed_revision = $8
+         WHERE practice_id = $1",
+        practice.id.0,
+        rules.cancel_notice_hours,
+        rules.move_notice_hours,
+        rules.late_cancellation_counts,
+        rules.no_show_counts,
+        rules.max_hold_minutes,
+        rules.max_hold_total_minutes,
+        practice.changed_revision
+    );
+    expect_rows("update booking rules", 1, &done.execute(db).await?)
+}
+
 struct Row {
     practice_id: uuid::Uuid,
     name: String,
     booking_horizon_days: i32,
+    cancel_notice_hours: i32,
+    move_notice_hours: i32,
+    late_cancellation_counts: bool,
+    no_show_counts: bool,
+    max_hold_minutes: i32,
+    max_hold_total_minutes: i32,
     revision: i64,
     changed_revision: i64,
 }
@@ -119,6 +171,14 @@ impl Row {
             id: PracticeId(self.practice_id),
             name: read::label(&self.name)?,
             booking_horizon_days: self.booking_horizon_days,
+            booking_rules: BookingRules {
+                cancel_notice_hours: self.cancel_notice_hours,
+                move_notice_hours: self.move_notice_hours,
+                late_cancellation_counts: self.late_cancellation_counts,
+                no_show_counts: self.no_show_counts,
+                max_hold_minutes: self.max_hold_minutes,
+                max_hold_total_minutes: self.max_hold_total_minutes,
+            },
             revision: self.revision,
             changed_revision: self.changed_revision,
         })

@@ -107,6 +107,9 @@ async fn by_ids(db: &mut PgConnection, practice: PracticeId, ids: &[Uuid]) -> Re
         Row,
         r#"SELECT s.series_id, s.patient_id, s.protocol_id, s.protocol_version, s.body_area, s.session_count, s.state,
                   s.held_until, s.completed_at, s.cancelled_at, s.cancel_reason, s.changed_revision, p.gap_floor_days, p.gap_minimum_days,
+                  (SELECT count(*)::integer FROM appointments a
+                   WHERE a.practice_id = s.practice_id AND a.series_id = s.series_id AND a.counts_as_used)
+                      AS "counted_as_used!",
                   p.gap_target_days, p.gap_maximum_days, o.override_id AS "override_id?",
                   o.gap_days AS "override_gap_days?",
                   ARRAY(SELECT r.reaction_id FROM reactions r
@@ -453,6 +456,7 @@ struct Row {
     override_gap_days: Option<i32>,
     holding: Vec<Uuid>,
     held_since: Option<Instant>,
+    counted_as_used: i32,
 }
 
 impl Row {
@@ -487,6 +491,7 @@ impl Row {
             sessions: Vec::new(),
             follow_ups: Vec::new(),
             results: Vec::new(),
+            counted_as_used: self.counted_as_used,
             changed_revision: self.changed_revision,
         })
     }

@@ -12,6 +12,7 @@ use chrono::NaiveDate;
 use crate::domain::access::Role;
 use crate::domain::aftercare::AftercareKind;
 use crate::domain::appointment::Follows;
+use crate::domain::booking_rules::EndReason;
 use crate::domain::catalog::{Activity, BodyArea, ProtocolContent, Qualification, ResourceKind, TreatmentContent};
 use crate::domain::finding::{SlotPlace, Times};
 use crate::domain::hours::{Stretch, Week};
@@ -22,6 +23,7 @@ use crate::domain::ids::{
 use crate::domain::interval::{Instant, Interval};
 use crate::domain::patient::{PatientPlace, PatientRecord};
 use crate::domain::text::{Label, Personal, Prose};
+use crate::domain::visit_record::Treated;
 use crate::domain::zone::Zone;
 
 pub use agenda::*;
@@ -211,6 +213,17 @@ pub struct Cancel<Id> {
     pub reason: Personal<Prose<2000>>,
 }
 
+/// A visit that does not take place, as somebody says of it.
+#[derive(Debug, Clone)]
+pub struct EndVisit {
+    /// The visit.
+    pub visit: Known<AppointmentId>,
+    /// Why.
+    pub because: EndReason,
+    /// Why, in words.
+    pub reason: Personal<Prose<2000>>,
+}
+
 /// What a single visit is.
 #[derive(Debug, Clone, Copy)]
 pub enum WhichVisit {
@@ -272,12 +285,25 @@ pub struct Known<Id> {
 }
 
 /// A visit that took place.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct CompleteAppointment {
     /// The visit.
     pub visit: Known<AppointmentId>,
-    /// When it really began; none for as booked.
+    /// When it really began; none for as it was started, or else as booked.
     pub start: Option<Instant>,
+    /// What was done, if that is to be recorded.
+    pub record: Option<NewVisitRecord>,
+}
+
+/// What was done at a visit.
+#[derive(Debug, Clone)]
+pub struct NewVisitRecord {
+    /// Who treated; none for whoever was booked.
+    pub practitioner: Option<ResourceId>,
+    /// With which device; none for the one that was booked.
+    pub device: Option<ResourceId>,
+    /// What was done.
+    pub treated: Personal<Treated>,
 }
 
 /// A visit for which slots are looked for.

@@ -6,6 +6,7 @@ use super::{Known, PageOf, StartRules};
 use crate::domain::assessment::Outcome;
 use crate::domain::booking::AskedSession;
 pub use crate::domain::booking::SessionRequest;
+use crate::domain::booking_rules::EndReason;
 use crate::domain::catalog::BodyArea;
 use crate::domain::ids::{AppointmentId, ClinicId, PatientId, ProtocolId, ResourceId, SeriesId};
 use crate::domain::interval::Instant;
@@ -160,6 +161,8 @@ pub struct RescheduleSession {
     pub number: i32,
     /// Where to.
     pub to: Destination,
+    /// Why.
+    pub because: EndReason,
 }
 
 /// An appointment to move.
@@ -171,6 +174,8 @@ pub struct RescheduleAppointment {
     pub etag: i64,
     /// Where to.
     pub to: Destination,
+    /// Why.
+    pub because: EndReason,
 }
 
 /// The result of an assessment.

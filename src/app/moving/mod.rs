@@ -16,6 +16,7 @@ pub(super) use decision::rebook;
 pub(super) use later::{Cause, Restart, Shift, overtaken};
 pub use session::Moved;
 pub(super) use session::pairs;
+pub use visit::MovedVisit;
 
 use super::write::Write;
 use super::{App, Error};

@@ -23,7 +23,7 @@ use crate::domain::planning::Following;
 use crate::domain::refusal::{Refusal, Rule, Violation};
 use crate::domain::series::{BookedSession, Series};
 use crate::store::history::Earlier;
-use crate::store::{PgConnection, appointment, series};
+use crate::store::{PgConnection, appointment, practice, series};
 
 /// A series whose sessions moved: each as it was and as it is.
 #[derive(Debug, Clone)]
@@ -135,6 +135,11 @@ impl App {
         let id = setting.series.id;
         let subject = (ChangeKind::SeriesRescheduled, id.0);
         replace(&mut write, subject, setting.series.patient, &setting.moving, &booked).await?;
+        let ending = practice::booking_rules(write.db(), practice).await?.on_moving(ask.because);
+        // The others did not ask to be moved.
+        if let Some(moved) = setting.moving.first() {
+            appointment::ended(write.db(), practice, moved.id, ending).await?;
+        }
         series::touch(write.db(), practice, id, revision).await?;
         // As it will be read, within the same transaction.
         let moves =

@@ -14,7 +14,16 @@ use crate::domain::history::ChangeKind;
 use crate::domain::ids::{AppointmentId, PracticeId};
 use crate::domain::interval::Instant;
 use crate::domain::refusal::Refusal;
-use crate::store::{PgConnection, catalog, series};
+use crate::store::{self, PgConnection, catalog, practice, series};
+
+/// A visit that was moved.
+#[derive(Debug, Clone)]
+pub struct MovedVisit {
+    /// As it is now.
+    pub appointment: Appointment,
+    /// Whether that was said with less notice than the practice asks for.
+    pub late: bool,
+}
 
 impl App {
     /// Moves a visit that stands alone.
@@ -22,7 +31,7 @@ impl App {
         &self,
         caller: &Caller,
         command: &Command<RescheduleAppointment>,
-    ) -> Result<Appointment, Error> {
+    ) -> Result<MovedVisit, Error> {
         match self.retry(|| self.try_reschedule_appointment(caller, command)).await {
             Err(Error::Refused(refusal)) => Err(Error::Refused(self.advise_visit(caller, command, refusal).await)),
             done => done,
@@ -33,11 +42,11 @@ impl App {
         &self,
         caller: &Caller,
         command: &Command<RescheduleAppointment>,
-    ) -> Result<Appointment, Error> {
+    ) -> Result<MovedVisit, Error> {
         let practice = Self::tenant(caller, command.practice)?;
         let mut write = match self.begin(caller, practice, command).await? {
             Begun::Fresh(write) => write,
-            Begun::Repeat(earlier) => return self.appointment(practice, AppointmentId(earlier.subject)).await,
+            Begun::Repeat(earlier) => return self.moved_visit(practice, AppointmentId(earlier.subject)).await,
         };
         let (now, revision) = (write.now, write.revision);
         let ask = &command.body;
@@ -54,11 +63,25 @@ impl App {
         let [(new, _)] = booked.as_slice() else { unreachable!("one visit was moved") };
         let (new, subject) = (new.clone(), (ChangeKind::AppointmentRescheduled, new.id.0));
         replace(&mut write, subject, new.patient, &old, &booked).await?;
+        let [old] = old;
+        let ending = practice::booking_rules(write.db(), practice).await?.on_moving(ask.because);
+        store::appointment::ended(write.db(), practice, old.id, ending).await?;
         if let Some(followed) = new.series() {
             series::touch(write.db(), practice, followed, revision).await?;
         }
         write.finish().await?;
-        Ok(new)
+        Ok(MovedVisit { late: ending.was_late(now, old.visit.start()), appointment: new })
+    }
+
+    /// What an earlier request moved, as it is now.
+    async fn moved_visit(&self, practice: PracticeId, id: AppointmentId) -> Result<MovedVisit, Error> {
+        let mut db = self.read_current(practice).await?;
+        let new = appointment::found(&mut db, practice, id).await?;
+        let old = match new.replaces {
+            Some(old) => store::appointment::get(&mut db, practice, old).await?,
+            None => None,
+        };
+        Ok(MovedVisit { late: old.is_some_and(|old| old.ended_late()), appointment: new })
     }
 
     async fn advise_visit(

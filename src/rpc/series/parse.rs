@@ -12,6 +12,7 @@ use crate::domain::planning::MAX_PLANS;
 use crate::domain::text::Personal;
 use crate::rpc::page::Query;
 use crate::rpc::parse::{Fields, Head, scoped};
+use crate::rpc::visit::parse_end_reason;
 use crate::rpc::{pb, plan};
 
 /// Most series of a page.
@@ -240,9 +241,11 @@ pub(super) fn parse_reschedule(message: pb::RescheduleSessionRequest) -> Result<
         clinic_id,
         practitioner_id,
         resource_ids,
+        end_reason,
     } = message;
     let mut fields = Fields::default();
     let (series, etag) = (fields.id("series_id", &series_id), fields.etag(&etag));
+    let because = parse_end_reason(&mut fields, end_reason);
     let number = fields.within("session_number", session_number, 1, MAX_SESSIONS);
     let start = fields.start("start_time", start_time);
     let clinic = fields.optional_id("clinic_id", &clinic_id);
@@ -250,7 +253,7 @@ pub(super) fn parse_reschedule(message: pb::RescheduleSessionRequest) -> Result<
     head.command(fields, || {
         let (practitioner, named) = who?;
         let to = Destination { start: start?, clinic: clinic?, practitioner, named };
-        Some(RescheduleSession { series: series?, etag: etag?, number: number?, to })
+        Some(RescheduleSession { series: series?, etag: etag?, number: number?, to, because: because? })
     })
 }
 

@@ -72,6 +72,7 @@ pub fn rendered(shown: &SeriesNow) -> pb::Series {
         overdue,
         maintenance_due,
         held_until: series.held_until().map(render::timestamp),
+        visits_counted_as_used: series.counted_as_used,
     }
 }
 
@@ -129,5 +130,6 @@ pub fn rendered_move(old: &Appointment, new: &Appointment) -> pb::SessionMove {
         old_appointment_id: old.id.to_string(),
         new_appointment_id: new.id.to_string(),
         series_id: new.session.map(|session| session.series.to_string()).unwrap_or_default(),
+        late: old.ended_late(),
     }
 }

@@ -5,7 +5,10 @@ mod steps;
 mod touched;
 
 pub use insert::insert;
-pub use steps::{Performed, arrive, cancel, convert_hold, fulfil, holds_ending, miss, renew_hold, undo};
+pub use steps::{
+    Performed, arrive, cancel, confirm, convert_hold, ended, fulfil, held_since, holds_ending, miss, renew_hold, start,
+    undo,
+};
 pub use touched::touched;
 
 use std::borrow::Cow;
@@ -14,8 +17,9 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{StoreError, catalog, read};
-use crate::domain::appointment::{Appointment, AppointmentState, Follows, SessionOf};
+use crate::domain::appointment::{Appointment, AppointmentState, Arrival, Follows, SessionOf};
 use crate::domain::booking::{Spaced, booked_phases};
+use crate::domain::booking_rules::{EndReason, Ending};
 use crate::domain::catalog::{BodyArea, SpacingScope};
 use crate::domain::combination::{AddOn, combined};
 use crate::domain::ids::{
@@ -182,9 +186,10 @@ async fn by_ids(db: &mut PgConnection, practice: PracticeId, ids: &[Uuid]) -> Re
         r#"SELECT a.appointment_id, a.clinic_id, c.time_zone, a.patient_id, a.treatment_id, a.treatment_version,
                   a.add_on_treatment_id, a.add_on_treatment_version, a.combination_override_id,
                   a.series_id, a.session_number, a.body_area, a.state, lower(a.visit) AS "start!",
-                  upper(a.visit) AS "end!", a.cancelled_at, a.cancel_reason, a.arrived_at, a.fulfilled_at,
+                  upper(a.visit) AS "end!", a.cancelled_at, a.cancel_reason, a.confirmed_at, a.arrived_at,
+                  a.started_at, a.fulfilled_at,
                   a.performed_start, a.changed_revision, a.replaces, a.clearance_id, a.follows_series_id,
-                  a.assessment_number, a.no_show_revision, a.held_until,
+                  a.assessment_number, a.no_show_revision, a.held_until, a.end_reason, a.end_notice_hours, a.counts_as_used,
                   (SELECT r.appointment_id FROM appointments r
                    WHERE r.practice_id = a.practice_id AND r.replaces = a.appointment_id) AS replaced_by,
                   ARRAY(SELECT resource_id FROM occupancies o
@@ -219,11 +224,14 @@ async fn by_ids(db: &mut PgConnection, practice: PracticeId, ids: &[Uuid]) -> Re
         let state = Stands {
             state: &row.state,
             held_until: row.held_until,
+            confirmed_at: row.confirmed_at,
             arrived_at: row.arrived_at,
+            started_at: row.started_at,
             fulfilled_at: row.fulfilled_at,
             performed_start: row.performed_start,
             ended: row.cancelled_at.zip(row.cancel_reason),
             is_no_show: row.no_show_revision.is_some(),
+            ending: row.end_reason.as_deref().zip(row.end_notice_hours).zip(row.counts_as_used),
         };
         let in_version = |id: TreatmentId, version: i32| {
             let found = treatments.iter().find(|treatment| (treatment.id, treatment.version) == (id, version));
@@ -272,30 +280,54 @@ async fn by_ids(db: &mut PgConnection, practice: PracticeId, ids: &[Uuid]) -> Re
 struct Stands<'a> {
     state: &'a str,
     held_until: Option<Instant>,
+    confirmed_at: Option<Instant>,
     arrived_at: Option<Instant>,
+    started_at: Option<Instant>,
     fulfilled_at: Option<Instant>,
     performed_start: Option<Instant>,
     ended: Option<(Instant, String)>,
     is_no_show: bool,
+    ending: Option<((&'a str, i32), bool)>,
 }
 
 impl Stands<'_> {
     fn read(self) -> Result<AppointmentState, StoreError> {
-        let Self { state, held_until, arrived_at, fulfilled_at, performed_start, ended, is_no_show } = self;
+        let Self {
+            state,
+            held_until,
+            confirmed_at,
+            arrived_at,
+            started_at,
+            fulfilled_at,
+            performed_start,
+            ended,
+            is_no_show,
+            ending,
+        } = self;
+        let arrival = arrived_at.map(|at| Arrival { confirmed_at, at });
         let known = match (state, ended) {
             ("held", None) => held_until.map(|until| AppointmentState::Held { until }),
             ("booked", None) => Some(AppointmentState::Booked),
-            ("arrived", None) => arrived_at.map(|at| AppointmentState::Arrived { at }),
-            ("fulfilled", None) => arrived_at
+            ("confirmed", None) => confirmed_at.map(|at| AppointmentState::Confirmed { at }),
+            ("arrived", None) => arrival.map(AppointmentState::Arrived),
+            ("in_progress", None) => {
+                arrival.zip(started_at).map(|(arrival, at)| AppointmentState::InProgress { arrival, at })
+            }
+            ("fulfilled", None) => arrival
                 .zip(fulfilled_at)
                 .zip(performed_start)
-                .map(|((arrived_at, at), performed)| AppointmentState::Fulfilled { arrived_at, at, performed }),
+                .map(|((arrival, at), performed)| AppointmentState::Fulfilled { arrival, started_at, at, performed }),
             ("cancelled", Some((at, reason))) => {
                 let reason = Personal::new(read::prose(&reason)?);
+                let ending = ending.map(|((because, notice_hours), counts_as_used)| {
+                    let because = read::named(EndReason::from_name(because))?;
+                    Ok::<_, StoreError>(Ending { because, notice_hours, counts_as_used })
+                });
+                let ending = ending.transpose()?;
                 Some(if is_no_show {
-                    AppointmentState::NoShow { at, reason }
+                    AppointmentState::NoShow { confirmed_at, at, reason, ending }
                 } else {
-                    AppointmentState::Cancelled { at, reason }
+                    AppointmentState::Cancelled { at, reason, ending }
                 })
             }
             _ => None,

@@ -4,10 +4,31 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::domain::booking::ActivityWindow;
+use crate::domain::booking_rules::Ending;
 use crate::domain::ids::{AppointmentId, ClearanceId, PatientId, PracticeId, SeriesId};
 use crate::domain::interval::Instant;
 use crate::store::StoreError;
 use crate::store::error::expect_rows;
+
+/// Marks a visit as confirmed by its patient.
+pub async fn confirm(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    id: AppointmentId,
+    now: Instant,
+    revision: i64,
+) -> Result<(), StoreError> {
+    let done = sqlx::query!(
+        "UPDATE appointments
+         SET state = 'confirmed', confirmed_at = $3, confirmed_revision = $4, changed_revision = $4
+         WHERE practice_id = $1 AND appointment_id = $2 AND state = 'booked'",
+        practice.0,
+        id.0,
+        now,
+        revision
+    );
+    expect_rows("confirm", 1, &done.execute(db).await?)
+}
 
 /// Marks a patient as arrived.
 pub async fn arrive(
@@ -20,13 +41,33 @@ pub async fn arrive(
     let done = sqlx::query!(
         "UPDATE appointments
          SET state = 'arrived', arrived_at = $3, arrived_revision = $4, changed_revision = $4
-         WHERE practice_id = $1 AND appointment_id = $2 AND state = 'booked'",
+         WHERE practice_id = $1 AND appointment_id = $2 AND state IN ('booked', 'confirmed')",
         practice.0,
         id.0,
         now,
         revision
     );
     expect_rows("check in", 1, &done.execute(db).await?)
+}
+
+/// Marks the treatment of a visit as begun.
+pub async fn start(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    id: AppointmentId,
+    now: Instant,
+    revision: i64,
+) -> Result<(), StoreError> {
+    let done = sqlx::query!(
+        "UPDATE appointments
+         SET state = 'in_progress', started_at = $3, started_revision = $4, changed_revision = $4
+         WHERE practice_id = $1 AND appointment_id = $2 AND state = 'arrived'",
+        practice.0,
+        id.0,
+        now,
+        revision
+    );
+    expect_rows("start visit", 1, &done.execute(db).await?)
 }
 
 /// When a visit really began, and its windows from then on.
@@ -57,7 +98,7 @@ pub async fn fulfil(
         "WITH visit AS (
              UPDATE appointments
              SET state = 'fulfilled', fulfilled_at = $3, performed_start = $4, changed_revision = $5
-             WHERE practice_id = $1 AND appointment_id = $2 AND state = 'arrived'),
+             WHERE practice_id = $1 AND appointment_id = $2 AND state IN ('arrived', 'in_progress')),
          spaced AS (
              UPDATE spacing_windows SET days = daterange($6::date, $6::date + (upper(days) - lower(days)))
              WHERE practice_id = $1 AND appointment_id = $2),
@@ -104,6 +145,16 @@ pub async fn holds_ending(
     Ok(rows
         .map(|row| (AppointmentId(row.appointment_id), PatientId(row.patient_id), row.series_id.map(SeriesId)))
         .collect())
+}
+
+/// When a visit that is held was first held.
+pub async fn held_since(db: &mut PgConnection, practice: PracticeId, id: AppointmentId) -> Result<Instant, StoreError> {
+    let since = sqlx::query_scalar!(
+        "SELECT booked_at FROM appointments WHERE practice_id = $1 AND appointment_id = $2 AND state = 'held'",
+        practice.0,
+        id.0
+    );
+    Ok(since.fetch_one(db).await?)
 }
 
 /// Prolongs a hold.
@@ -191,7 +242,7 @@ async fn end(
              UPDATE activity_windows SET live = false WHERE practice_id = $1 AND appointment_id = ANY($2))
          UPDATE appointments SET state = 'cancelled', cancelled_at = $3, cancel_reason = $4, changed_revision = $5,
                                  no_show_revision = $6
-         WHERE practice_id = $1 AND appointment_id = ANY($2) AND state IN ('held', 'booked')",
+         WHERE practice_id = $1 AND appointment_id = ANY($2) AND state IN ('held', 'booked', 'confirmed')",
         practice.0,
         &uuids,
         now,
@@ -202,7 +253,26 @@ async fn end(
     expect_rows("cancel appointments", ids.len(), &done.execute(db).await?)
 }
 
-/// Books a visit again whose patient was checked in, or did not come, by mistake: with all that it took up.
+/// Says how a visit ended that was cancelled, moved or missed by itself.
+pub async fn ended(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    id: AppointmentId,
+    ending: Ending,
+) -> Result<(), StoreError> {
+    let done = sqlx::query!(
+        "UPDATE appointments SET end_reason = $3, end_notice_hours = $4, counts_as_used = $5
+         WHERE practice_id = $1 AND appointment_id = $2 AND state = 'cancelled'",
+        practice.0,
+        id.0,
+        ending.because.as_str(),
+        ending.notice_hours,
+        ending.counts_as_used
+    );
+    expect_rows("end visit", 1, &done.execute(db).await?)
+}
+
+/// Takes the latest step of a visit back, and makes live again all that it took up.
 pub async fn undo(
     db: &mut PgConnection,
     practice: PracticeId,
@@ -217,9 +287,17 @@ pub async fn undo(
          windows AS (
              UPDATE activity_windows SET live = true WHERE practice_id = $1 AND appointment_id = $2 AND NOT live)
          UPDATE appointments
-         SET state = 'booked', arrived_at = NULL, arrived_revision = NULL, cancelled_at = NULL, cancel_reason = NULL,
-             no_show_revision = NULL, changed_revision = $3
-         WHERE practice_id = $1 AND appointment_id = $2 AND (state = 'arrived' OR no_show_revision IS NOT NULL)",
+         SET state = CASE WHEN state = 'in_progress' THEN 'arrived'
+                          WHEN state = 'confirmed' OR confirmed_at IS NULL THEN 'booked' ELSE 'confirmed' END,
+             confirmed_at = CASE WHEN state <> 'confirmed' THEN confirmed_at END,
+             confirmed_revision = CASE WHEN state <> 'confirmed' THEN confirmed_revision END,
+             arrived_at = CASE WHEN state = 'in_progress' THEN arrived_at END,
+             arrived_revision = CASE WHEN state = 'in_progress' THEN arrived_revision END,
+             started_at = NULL, started_revision = NULL, cancelled_at = NULL, cancel_reason = NULL,
+             no_show_revision = NULL, end_reason = NULL, end_notice_hours = NULL, counts_as_used = NULL,
+             changed_revision = $3
+         WHERE practice_id = $1 AND appointment_id = $2
+           AND (state IN ('confirmed', 'arrived', 'in_progress') OR no_show_revision IS NOT NULL)",
         practice.0,
         id.0,
         revision

@@ -220,29 +220,58 @@ void AS (
         AND (b.revision IN (s.booked_revision, s.held_revision) OR b.kind NOT IN ('series.booked', 'series.held'))
     WHERE (cardinality(b.appointment_ids) = 0 AND b.kind <> 'reaction.cleared') OR (b.kind LIKE 'series.%' AND s.series_id IS NULL)
 ),
--- The steps of visits. Only a check-in or a no-show is taken back, within a day; where a visit stands is what the latest
--- step of it says.
-steps AS MATERIALIZED (
+-- The steps of visits. Each but a completion may be taken back, within a day, the latest first: what is taken back is the
+-- step before it on its level. What is left, level by level, is the way that a visit came, and where it stands.
+leveled AS (
     SELECT practice_id, subject_id AS appointment_id, revision, kind, recorded_at,
-        lag(kind) OVER in_order AS kind_before, lag(recorded_at) OVER in_order AS recorded_before,
-        lead(kind) OVER in_order IS NULL AS is_latest
+        sum(CASE kind WHEN 'appointment.undone' THEN -1 ELSE 1 END) OVER in_order
+        + CASE kind WHEN 'appointment.undone' THEN 1 ELSE 0 END AS level
     FROM changes
-    WHERE kind IN ('appointment.arrived', 'appointment.fulfilled', 'appointment.no_show', 'appointment.undone')
+    WHERE kind IN ('appointment.confirmed', 'appointment.arrived', 'appointment.started', 'appointment.fulfilled',
+        'appointment.no_show', 'appointment.undone')
     WINDOW in_order AS (PARTITION BY practice_id, subject_id ORDER BY revision)
+),
+steps AS MATERIALIZED (
+    SELECT *, lag(kind) OVER on_level AS kind_before, lag(recorded_at) OVER on_level AS recorded_before,
+        lead(kind) OVER on_level IS NULL AND kind <> 'appointment.undone' AS stands
+    FROM leveled
+    WINDOW on_level AS (PARTITION BY practice_id, appointment_id, level ORDER BY revision)
+),
+ways AS MATERIALIZED (
+    SELECT practice_id, appointment_id,
+        array_agg(replace(kind, 'appointment.', '') ORDER BY level) AS way,
+        max(revision) FILTER (WHERE kind = 'appointment.confirmed') AS confirmed,
+        max(revision) FILTER (WHERE kind = 'appointment.arrived') AS arrived,
+        max(revision) FILTER (WHERE kind = 'appointment.started') AS started,
+        max(revision) FILTER (WHERE kind = 'appointment.no_show') AS missed
+    FROM steps
+    WHERE stands
+    GROUP BY practice_id, appointment_id
 ),
 misstepped AS (
     SELECT practice_id, appointment_id
     FROM steps
     WHERE kind = 'appointment.undone' AND NOT coalesce(
-        kind_before IN ('appointment.arrived', 'appointment.no_show')
+        kind_before IN ('appointment.confirmed', 'appointment.arrived', 'appointment.started', 'appointment.no_show')
         AND recorded_at <= recorded_before + interval '24 hours', false)
     UNION
     SELECT a.practice_id, a.appointment_id
     FROM appointments AS a
-    LEFT JOIN steps AS s ON s.practice_id = a.practice_id AND s.appointment_id = a.appointment_id AND s.is_latest
-    WHERE (a.state = 'arrived') <> coalesce(s.kind = 'appointment.arrived', false)
-        OR (a.state = 'fulfilled') <> coalesce(s.kind = 'appointment.fulfilled', false)
-        OR a.no_show_revision IS DISTINCT FROM CASE s.kind WHEN 'appointment.no_show' THEN s.revision END
+    LEFT JOIN ways AS w ON w.practice_id = a.practice_id AND w.appointment_id = a.appointment_id
+    -- Nobody has to confirm, nor to say that a treatment begins.
+    WHERE NOT CASE array_to_string(array_remove(w.way, 'confirmed'), ' ')
+            WHEN 'arrived' THEN a.state = 'arrived'
+            WHEN 'arrived started' THEN a.state = 'in_progress'
+            WHEN 'arrived fulfilled' THEN a.state = 'fulfilled'
+            WHEN 'arrived started fulfilled' THEN a.state = 'fulfilled'
+            WHEN 'no_show' THEN a.no_show_revision IS NOT DISTINCT FROM w.missed
+            WHEN '' THEN a.state IN ('confirmed', 'cancelled') AND a.no_show_revision IS NULL
+            ELSE w.way IS NULL AND a.state IN ('held', 'booked', 'cancelled') AND a.no_show_revision IS NULL
+        END
+        OR array_position(w.way, 'confirmed') > 1
+        OR (a.confirmed_revision, a.arrived_revision, a.started_revision)
+            IS DISTINCT FROM (w.confirmed, w.arrived, w.started)
+        OR num_nonnulls(a.confirmed_at, a.confirmed_revision) = 1 OR num_nonnulls(a.started_at, a.started_revision) = 1
 ),
 -- A patient was checked in or did not come, and a visit was completed, by a change that says so of that visit; what was
 -- performed was completed. Nobody is missed before the visit begins, and nothing is recorded of a visit that never was.
@@ -258,13 +287,38 @@ unattended AS (
     WHERE (a.arrived_revision IS NOT NULL) IS DISTINCT FROM (c.revision IS NOT NULL)
         OR (a.state = 'fulfilled') IS DISTINCT FROM (d.revision IS NOT NULL)
         OR (a.state = 'fulfilled') IS DISTINCT FROM (a.performed_start IS NOT NULL)
-        OR (a.state IN ('arrived', 'fulfilled')) IS DISTINCT FROM (a.arrived_revision IS NOT NULL)
+        OR (a.state IN ('arrived', 'in_progress', 'fulfilled')) IS DISTINCT FROM (a.arrived_revision IS NOT NULL)
         OR (a.no_show_revision IS NOT NULL) IS DISTINCT FROM (m.revision IS NOT NULL)
         OR a.no_show_revision IS NOT NULL AND (a.state <> 'cancelled' OR m.recorded_at < lower(a.visit)
             OR EXISTS (SELECT FROM clearances AS c WHERE c.practice_id = a.practice_id
                 AND c.consultation_id = a.appointment_id)
             OR EXISTS (SELECT FROM reactions AS r WHERE r.practice_id = a.practice_id
                 AND r.appointment_id = a.appointment_id))
+),
+-- What is recorded of a visit was said when it was completed, of somebody and something that can have treated.
+misrecorded AS (
+    SELECT r.practice_id, r.appointment_id
+    FROM visit_records AS r
+    LEFT JOIN appointments AS a ON a.practice_id = r.practice_id AND a.appointment_id = r.appointment_id
+    LEFT JOIN changes AS c ON c.practice_id = r.practice_id AND c.revision = r.recorded_revision
+    LEFT JOIN resources AS p ON p.practice_id = r.practice_id AND p.resource_id = r.practitioner_id
+    LEFT JOIN resources AS d ON d.practice_id = r.practice_id AND d.resource_id = r.device_id
+    WHERE a.state IS DISTINCT FROM 'fulfilled' OR c.kind IS DISTINCT FROM 'appointment.fulfilled'
+        OR c.subject_id IS DISTINCT FROM r.appointment_id
+        OR (r.practitioner_id IS NOT NULL AND p.kind IS DISTINCT FROM 'practitioner')
+        OR (r.device_id IS NOT NULL AND d.kind IS DISTINCT FROM 'device')
+),
+-- What counts as a session used is a session that was missed, or cancelled with less notice than was asked for, and not by
+-- the clinic; one that is to take place, or took place, is not ended. What was moved takes place in another visit.
+miscounted AS (
+    SELECT a.practice_id, a.appointment_id
+    FROM appointments AS a
+    LEFT JOIN appointments AS b ON b.practice_id = a.practice_id AND b.replaces = a.appointment_id
+    WHERE (a.end_reason IS NOT NULL AND (a.state <> 'cancelled' OR a.counts_as_used IS NULL OR a.end_notice_hours IS NULL))
+        OR (a.counts_as_used AND (
+            a.series_id IS NULL OR a.end_reason = 'clinic' OR b.appointment_id IS NOT NULL
+            OR (a.no_show_revision IS NULL
+                AND lower(a.visit) - a.cancelled_at >= make_interval(hours => a.end_notice_hours))))
 ),
 -- A hold is what a change held, and is booked before it ends or not at all; nothing else is booked twice. One that ended
 -- by itself did so once, when its time was over.
@@ -278,7 +332,7 @@ mishandled AS (
         OR a.held_revision IS NOT NULL AND (
             h.revision IS NULL
             OR (a.state = 'held') AND a.booked_revision <> a.held_revision
-            OR a.state IN ('booked', 'arrived', 'fulfilled') AND a.booked_revision <= a.held_revision
+            OR a.state NOT IN ('held', 'cancelled') AND a.booked_revision <= a.held_revision
             OR a.booked_revision <> a.held_revision AND (b.recorded_at >= a.held_until
                 OR b.kind <> CASE h.kind WHEN 'series.held' THEN 'series.booked' ELSE 'appointment.booked' END)
         )
@@ -454,6 +508,20 @@ SELECT 'patients arrive or do not, and visits are completed, by a change that sa
     (SELECT count(*) FROM unattended),
     ARRAY(
         SELECT format('practice %s appointment %s', practice_id, appointment_id) FROM unattended ORDER BY 1 LIMIT $1
+    )
+UNION ALL
+SELECT 'what was done at a visit was said when it was completed',
+    (SELECT count(*) FROM visit_records),
+    (SELECT count(*) FROM misrecorded),
+    ARRAY(
+        SELECT format('practice %s appointment %s', practice_id, appointment_id) FROM misrecorded ORDER BY 1 LIMIT $1
+    )
+UNION ALL
+SELECT 'only sessions that were missed or cancelled late count as used',
+    (SELECT count(*) FROM appointments WHERE end_reason IS NOT NULL),
+    (SELECT count(*) FROM miscounted),
+    ARRAY(
+        SELECT format('practice %s appointment %s', practice_id, appointment_id) FROM miscounted ORDER BY 1 LIMIT $1
     )
 UNION ALL
 SELECT 'a hold is booked before it ends, or ends',

@@ -53,6 +53,11 @@ said AS (
     UNION ALL
     SELECT practice_id, arrived_revision, appointment_id, 'arrival' FROM appointments WHERE arrived_revision IS NOT NULL
     UNION ALL
+    SELECT practice_id, confirmed_revision, appointment_id, 'confirmation' FROM appointments
+    WHERE confirmed_revision IS NOT NULL
+    UNION ALL
+    SELECT practice_id, started_revision, appointment_id, 'start' FROM appointments WHERE started_revision IS NOT NULL
+    UNION ALL
     SELECT practice_id, held_revision, appointment_id, 'hold' FROM appointments WHERE held_revision IS NOT NULL
     UNION ALL
     SELECT practice_id, no_show_revision, appointment_id, 'no-show' FROM appointments WHERE no_show_revision IS NOT NULL
@@ -68,6 +73,8 @@ said AS (
     SELECT practice_id, granted_revision, override_id, 'override' FROM overrides
     UNION ALL
     SELECT practice_id, revoked_revision, override_id, 'revocation' FROM overrides WHERE revoked_revision IS NOT NULL
+    UNION ALL
+    SELECT practice_id, recorded_revision, appointment_id, 'visit record' FROM visit_records
     UNION ALL
     SELECT practice_id, reported_revision, reaction_id, 'reaction' FROM reactions
     UNION ALL

@@ -9,14 +9,15 @@ use super::pb::appointment_service_server::AppointmentService;
 use super::pb::{
     book_appointment_request as book, hold_appointment_request as hold, list_appointments_request as list,
 };
-use super::{Services, open, pb, render, series, slots};
+use super::{Services, displacement, open, pb, render, series, slots};
 use crate::app::commands::{
-    BookAppointment, Cancel, CompleteAppointment, Destination, Known, ListAppointments, RenewHold,
+    BookAppointment, Cancel, CompleteAppointment, Destination, Known, ListAppointments, ListDisplaced, RenewHold,
     RescheduleAppointment, SheetOf, WhichVisit,
 };
 use crate::app::{Command, Completed, Error, Scoped, VisitNow};
 use crate::domain::appointment::{Appointment, AppointmentState, BookedPhase};
 use crate::domain::catalog::MAX_SESSIONS;
+use crate::domain::displacement::Whose;
 use crate::domain::ids::AppointmentId;
 use crate::domain::text::Personal;
 
@@ -70,6 +71,17 @@ impl AppointmentService for Services {
         let (appointments, next_page_token) =
             query.render(self.app.list_appointments(&caller, scoped).await?, rendered);
         Ok(Response::new(pb::ListAppointmentsResponse { appointments, next_page_token }))
+    }
+
+    async fn list_displaced(
+        &self,
+        request: Request<pb::ListDisplacedRequest>,
+    ) -> Result<Response<pb::ListDisplacedResponse>, Status> {
+        let (caller, message) = open(request)?;
+        let (query, scoped) = parse_list_displaced(message)?;
+        let page = self.app.list_displaced(&caller, scoped).await?;
+        let (visits, next_page_token) = query.render(page, displacement::rendered_visit);
+        Ok(Response::new(pb::ListDisplacedResponse { visits, next_page_token }))
     }
 
     async fn cancel_appointment(
@@ -382,6 +394,23 @@ fn parse_cancel(message: pb::CancelAppointmentRequest) -> Result<Command<Cancel<
     let (id, etag) = (fields.id("appointment_id", &appointment_id), fields.etag(&etag));
     let reason = fields.prose("cancel_reason", &cancel_reason);
     head.command(fields, || Some(Cancel { id: id?, etag: etag?, reason: Personal::new(reason?) }))
+}
+
+fn parse_list_displaced(message: pb::ListDisplacedRequest) -> Result<(Query, Scoped<ListDisplaced>), Error> {
+    let pb::ListDisplacedRequest { practice_id, clinic_id, resource_id, page_size, page_token } = message;
+    let query = Query::new("ListDisplaced", &[&practice_id, &clinic_id, &resource_id]);
+    let mut fields = Fields::default();
+    let clinic = fields.optional_id("clinic_id", &clinic_id);
+    let resource = fields.optional_id("resource_id", &resource_id);
+    if !clinic_id.is_empty() {
+        fields.must_be_absent("together with clinic_id", &[("resource_id", !resource_id.is_empty())]);
+    }
+    let page = fields.page(&query, page_size, &page_token)?;
+    let scoped = scoped(fields, &practice_id, || {
+        let whose = clinic?.map(Whose::Clinic).or(resource?.map(Whose::Resource));
+        Some(ListDisplaced { whose, page: page? })
+    })?;
+    Ok((query, scoped))
 }
 
 /// An appointment.

@@ -13,6 +13,7 @@ mod aftercare;
 mod appointment;
 mod catalog;
 mod clearance;
+mod displacement;
 mod history;
 mod overrides;
 mod patient;

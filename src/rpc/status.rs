@@ -318,6 +318,7 @@ pub const fn reason(rule: Rule) -> pb::Reason {
         Rule::TooEarlyForNoShow => pb::Reason::TooEarlyForNoShow,
         Rule::NotHeld => pb::Reason::NotHeld,
         Rule::UndoNotAllowed => pb::Reason::UndoNotAllowed,
+        Rule::TooManyDisplaced => pb::Reason::TooManyDisplaced,
     }
 }
 

@@ -96,28 +96,34 @@ pub async fn get(
     row.fetch_optional(db).await?.map(Row::read).transpose()
 }
 
-/// The latest decision about a patient, a protocol and an area, or any area, revoked or not.
+/// The latest decision about each of these patients, a protocol and an area, or any area, revoked or not; latest first.
+/// Those about whom nobody has decided are left out.
 pub async fn latest(
     db: &mut PgConnection,
     practice: PracticeId,
-    patient: PatientId,
-    protocol: ProtocolId,
-    area: Option<BodyArea>,
-) -> Result<Option<Clearance>, StoreError> {
-    let row = sqlx::query_as!(
+    asked: &[(PatientId, ProtocolId, Option<BodyArea>)],
+) -> Result<Vec<Clearance>, StoreError> {
+    let patients: Vec<Uuid> = asked.iter().map(|(patient, ..)| patient.0).collect();
+    let protocols: Vec<Uuid> = asked.iter().map(|(_, protocol, _)| protocol.0).collect();
+    let areas: Vec<Option<String>> = asked.iter().map(|(.., area)| area.map(|area| area.as_str().to_owned())).collect();
+    let rows = sqlx::query_as!(
         Row,
-        "SELECT clearance_id, patient_id, protocol_id, protocol_version, body_area, consultation_id, outcome,
-                session_count, valid_from, valid_until, not_before, conditions, notes, decided_at, decided_by,
-                revoked_at, revoked_by, revoke_reason
-         FROM clearances WHERE practice_id = $1 AND patient_id = $2 AND protocol_id = $3
-           AND ($4::text IS NULL OR body_area = $4)
-         ORDER BY decided_revision DESC LIMIT 1",
+        "SELECT c.clearance_id, c.patient_id, c.protocol_id, c.protocol_version, c.body_area, c.consultation_id,
+                c.outcome, c.session_count, c.valid_from, c.valid_until, c.not_before, c.conditions, c.notes,
+                c.decided_at, c.decided_by, c.revoked_at, c.revoked_by, c.revoke_reason
+         FROM unnest($2::uuid[], $3::uuid[], $4::text[]) AS asked (patient, protocol, area)
+         CROSS JOIN LATERAL (
+             SELECT * FROM clearances x
+             WHERE x.practice_id = $1 AND x.patient_id = asked.patient AND x.protocol_id = asked.protocol
+               AND (asked.area IS NULL OR x.body_area = asked.area)
+             ORDER BY x.decided_revision DESC LIMIT 1) c
+         ORDER BY c.decided_revision DESC",
         practice.0,
-        patient.0,
-        protocol.0,
-        area.map(BodyArea::as_str)
+        &patients,
+        &protocols,
+        &areas as &[Option<String>]
     );
-    row.fetch_optional(db).await?.map(Row::read).transpose()
+    rows.fetch_all(db).await?.into_iter().map(Row::read).collect()
 }
 
 /// The decisions about a patient, latest first, before one of them.

@@ -1,5 +1,7 @@
 //! What is known of a patient's fitness, for one protocol and area.
 
+use std::collections::BTreeMap;
+
 use chrono::NaiveDate;
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -31,29 +33,46 @@ pub async fn facts(
     of: For,
     needs_clearance: bool,
 ) -> Result<Option<FitnessFacts>, StoreError> {
-    let row = sqlx::query!(
-        r#"SELECT p.birth_date, l.conditions AS "lifted!", l.overrides AS "overrides!", c.conditions AS "acquired!",
-                  c.since AS "since!: Vec<NaiveDate>", c.unanswered AS "unanswered!: Vec<bool>",
+    Ok(several(db, practice, &[(of, needs_clearance)]).await?.pop().flatten())
+}
+
+/// The same of several patients, protocols and areas at once, in their order.
+pub async fn several(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    asked: &[(For, bool)],
+) -> Result<Vec<Option<FitnessFacts>>, StoreError> {
+    let patients: Vec<Uuid> = asked.iter().map(|(of, _)| of.patient.0).collect();
+    let protocols: Vec<Uuid> = asked.iter().map(|(of, _)| of.protocol.0).collect();
+    let series: Vec<Option<Uuid>> = asked.iter().map(|(of, _)| of.series.map(|id| id.0)).collect();
+    let areas: Vec<Option<String>> = asked.iter().map(|(of, _)| of.area.map(|area| area.as_str().to_owned())).collect();
+    let rows = sqlx::query_as!(
+        Row,
+        r#"SELECT asked.place AS "place!", p.birth_date, l.conditions AS "lifted!", l.overrides AS "overrides!",
+                  c.conditions AS "acquired!", c.since AS "since!: Vec<NaiveDate>",
+                  c.unanswered AS "unanswered!: Vec<bool>",
                   EXISTS (SELECT FROM reactions r
                           WHERE r.practice_id = p.practice_id AND r.patient_id = p.patient_id
                             AND r.reaction_grade <> 'normal' AND r.cleared_revision IS NULL) AS "on_hold!",
                   (SELECT max(r.earliest_date) FROM reactions r
                    WHERE r.practice_id = p.practice_id AND r.patient_id = p.patient_id) AS earliest,
                   (SELECT max(e.session_count) FROM assessment_results e
-                   WHERE e.practice_id = p.practice_id AND e.series_id = $4 AND e.outcome = 'extend'
+                   WHERE e.practice_id = p.practice_id AND e.series_id = asked.series AND e.outcome = 'extend'
                      AND e.recorded_revision > d.revision) AS extended_to
-           FROM patients p
+           FROM unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::text[]) WITH ORDINALITY
+                AS asked (patient, protocol, series, area, place)
+           JOIN patients p ON p.practice_id = $1 AND p.patient_id = asked.patient
            CROSS JOIN LATERAL (
                SELECT coalesce(max(x.decided_revision), 0) AS revision
                FROM clearances x
-               WHERE x.practice_id = p.practice_id AND x.patient_id = p.patient_id AND x.protocol_id = $3
-                 AND ($5::text IS NULL OR x.body_area = $5)) d
+               WHERE x.practice_id = p.practice_id AND x.patient_id = p.patient_id AND x.protocol_id = asked.protocol
+                 AND (asked.area IS NULL OR x.body_area = asked.area)) d
            CROSS JOIN LATERAL (
                SELECT coalesce(array_agg(o.condition), '{}') AS conditions,
                       coalesce(array_agg(o.override_id), '{}') AS overrides
                FROM overrides o
                WHERE o.practice_id = p.practice_id AND o.patient_id = p.patient_id AND o.kind = 'condition'
-                 AND o.protocol_id = $3 AND o.revoked_revision IS NULL
+                 AND o.protocol_id = asked.protocol AND o.revoked_revision IS NULL
                  AND NOT EXISTS (
                      SELECT FROM reactions r
                      JOIN series s ON s.practice_id = r.practice_id AND s.series_id = r.series_id
@@ -71,37 +90,70 @@ pub async fn facts(
                    AND k.version = s.protocol_version AND k.kind = r.kind AND k.counts_as IS NOT NULL
                JOIN appointments a ON a.practice_id = r.practice_id AND a.appointment_id = r.appointment_id
                JOIN clinics t ON t.practice_id = a.practice_id AND t.clinic_id = a.clinic_id
-               WHERE r.practice_id = p.practice_id AND r.patient_id = p.patient_id) c
-           WHERE p.practice_id = $1 AND p.patient_id = $2"#,
+               WHERE r.practice_id = p.practice_id AND r.patient_id = p.patient_id) c"#,
         practice.0,
-        of.patient.0,
-        of.protocol.0,
-        of.series.map(|id| id.0),
-        of.area.map(BodyArea::as_str)
+        &patients,
+        &protocols,
+        &series as &[Option<Uuid>],
+        &areas as &[Option<String>]
     );
-    let Some(row) = row.fetch_optional(&mut *db).await? else { return Ok(None) };
-    let code = |text: &String| read::named(Code::new(text));
-    let lifted = row.lifted.iter().zip(row.overrides).map(|(text, id): (_, Uuid)| Ok((code(text)?, OverrideId(id))));
-    let acquired = row
-        .acquired
-        .iter()
-        .zip(row.since)
-        .zip(row.unanswered)
-        .map(|((text, since), is_unanswered)| Ok(Acquired { condition: code(text)?, since, is_unanswered }));
-    let (lifted, acquired) = (lifted.collect::<Result<_, StoreError>>()?, acquired.collect::<Result<_, StoreError>>()?);
-    let (mut latest, mut decided) = (None, None);
-    if needs_clearance {
-        latest = screening::latest(db, practice, of.patient, of.protocol).await?;
-        decided = clearance::latest(db, practice, of.patient, of.protocol, of.area).await?;
+    let mut rows: BTreeMap<i64, Row> =
+        rows.fetch_all(&mut *db).await?.into_iter().map(|row| (row.place, row)).collect();
+    let asking = || asked.iter().filter(|(_, needs_clearance)| *needs_clearance).map(|(of, _)| of);
+    let (mut screenings, mut clearances) = (Vec::new(), Vec::new());
+    if asking().next().is_some() && !rows.is_empty() {
+        let questions: Vec<_> = asking().map(|of| (of.patient, of.protocol)).collect();
+        screenings = screening::latest(db, practice, &questions).await?;
+        let questions: Vec<_> = asking().map(|of| (of.patient, of.protocol, of.area)).collect();
+        clearances = clearance::latest(db, practice, &questions).await?;
     }
-    Ok(Some(FitnessFacts {
-        birth_date: Personal::new(row.birth_date),
-        screening: latest,
-        clearance: decided,
-        lifted: Personal::new(lifted),
-        acquired: Personal::new(acquired),
-        on_hold: row.on_hold,
-        earliest: row.earliest,
-        extended_to: row.extended_to,
-    }))
+    let known = (1..).zip(asked).map(|(place, (of, needs_clearance))| {
+        let Some(row) = rows.remove(&place) else { return Ok(None) };
+        let mut facts = row.read()?;
+        if *needs_clearance {
+            let is_theirs = |patient, protocol| (of.patient, of.protocol) == (patient, protocol);
+            facts.screening = screenings.iter().find(|known| is_theirs(known.patient, known.protocol)).cloned();
+            let mut decided = clearances.iter().filter(|known| is_theirs(known.patient, known.protocol));
+            facts.clearance = decided.find(|known| of.area.is_none_or(|area| area == known.area)).cloned();
+        }
+        Ok(Some(facts))
+    });
+    known.collect()
+}
+
+struct Row {
+    place: i64,
+    birth_date: NaiveDate,
+    lifted: Vec<String>,
+    overrides: Vec<Uuid>,
+    acquired: Vec<String>,
+    since: Vec<NaiveDate>,
+    unanswered: Vec<bool>,
+    on_hold: bool,
+    earliest: Option<NaiveDate>,
+    extended_to: Option<i32>,
+}
+
+impl Row {
+    /// What is known, screening and clearance aside.
+    fn read(self) -> Result<FitnessFacts, StoreError> {
+        let code = |text: &String| read::named(Code::new(text));
+        let lifted = self.lifted.iter().zip(self.overrides).map(|(text, id)| Ok((code(text)?, OverrideId(id))));
+        let acquired = self
+            .acquired
+            .iter()
+            .zip(self.since)
+            .zip(self.unanswered)
+            .map(|((text, since), is_unanswered)| Ok(Acquired { condition: code(text)?, since, is_unanswered }));
+        Ok(FitnessFacts {
+            birth_date: Personal::new(self.birth_date),
+            screening: None,
+            clearance: None,
+            lifted: Personal::new(lifted.collect::<Result<_, StoreError>>()?),
+            acquired: Personal::new(acquired.collect::<Result<_, StoreError>>()?),
+            on_hold: self.on_hold,
+            earliest: self.earliest,
+            extended_to: self.extended_to,
+        })
+    }
 }

@@ -67,15 +67,34 @@ pub async fn get(
     Ok(found.into_iter().next())
 }
 
-/// The latest screening of a patient for a protocol.
+/// The latest screening of each of these patients for a protocol; those that have none are left out.
 pub async fn latest(
     db: &mut PgConnection,
     practice: PracticeId,
-    patient: PatientId,
-    protocol: ProtocolId,
-) -> Result<Option<Screening>, StoreError> {
-    let which = Which { protocol: Some(protocol), ..Which::default() };
-    Ok(several(db, practice, patient, &which, 1).await?.into_iter().next())
+    asked: &[(PatientId, ProtocolId)],
+) -> Result<Vec<Screening>, StoreError> {
+    let (patients, protocols): (Vec<Uuid>, Vec<Uuid>) = asked.iter().map(|(p, of)| (p.0, of.0)).unzip();
+    let rows = sqlx::query_as!(
+        Row,
+        r#"SELECT s.screening_id, s.patient_id, s.protocol_id, s.protocol_version, s.skin_type, s.stretch_marks,
+                  s.medication, s.notes, s.recorded_at, a.conditions AS "conditions!", a.present AS "present!",
+                  a.dates AS "dates!: Vec<Option<NaiveDate>>"
+           FROM unnest($2::uuid[], $3::uuid[]) AS asked (patient, protocol)
+           CROSS JOIN LATERAL (
+               SELECT * FROM screenings x
+               WHERE x.practice_id = $1 AND x.patient_id = asked.patient AND x.protocol_id = asked.protocol
+               ORDER BY x.recorded_revision DESC LIMIT 1) s
+           CROSS JOIN LATERAL (
+               SELECT coalesce(array_agg(condition), '{}') AS conditions, coalesce(array_agg(present), '{}') AS present,
+                      coalesce(array_agg(on_date), '{}') AS dates
+               FROM (SELECT * FROM screening_answers x
+                     WHERE x.practice_id = s.practice_id AND x.screening_id = s.screening_id
+                     ORDER BY condition) AS ordered) a"#,
+        practice.0,
+        &patients,
+        &protocols
+    );
+    rows.fetch_all(db).await?.into_iter().map(Row::read).collect()
 }
 
 /// The screenings of a patient, latest first, before one of them.
@@ -93,7 +112,6 @@ pub async fn list(
 #[derive(Debug, Default)]
 struct Which {
     only: Option<ScreeningId>,
-    protocol: Option<ProtocolId>,
     before: Option<ScreeningId>,
 }
 
@@ -118,14 +136,12 @@ async fn several(
                      WHERE x.practice_id = s.practice_id AND x.screening_id = s.screening_id
                      ORDER BY condition) AS ordered) a
            WHERE s.practice_id = $1 AND s.patient_id = $2 AND ($3::uuid IS NULL OR s.screening_id = $3)
-             AND ($4::uuid IS NULL OR s.protocol_id = $4)
-             AND ($5::uuid IS NULL OR s.recorded_revision < (
-                  SELECT recorded_revision FROM screenings b WHERE b.practice_id = $1 AND b.screening_id = $5))
-           ORDER BY s.recorded_revision DESC LIMIT $6"#,
+             AND ($4::uuid IS NULL OR s.recorded_revision < (
+                  SELECT recorded_revision FROM screenings b WHERE b.practice_id = $1 AND b.screening_id = $4))
+           ORDER BY s.recorded_revision DESC LIMIT $5"#,
         practice.0,
         patient.0,
         which.only.map(|id| id.0),
-        which.protocol.map(|id| id.0),
         which.before.map(|id| id.0),
         limit
     );

@@ -7,7 +7,7 @@ mod treatment;
 
 pub use clinical::may_be_cleared;
 pub use new_treatment::insert_treatment;
-pub use protocol::{clearing_protocol, insert_protocol, list_protocols, protocol, protocols_of};
+pub use protocol::{clearing_protocol, insert_protocol, list_protocols, protocol, protocols, protocols_of};
 pub use treatment::{existing, list_treatments, treatment, treatments};
 
 use sqlx::PgConnection;

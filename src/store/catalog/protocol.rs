@@ -118,18 +118,37 @@ pub async fn list_protocols(
     whole(db, practice, rows).await
 }
 
-/// The protocols, in their highest versions, that use a treatment and ask for a clearance.
+/// Protocols in the versions asked for; those that do not exist are left out.
+pub async fn protocols(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    versions: &[(ProtocolId, i32)],
+) -> Result<Vec<Protocol>, StoreError> {
+    let (ids, versions): (Vec<Uuid>, Vec<i32>) = versions.iter().map(|(id, version)| (id.0, *version)).unzip();
+    let rows = select!(
+        "(SELECT * FROM protocols
+          WHERE practice_id = $1 AND (protocol_id, version) IN (SELECT * FROM UNNEST($2::uuid[], $3::integer[])))",
+        practice.0,
+        &ids,
+        &versions
+    );
+    let rows = rows.fetch_all(&mut *db).await?;
+    whole(db, practice, rows).await
+}
+
+/// The protocols, in their highest versions, that use one of these treatments and ask for a clearance.
 pub async fn protocols_of(
     db: &mut PgConnection,
     practice: PracticeId,
-    treatment: TreatmentId,
+    treatments: &[TreatmentId],
 ) -> Result<Vec<Protocol>, StoreError> {
+    let treatments: Vec<Uuid> = treatments.iter().map(|id| id.0).collect();
     let rows = select!(
         "(SELECT * FROM (SELECT DISTINCT ON (protocol_id) * FROM protocols WHERE practice_id = $1
                          ORDER BY protocol_id, version DESC) highest
-          WHERE treatment_id = $2 AND consultation_treatment_id IS NOT NULL)",
+          WHERE treatment_id = ANY($2) AND consultation_treatment_id IS NOT NULL)",
         practice.0,
-        treatment.0
+        &treatments
     );
     let rows = rows.fetch_all(&mut *db).await?;
     whole(db, practice, rows).await

@@ -10,7 +10,7 @@ use crate::harness::World;
 use crate::harness::kill::Killed;
 use crate::harness::wire::{fields, reason};
 use crate::harness::world::{at, every_day, request_id};
-use crate::wire::{Ids, Leaf, Rpc, call, filled, instant, is_of_plan_and_read, leaves, rpcs, with};
+use crate::wire::{Ids, Leaf, Rpc, call, filled, instant, is_signed_and_read, leaves, rpcs, with};
 
 async fn site() -> (World, Ids) {
     let world = World::new().await;
@@ -42,8 +42,9 @@ fn refuses(rpc: &Rpc, leaf: &Leaf) -> (Vec<Value>, String) {
         Some((parent, _)) => format!("{parent}{sibling}"),
         None => sibling.trim_start_matches('.').to_owned(),
     };
-    // What is not as it was proposed does not fit the plan's digest.
-    if leaf.name.starts_with("plan.") && !is_of_plan_and_read(leaf) {
+    // What is not as it was proposed does not fit the digest of the plan, or of the move.
+    let signed = ["plan", "rebooking.moves[0]"].into_iter().find(|signed| leaf.name.starts_with(&format!("{signed}.")));
+    if let Some(signed) = signed.filter(|_| !is_signed_and_read(leaf)) {
         let values = match leaf.field().kind() {
             Kind::Message(_) => timestamps(),
             Kind::Enum(_) => [999, -1, 0].map(Value::EnumNumber).to_vec(),
@@ -51,7 +52,7 @@ fn refuses(rpc: &Rpc, leaf: &Leaf) -> (Vec<Value>, String) {
             Kind::Int64 => [0, -1, i64::MIN].map(Value::I64).to_vec(),
             _ => texts(&["", "x", "A text ", "a\0", &"a".repeat(100_000)]),
         };
-        return (values, "plan.digest".to_owned());
+        return (values, format!("{signed}.digest"));
     }
     let values = match leaf.field().kind() {
         // Of a protocol that asks for no patch test.
@@ -150,12 +151,13 @@ fn refuses(rpc: &Rpc, leaf: &Leaf) -> (Vec<Value>, String) {
                     | "plan.series_id"
                     | "plan.sessions[0].practitioner_id"
                     | "plan.sessions[0].appointment_id"
+                    | "rebooking.moves[0].practitioner_id"
             ) || (method == "ProposeSeries" && name == "series_id")
                 || (method.starts_with("Reschedule") && matches!(name, "clinic_id" | "practitioner_id"))
                 || (method == "FindSlots" && matches!(name, "patient_id" | "moving_appointment_id"))
                 || (matches!(method, "FindSlots" | "BookAppointment" | "HoldAppointment")
                     && name == "add_on_treatment_id")
-                || matches!(method, "ListSeries" | "ListEntries")
+                || matches!(method, "ListSeries" | "ListEntries" | "ListDisplaced")
                 || (method == "AddEntry" && name == "practitioner_id")
                 || (method.starts_with("Publish") && leaf.name == name);
             if !optional {

@@ -14,6 +14,7 @@ mod clearances;
 mod combinations;
 mod crud;
 mod desk;
+mod displacement;
 mod fitness;
 mod fuzz;
 mod harness;

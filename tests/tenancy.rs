@@ -116,7 +116,8 @@ async fn lists_hold_nothing_of_another_practice() {
         }
         let mut message = DynamicMessage::new(rpc.input.clone());
         for (field, id) in &ids_b.by_field {
-            let subject = rpc.name.ends_with("/ListAppointments") && *field != "clinic_id";
+            let by_subject = rpc.name.ends_with("/ListAppointments") || rpc.name.ends_with("/ListDisplaced");
+            let subject = by_subject && *field != "clinic_id";
             if rpc.input.get_field_by_name(field).is_some() && !subject {
                 message.set_field_by_name(field, Value::String(id.clone()));
             }

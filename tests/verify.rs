@@ -830,6 +830,80 @@ async fn verify_finds_a_booking_that_replaces_though_it_is_no_move() {
     assert_eq!(check.violations, 1, "{report}");
 }
 
+/// A practice in which the clinic was closed on the days of the sauna and of another patient's consultation, which moved,
+/// and of another sauna, which was only held.
+async fn displaced() -> PgConnection {
+    let mut db = planted().await;
+    let [consultation, held, sauna] = [NEW_VISIT, HELD, MOVED_SAUNA];
+    book(&mut db, consultation, OTHER_PATIENT, CONSULTATION, "2027-01-25T10:00:00Z").await;
+    let revision = change(&mut db, "appointment.held", held, Some(PATIENT), &[held]).await;
+    let start = at("2027-01-25T19:00:00Z");
+    write(&mut db, &Visit { id: held, patient: PATIENT, treatment: SAUNA, start, session: None, revision }).await;
+    sqlx::query("UPDATE appointments SET state = 'held', held_until = '2026-12-04Z', held_revision = $2 WHERE appointment_id = $1")
+        .bind(held)
+        .bind(revision)
+        .execute(&mut db)
+        .await
+        .unwrap();
+    let named = [SAUNA_VISIT, consultation, held, sauna, MOVED_TALK];
+    let revision = change(&mut db, "closure.created", Uuid::from_u128(0xcc), None, &named).await;
+    for visit in [SAUNA_VISIT, consultation, held] {
+        cancel(&mut db, visit, revision).await;
+    }
+    let moves = [
+        (sauna, SAUNA_VISIT, PATIENT, SAUNA, "2027-01-26T17:00:00Z"),
+        (MOVED_TALK, consultation, OTHER_PATIENT, CONSULTATION, "2027-01-26T10:00:00Z"),
+    ];
+    for (new, old, patient, treatment, start) in moves {
+        write(&mut db, &Visit { id: new, patient, treatment, start: at(start), session: None, revision }).await;
+        let sql = "UPDATE appointments SET replaces = $2 WHERE appointment_id = $1";
+        sqlx::query(sql).bind(new).bind(old).execute(&mut db).await.unwrap();
+    }
+    db
+}
+
+const HELD: Uuid = Uuid::from_u128(0xd7);
+const MOVED_SAUNA: Uuid = Uuid::from_u128(0xd8);
+const MOVED_TALK: Uuid = Uuid::from_u128(0xd9);
+
+#[tokio::test]
+async fn verify_finds_nothing_in_visits_that_a_closure_moved() {
+    let report = verify(&mut displaced().await).await.unwrap();
+    assert!(report.is_clean(), "{report}");
+}
+
+#[tokio::test]
+async fn verify_finds_a_closure_that_cancels_what_it_does_not_book_anew() {
+    let mut db = displaced().await;
+    let sql = "UPDATE appointments SET replaces = NULL WHERE appointment_id = $1";
+    sqlx::query(sql).bind(MOVED_TALK).execute(&mut db).await.unwrap();
+    let report = verify(&mut db).await.unwrap();
+    assert_eq!(broken(&report), ["P6"], "{report}");
+    let check = report.checks.iter().find(|check| check.what == WHOLE_MOVE).unwrap();
+    assert_eq!(check.violations, 2, "{report}");
+}
+
+#[tokio::test]
+async fn verify_finds_a_closure_that_names_what_it_left_alone_or_does_not_name_what_it_moved() {
+    let mut db = displaced().await;
+    let sql = "UPDATE changes SET appointment_ids = array_append(appointment_ids, $1) WHERE kind = 'closure.created'";
+    sqlx::query(sql).bind(SESSIONS[0]).execute(&mut db).await.unwrap();
+    assert_finds(&mut db, "P6", "each appointment that a booking names was booked by it").await;
+
+    let mut db = displaced().await;
+    let sql = "UPDATE changes SET appointment_ids = array_remove(appointment_ids, $1) WHERE kind = 'closure.created'";
+    sqlx::query(sql).bind(MOVED_TALK).execute(&mut db).await.unwrap();
+    assert_finds(&mut db, "P6", "an appointment was booked by a change that names it").await;
+}
+
+#[tokio::test]
+async fn verify_finds_a_closure_that_is_about_somebody_else() {
+    let mut db = displaced().await;
+    let sql = "UPDATE changes SET patient_id = $1 WHERE kind = 'closure.created'";
+    sqlx::query(sql).bind(PATIENT).execute(&mut db).await.unwrap();
+    assert_finds(&mut db, "P6", "an appointment was booked by a change that names it").await;
+}
+
 #[tokio::test]
 async fn verify_finds_a_series_that_was_said_to_be_longer_and_got_no_session() {
     let mut db = planted().await;

@@ -163,11 +163,12 @@ pub struct Ids {
 }
 
 impl Ids {
-    /// Fills a world with what it lacks: a booked series, a closure, time off, a token.
+    /// Fills a world with what it lacks: a booked series, a closure with a visit in it, time off, a token.
     pub async fn of(world: &World) -> Self {
         let days = ["2026-02-02T10:00:00", "2026-03-02T10:00:00", "2026-03-30T10:00:00"];
         let series = world.book_series(&days).await.unwrap();
         let visit = world.book_sauna("2026-05-05T10:00:00").await.unwrap();
+        world.book_sauna("2026-12-24T10:00:00").await.unwrap();
         let closure = pb::CreateClosureRequest {
             request_id: request_id(),
             clinic_id: world.clinic.clone(),
@@ -259,7 +260,10 @@ impl Ids {
         ]);
         let practitioner = pb::GetResourceRequest { resource_id: world.practitioners[0].clone(), ..Default::default() };
         let practitioner = world.manager.resources().get_resource(practitioner).await.unwrap().into_inner();
+        let clinic = pb::GetClinicRequest { clinic_id: world.clinic.clone(), ..Default::default() };
+        let clinic = world.manager.practices().get_clinic(clinic).await.unwrap().into_inner();
         let etags = HashMap::from([
+            ("UpdateClinicRequest", clinic.clinic.unwrap().etag),
             ("UpdateResourceRequest", practitioner.resource.unwrap().etag),
             ("RescheduleSessionRequest", series.etag.clone()),
             ("ExtendSeriesRequest", series.etag.clone()),
@@ -419,6 +423,10 @@ pub fn filled(message: &MessageDescriptor, ids: &Ids) -> DynamicMessage {
         "ScreeningRule" => clear(&mut filled, &["least", "most", "defer_days", "defer_months"]),
         // Fewer than the series has.
         "ShortenSeriesRequest" => filled.set_field_by_name("session_count", Value::I32(2)),
+        // With all its moves.
+        "Rebooking" => clear(&mut filled, &["moves"]),
+        "DisplacedMove" => sign(&mut filled),
+        "ListDisplacedRequest" => clear(&mut filled, &["resource_id"]),
         // A plan of a new series, with a session that is to be booked.
         "SeriesPlan" => {
             clear(&mut filled, &["series_id"]);
@@ -440,18 +448,21 @@ fn clear(message: &mut DynamicMessage, fields: &[&str]) {
     fields.iter().for_each(|field| message.clear_field_by_name(field));
 }
 
-/// Gives a plan the digest that it would have been proposed with.
+/// Gives a plan, or a move, the digest that it would have been proposed with.
 fn sign(plan: &mut DynamicMessage) {
     clear(plan, &["digest"]);
     let digest = URL_SAFE_NO_PAD.encode(&Sha256::digest(plan.encode_to_vec())[..18]);
     plan.set_field_by_name("digest", Value::String(digest));
 }
 
-/// Whether a leaf is one of a plan that a booking goes by; the others only have to be as they were proposed.
-pub fn is_of_plan_and_read(leaf: &Leaf) -> bool {
+/// Whether a leaf is one of a plan, or of a move, that a booking goes by; the others only have to be as they were
+/// proposed.
+pub fn is_signed_and_read(leaf: &Leaf) -> bool {
     let read = ["patient_id", "protocol_id", "body_area", "clinic_id", "series_id"].map(|name| format!("plan.{name}"));
-    let of_session = ["start_time", "practitioner_id", "appointment_id"];
-    read.contains(&leaf.name) || of_session.iter().any(|name| leaf.name == format!("plan.sessions[0].{name}"))
+    let of_visit = ["start_time", "practitioner_id", "appointment_id"];
+    let visits = ["plan.sessions[0]", "rebooking.moves[0]"];
+    let is_of = |visit: &str| of_visit.iter().any(|name| leaf.name == format!("{visit}.{name}"));
+    read.contains(&leaf.name) || visits.into_iter().any(is_of)
 }
 
 fn likely(field: &FieldDescriptor, ids: &Ids) -> Option<Value> {
@@ -569,6 +580,10 @@ pub fn with(rpc: &Rpc, ids: &Ids, leaf: &Leaf, value: Value) -> DynamicMessage {
             }
             message.set_field(&field, wishes);
         }
+        _ if name.starts_with("rebooking.moves") => {
+            clear(message.get_field_by_name_mut("rebooking").unwrap().as_message_mut().unwrap(), &["all"]);
+        }
+        "ListDisplacedRequest" if name == "resource_id" => clear(&mut message, &["clinic_id"]),
         "ProposeSeriesRequest" if name == "series_id" => {
             clear(&mut message, &["patient_id", "protocol_id", "body_area"]);
         }
@@ -596,8 +611,13 @@ pub fn with(rpc: &Rpc, ids: &Ids, leaf: &Leaf, value: Value) -> DynamicMessage {
         }
     }
     put(&mut message, &leaf.path, value, ids);
-    if is_of_plan_and_read(leaf) {
-        sign(message.get_field_by_name_mut("plan").unwrap().as_message_mut().unwrap());
+    if is_signed_and_read(leaf) {
+        let outer = if leaf.name.starts_with("plan.") { "plan" } else { "rebooking" };
+        let outer = message.get_field_by_name_mut(outer).unwrap().as_message_mut().unwrap();
+        match outer.get_field_by_name_mut("moves") {
+            Some(moves) => sign(moves.as_list_mut().unwrap()[0].as_message_mut().unwrap()),
+            None => sign(outer),
+        }
     }
     message
 }

@@ -92,6 +92,7 @@ pub const MAY_CALL: &[(&str, &[Role])] = &[
     ("stipple.v1.AppointmentService/GetAppointment", READERS),
     ("stipple.v1.AppointmentService/ListAppointments", READERS),
     ("stipple.v1.AppointmentService/WatchDay", READERS),
+    ("stipple.v1.AppointmentService/ListDisplaced", READERS),
     ("stipple.v1.AppointmentService/CancelAppointment", DESK),
     ("stipple.v1.AppointmentService/HoldAppointment", DESK),
     ("stipple.v1.AppointmentService/RenewHold", DESK),

@@ -1,11 +1,15 @@
 //! Clinics, their opening hours and closures.
 
-use super::commands::{ClinicSettings, ListClosures, NewClinic, NewClosure, PageOf, Update};
+use std::sync::Arc;
+
+use super::commands::{ClinicSettings, ListClosures, Narrows, NewClinic, NewClosure, PageOf, Update};
+use super::displacing::{DisplacedVisits, Moves};
 use super::page::{Page, fetch};
 use super::write::Begun;
 use super::{App, Command, Error, Scoped};
 use crate::domain::access::Caller;
 use crate::domain::clinic::{Clinic, Closure};
+use crate::domain::displacement::Narrowing;
 use crate::domain::history::ChangeKind;
 use crate::domain::ids::{ClinicId, ClosureId, PracticeId};
 use crate::store::{PgConnection, clinic};
@@ -36,35 +40,46 @@ impl App {
         Ok(created)
     }
 
-    /// Replaces name and opening hours of a clinic.
+    /// Replaces name and opening hours of a clinic, with what becomes of the visits that the hours displace.
     pub async fn update_clinic(
         &self,
         caller: &Caller,
-        command: &Command<Update<ClinicId, ClinicSettings>>,
-    ) -> Result<Clinic, Error> {
-        self.retry(|| self.try_update_clinic(caller, command)).await
+        command: &Command<Narrows<Update<ClinicId, ClinicSettings>>>,
+    ) -> Result<(Clinic, DisplacedVisits), Error> {
+        let practice = Self::tenant(caller, command.practice)?;
+        let Narrows { to: Update { id, to, .. }, rebooking } = &command.body;
+        let narrowing = Narrowing::OpeningHours(*id, to.opening_hours.clone());
+        let attempt = |moves| self.try_update_clinic(caller, command, (&narrowing, moves));
+        self.with_moves(practice, (command, rebooking), &narrowing, attempt).await
     }
 
     async fn try_update_clinic(
         &self,
         caller: &Caller,
-        command: &Command<Update<ClinicId, ClinicSettings>>,
-    ) -> Result<Clinic, Error> {
+        command: &Command<Narrows<Update<ClinicId, ClinicSettings>>>,
+        (narrowing, moves): (&Narrowing, Arc<Moves>),
+    ) -> Result<(Clinic, DisplacedVisits), Error> {
         let practice = Self::tenant(caller, command.practice)?;
         let mut write = match self.begin(caller, practice, command).await? {
             Begun::Fresh(write) => write,
-            Begun::Repeat(earlier) => return self.clinic(practice, ClinicId(earlier.subject)).await,
+            Begun::Repeat(earlier) => {
+                let clinic = self.clinic(practice, ClinicId(earlier.subject)).await?;
+                return Ok((clinic, self.displaced_by(practice, earlier, narrowing).await?));
+            }
         };
-        let before = found(write.db(), practice, command.body.id).await?;
-        if before.changed_revision != command.body.etag {
+        let Update { id, etag, to } = command.body.to.clone();
+        let before = found(write.db(), practice, id).await?;
+        if before.changed_revision != etag {
             return Err(Error::EtagMismatch);
         }
-        let ClinicSettings { name, opening_hours } = command.body.to.clone();
+        let ClinicSettings { name, opening_hours } = to;
         let after = Clinic { id: before.id, name, zone: before.zone, opening_hours, changed_revision: write.revision };
-        write.record(ChangeKind::ClinicUpdated, after.id, None, Vec::new()).await?;
+        let displacing = self.displacing(&mut write, narrowing, &moves).await?;
+        displacing.record(&mut write, ChangeKind::ClinicUpdated, after.id).await?;
         clinic::update(write.db(), practice, &after).await?;
+        let displaced = displacing.carry_out(&mut write).await?;
         write.finish().await?;
-        Ok(after)
+        Ok((after, displaced))
     }
 
     /// A clinic.
@@ -85,23 +100,41 @@ impl App {
         Ok(Page::new(found, page.size, |last| last.id))
     }
 
-    /// Closes a clinic for a while.
-    pub async fn create_closure(&self, caller: &Caller, command: &Command<NewClosure>) -> Result<Closure, Error> {
-        self.retry(|| self.try_create_closure(caller, command)).await
+    /// Closes a clinic for a while, with what becomes of the visits that this displaces.
+    pub async fn create_closure(
+        &self,
+        caller: &Caller,
+        command: &Command<Narrows<NewClosure>>,
+    ) -> Result<(Closure, DisplacedVisits), Error> {
+        let practice = Self::tenant(caller, command.practice)?;
+        let Narrows { to: NewClosure { clinic, during, .. }, rebooking } = &command.body;
+        let narrowing = Narrowing::Closure(*clinic, *during);
+        let attempt = |moves| self.try_create_closure(caller, command, (&narrowing, moves));
+        self.with_moves(practice, (command, rebooking), &narrowing, attempt).await
     }
 
-    async fn try_create_closure(&self, caller: &Caller, command: &Command<NewClosure>) -> Result<Closure, Error> {
+    async fn try_create_closure(
+        &self,
+        caller: &Caller,
+        command: &Command<Narrows<NewClosure>>,
+        (narrowing, moves): (&Narrowing, Arc<Moves>),
+    ) -> Result<(Closure, DisplacedVisits), Error> {
         let practice = Self::tenant(caller, command.practice)?;
         let mut write = match self.begin(caller, practice, command).await? {
             Begun::Fresh(write) => write,
-            Begun::Repeat(earlier) => return self.closure(practice, ClosureId(earlier.subject)).await,
+            Begun::Repeat(earlier) => {
+                let closure = self.closure(practice, ClosureId(earlier.subject)).await?;
+                return Ok((closure, self.displaced_by(practice, earlier, narrowing).await?));
+            }
         };
-        let NewClosure { clinic, during, reason } = command.body.clone();
+        let NewClosure { clinic, during, reason } = command.body.to.clone();
         let created = Closure { id: ClosureId(self.ids.new_id(write.now)), clinic, during, reason };
-        write.record(ChangeKind::ClosureCreated, created.id, None, Vec::new()).await?;
+        let displacing = self.displacing(&mut write, narrowing, &moves).await?;
+        displacing.record(&mut write, ChangeKind::ClosureCreated, created.id).await?;
         clinic::insert_closure(write.db(), practice, &created).await?;
+        let displaced = displacing.carry_out(&mut write).await?;
         write.finish().await?;
-        Ok(created)
+        Ok((created, displaced))
     }
 
     /// The closures of a clinic, oldest first.

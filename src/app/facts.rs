@@ -1,6 +1,6 @@
 //! Loading what a booking decision rests on, as little of it as the decision can look at.
 
-use chrono::{Days, TimeDelta};
+use chrono::{Days, NaiveDate, TimeDelta};
 
 use super::Error;
 use super::fitness::{FitFor, fitness};
@@ -118,9 +118,7 @@ pub(super) fn patient_question(
 ) -> booking::PatientQuestion {
     let first = spans.first().map_or(Instant::UNIX_EPOCH, |span| span.start());
     let last = spans.last().map_or(Instant::UNIX_EPOCH, |span| span.end());
-    // No window reaches further than the longest restriction, and no gap is longer than the longest one.
-    let reach = TimeDelta::days(i64::from(MAX_SPAN) + 1);
-    let gap = Days::new(u64::from(MAX_GAP_DAYS.unsigned_abs()));
+    let (days, windows) = reach(first, last);
     let contents = || treatments.iter().map(|treatment| &treatment.content);
     let restricted =
         contents().flat_map(|content| content.restrictions.iter().filter(|r| !r.advice_only).map(|r| r.activity));
@@ -128,12 +126,21 @@ pub(super) fn patient_question(
         contents().flat_map(|content| content.exposures.iter().copied()).chain(restricted).collect();
     activities.sort_unstable();
     activities.dedup();
-    booking::PatientQuestion {
-        patient,
-        spans,
-        spacing: area.map(|area| (area, first.date_naive() - Days::new(1), last.date_naive() + gap)),
-        activities,
-        windows: Interval::new(first - reach, last + reach)
-            .unwrap_or_else(|| unreachable!("a question is about at least one visit")),
-    }
+    booking::PatientQuestion { patient, spans, spacing: area.map(|area| (area, days.0, days.1)), activities, windows }
+}
+
+/// What matters of patients for visits of any treatment in a stretch of time.
+pub(super) fn patients_question(span: Interval) -> booking::PatientsQuestion {
+    let (days, windows) = reach(span.start(), span.end());
+    booking::PatientsQuestion { span, days, windows }
+}
+
+/// The days of spacing windows, and the time of other windows, that can matter to visits from one instant to another.
+fn reach(first: Instant, last: Instant) -> ((NaiveDate, NaiveDate), Interval) {
+    // No window reaches further than the longest restriction, and no gap is longer than the longest one.
+    let reach = TimeDelta::days(i64::from(MAX_SPAN) + 1);
+    let gap = Days::new(u64::from(MAX_GAP_DAYS.unsigned_abs()));
+    let windows = Interval::new(first - reach, last + reach);
+    let windows = windows.unwrap_or_else(|| unreachable!("a question is about at least one visit"));
+    ((first.date_naive() - Days::new(1), last.date_naive() + gap), windows)
 }

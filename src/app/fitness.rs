@@ -1,12 +1,12 @@
-//! Whether a patient is fit for what is asked (promise P5): decided on what is known under the practice's lock, like every
-//! other rule of a booking.
+//! Whether a patient is fit for what is asked (promise P5): decided on what is known under the practice's lock, like
+//! every other rule of a booking.
 
 use super::visit::treatments;
 use super::{Error, series};
 use crate::domain::appointment::Appointment;
 use crate::domain::catalog::{BodyArea, Protocol, ProtocolContent, Treatment};
 use crate::domain::fitness::Fitness;
-use crate::domain::ids::{PatientId, PracticeId, SeriesId};
+use crate::domain::ids::{PatientId, PracticeId, SeriesId, TreatmentId};
 use crate::domain::interval::Instant;
 use crate::domain::refusal::Refusal;
 use crate::store::fitness::{For, facts, facts_of};
@@ -55,29 +55,41 @@ pub(super) async fn fitness(
     area: Option<BodyArea>,
     what: FitFor<'_>,
 ) -> Result<Fitness, Error> {
-    match what {
-        FitFor::Sessions(protocol, series) => {
-            judged(db, practice, For { patient, protocol: protocol.id, area, series }, &protocol.content).await
-        }
-        FitFor::Treatment(treatment) => {
-            let mut ways = Vec::new();
-            for protocol in asked_alone(db, practice, treatment, area).await? {
-                let of = For { patient, protocol: protocol.id, area, series: None };
-                ways.push(judged(db, practice, of, &protocol.content).await?);
-            }
-            Ok(Fitness::by_one_of(ways))
-        }
-    }
+    Ok(fitnesses(db, practice, &[(patient, area, what)]).await?.pop().unwrap_or_default())
 }
 
-async fn judged(
+/// How fit each of several patients is, in their order.
+pub(super) async fn fitnesses(
     db: &mut PgConnection,
     practice: PracticeId,
-    of: For,
-    rules: &ProtocolContent,
-) -> Result<Fitness, Error> {
-    let known = facts(db, practice, of, rules.clearance.is_some()).await?;
-    Ok(known.map(|known| Fitness::judge(rules, &known)).unwrap_or_default())
+    asked: &[(PatientId, Option<BodyArea>, FitFor<'_>)],
+) -> Result<Vec<Fitness>, Error> {
+    // A visit needles exactly if it names an area.
+    let alone = |(_, area, what): &(_, Option<BodyArea>, FitFor<'_>)| match what {
+        FitFor::Treatment(treatment) if area.is_some() => Some(treatment.id),
+        FitFor::Treatment(_) | FitFor::Sessions(..) => None,
+    };
+    let alone = asked_alone(db, practice, asked.iter().filter_map(alone).collect()).await?;
+    // What each of them is held to, by its place.
+    let mut held_to: Vec<(usize, For, &ProtocolContent)> = Vec::new();
+    for (place, (patient, area, what)) in asked.iter().enumerate() {
+        let of = |protocol: &Protocol, series| For { patient: *patient, protocol: protocol.id, area: *area, series };
+        match what {
+            FitFor::Sessions(protocol, series) => held_to.push((place, of(protocol, *series), &protocol.content)),
+            FitFor::Treatment(treatment) if area.is_some() => {
+                let theirs = alone.iter().filter(|protocol| protocol.content.treatment == treatment.id);
+                held_to.extend(theirs.map(|protocol| (place, of(protocol, None), &protocol.content)));
+            }
+            FitFor::Treatment(_) => {}
+        }
+    }
+    let questions: Vec<(For, bool)> = held_to.iter().map(|(_, of, rules)| (*of, rules.clearance.is_some())).collect();
+    let known = if questions.is_empty() { Vec::new() } else { facts_of(db, practice, &questions).await? };
+    let mut ways: Vec<Vec<Fitness>> = asked.iter().map(|_| Vec::new()).collect();
+    for ((place, _, rules), known) in held_to.iter().zip(known) {
+        ways[*place].push(known.map(|known| Fitness::judge(rules, &known)).unwrap_or_default());
+    }
+    Ok(ways.into_iter().map(Fitness::by_one_of).collect())
 }
 
 /// Why the patient of a visit may not be treated now; a screening that is too old counts too.
@@ -91,7 +103,10 @@ pub(super) async fn at_check_in(
 ) -> Result<Refusal, Error> {
     let (asking, series) = match what {
         FitFor::Sessions(protocol, series) => (vec![protocol.clone()], series),
-        FitFor::Treatment(treatment) => (asked_alone(db, practice, treatment, visit.area).await?, None),
+        FitFor::Treatment(treatment) => {
+            let needles = visit.area.map(|_| treatment.id);
+            (asked_alone(db, practice, needles.into_iter().collect()).await?, None)
+        }
     };
     let asked: Vec<(For, bool)> = asking
         .iter()
@@ -105,17 +120,15 @@ pub(super) async fn at_check_in(
     Ok(Fitness::at_check_in_by_one_of(&ways.collect::<Vec<_>>(), number, now, visit.zone))
 }
 
-/// The protocols of which one has to be content where a treatment is booked alone: what they ask before sessions that
-/// needle is asked all the same. A visit needles exactly if it names an area, by what it is or by what is added to it; for
-/// what is added, the practitioner's approval stands.
+/// The protocols of which one has to be content where treatments are booked alone that needle: what they ask before
+/// sessions is asked all the same. For what is added to a visit, the practitioner's approval stands.
 async fn asked_alone(
     db: &mut PgConnection,
     practice: PracticeId,
-    treatment: &Treatment,
-    area: Option<BodyArea>,
+    treatments: Vec<TreatmentId>,
 ) -> Result<Vec<Protocol>, Error> {
-    if area.is_none() {
+    if treatments.is_empty() {
         return Ok(Vec::new());
     }
-    Ok(catalog::protocols_of(db, practice, &[treatment.id]).await?)
+    Ok(catalog::protocols_of(db, practice, &treatments).await?)
 }

@@ -18,6 +18,7 @@ mod catalog;
 mod clearance;
 mod clinic;
 mod combination;
+mod displacing;
 mod fitness;
 mod follow_up;
 mod history;
@@ -58,6 +59,7 @@ use crate::store::{self, PgPool, Postgres, Transaction};
 
 pub use boards::Course;
 pub use clearance::Signed;
+pub use displacing::{DisplacedVisit, DisplacedVisits};
 pub use error::{Error, FieldViolation};
 pub use messages::Taken;
 pub use missed::VisitNow;

@@ -1,10 +1,14 @@
 //! Practitioners, assistants, rooms and devices, and when they are away.
 
-use super::commands::{ListResources, ListTimeOff, NewResource, NewTimeOff, ResourceSettings, Update};
+use std::sync::Arc;
+
+use super::commands::{ListResources, ListTimeOff, Narrows, NewResource, NewTimeOff, ResourceSettings, Update};
+use super::displacing::{DisplacedVisits, Moves};
 use super::page::{Page, fetch};
 use super::write::Begun;
 use super::{App, Command, Error, Scoped};
 use crate::domain::access::Caller;
+use crate::domain::displacement::Narrowing;
 use crate::domain::history::ChangeKind;
 use crate::domain::ids::{PracticeId, ResourceId, TimeOffId};
 use crate::domain::resource::{Resource, TimeOff};
@@ -40,30 +44,44 @@ impl App {
         Ok(created)
     }
 
-    /// Replaces what may change of a resource.
+    /// Replaces what may change of a resource, with what becomes of the visits that its hours displace.
     pub async fn update_resource(
         &self,
         caller: &Caller,
-        command: &Command<Update<ResourceId, ResourceSettings>>,
-    ) -> Result<Resource, Error> {
-        self.retry(|| self.try_update_resource(caller, command)).await
+        command: &Command<Narrows<Update<ResourceId, ResourceSettings>>>,
+    ) -> Result<(Resource, DisplacedVisits), Error> {
+        let practice = Self::tenant(caller, command.practice)?;
+        let Narrows { to: Update { id, to, .. }, rebooking } = &command.body;
+        let narrowing = Narrowing::Resource {
+            id: *id,
+            active: to.active,
+            qualifications: to.qualifications.clone(),
+            working_hours: to.working_hours.clone(),
+        };
+        let attempt = |moves| self.try_update_resource(caller, command, (&narrowing, moves));
+        self.with_moves(practice, (command, rebooking), &narrowing, attempt).await
     }
 
     async fn try_update_resource(
         &self,
         caller: &Caller,
-        command: &Command<Update<ResourceId, ResourceSettings>>,
-    ) -> Result<Resource, Error> {
+        command: &Command<Narrows<Update<ResourceId, ResourceSettings>>>,
+        (narrowing, moves): (&Narrowing, Arc<Moves>),
+    ) -> Result<(Resource, DisplacedVisits), Error> {
         let practice = Self::tenant(caller, command.practice)?;
         let mut write = match self.begin(caller, practice, command).await? {
             Begun::Fresh(write) => write,
-            Begun::Repeat(earlier) => return self.resource(practice, ResourceId(earlier.subject)).await,
+            Begun::Repeat(earlier) => {
+                let resource = self.resource(practice, ResourceId(earlier.subject)).await?;
+                return Ok((resource, self.displaced_by(practice, earlier, narrowing).await?));
+            }
         };
-        let before = found(write.db(), practice, command.body.id).await?;
-        if before.changed_revision != command.body.etag {
+        let Update { id, etag, to } = command.body.to.clone();
+        let before = found(write.db(), practice, id).await?;
+        if before.changed_revision != etag {
             return Err(Error::EtagMismatch);
         }
-        let ResourceSettings { name, active, qualifications, working_hours } = command.body.to.clone();
+        let ResourceSettings { name, active, qualifications, working_hours } = to;
         // The request does not say what the resource is, so that only here it shows whether hours make sense.
         if before.kind.stands_in_a_clinic() && !working_hours.is_empty() {
             return Err(Error::field("working_hours", "must be empty: rooms and devices follow their clinic's hours"));
@@ -78,10 +96,12 @@ impl App {
             working_hours,
             changed_revision: write.revision,
         };
-        write.record(ChangeKind::ResourceUpdated, after.id, None, Vec::new()).await?;
+        let displacing = self.displacing(&mut write, narrowing, &moves).await?;
+        displacing.record(&mut write, ChangeKind::ResourceUpdated, after.id).await?;
         resource::update(write.db(), practice, &after).await?;
+        let displaced = displacing.carry_out(&mut write).await?;
         write.finish().await?;
-        Ok(after)
+        Ok((after, displaced))
     }
 
     /// A resource.
@@ -102,23 +122,41 @@ impl App {
         Ok(Page::new(found, page.size, |last| last.id))
     }
 
-    /// Takes a resource away for a while.
-    pub async fn create_time_off(&self, caller: &Caller, command: &Command<NewTimeOff>) -> Result<TimeOff, Error> {
-        self.retry(|| self.try_create_time_off(caller, command)).await
+    /// Takes a resource away for a while, with what becomes of the visits that this displaces.
+    pub async fn create_time_off(
+        &self,
+        caller: &Caller,
+        command: &Command<Narrows<NewTimeOff>>,
+    ) -> Result<(TimeOff, DisplacedVisits), Error> {
+        let practice = Self::tenant(caller, command.practice)?;
+        let Narrows { to: NewTimeOff { resource, during, .. }, rebooking } = &command.body;
+        let narrowing = Narrowing::TimeOff(*resource, *during);
+        let attempt = |moves| self.try_create_time_off(caller, command, (&narrowing, moves));
+        self.with_moves(practice, (command, rebooking), &narrowing, attempt).await
     }
 
-    async fn try_create_time_off(&self, caller: &Caller, command: &Command<NewTimeOff>) -> Result<TimeOff, Error> {
+    async fn try_create_time_off(
+        &self,
+        caller: &Caller,
+        command: &Command<Narrows<NewTimeOff>>,
+        (narrowing, moves): (&Narrowing, Arc<Moves>),
+    ) -> Result<(TimeOff, DisplacedVisits), Error> {
         let practice = Self::tenant(caller, command.practice)?;
         let mut write = match self.begin(caller, practice, command).await? {
             Begun::Fresh(write) => write,
-            Begun::Repeat(earlier) => return self.time_off(practice, TimeOffId(earlier.subject)).await,
+            Begun::Repeat(earlier) => {
+                let time_off = self.time_off(practice, TimeOffId(earlier.subject)).await?;
+                return Ok((time_off, self.displaced_by(practice, earlier, narrowing).await?));
+            }
         };
-        let NewTimeOff { resource, during, reason } = command.body.clone();
+        let NewTimeOff { resource, during, reason } = command.body.to.clone();
         let created = TimeOff { id: TimeOffId(self.ids.new_id(write.now)), resource, during, reason };
-        write.record(ChangeKind::TimeOffCreated, created.id, None, Vec::new()).await?;
+        let displacing = self.displacing(&mut write, narrowing, &moves).await?;
+        displacing.record(&mut write, ChangeKind::TimeOffCreated, created.id).await?;
         resource::insert_time_off(write.db(), practice, &created).await?;
+        let displaced = displacing.carry_out(&mut write).await?;
         write.finish().await?;
-        Ok(created)
+        Ok((created, displaced))
     }
 
     /// The time off of a resource, oldest first.

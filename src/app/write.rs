@@ -291,10 +291,9 @@ async fn expire(
     touched.sort_unstable();
     touched.dedup();
     if !touched.is_empty() {
-        series::expire(db, practice_id, &touched, now, revision).await?;
-    }
-    for id in touched {
-        series::touch(db, practice_id, id, revision).await?;
+        // A series that was held as a whole ends with its sessions, whose holds end when its own does.
+        series::release(db, practice_id, &touched, now, revision).await?;
+        series::touch_all(db, practice_id, &touched, revision).await?;
     }
     Ok(true)
 }

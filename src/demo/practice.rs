@@ -7,7 +7,7 @@ use chrono::{Datelike, Days, NaiveDate, NaiveTime, TimeDelta, Weekday};
 use super::catalog::qualification;
 use super::step::{Seeder, broken, label, prose};
 use crate::app::Error;
-use crate::app::commands::{NewClinic, NewClosure, NewResource, NewTimeOff, ResourceSettings};
+use crate::app::commands::{Narrows, NewClinic, NewClosure, NewResource, NewTimeOff, Rebooking, ResourceSettings};
 use crate::domain::access::Caller;
 use crate::domain::catalog::ResourceKind::{self, Assistant, Device, Practitioner, Room};
 use crate::domain::hours::{Stretch, Week};
@@ -176,7 +176,8 @@ pub async fn create(seeder: &Seeder<'_>, now: Instant) -> Result<Clinics, Error>
         let first = later(zone.day(now), from)?;
         let during = interval(zone.midnight(first), zone.midnight(later(first, days)?))?;
         let resource = *people.get(name).ok_or_else(|| broken("somebody unknown has time off"))?;
-        let body = NewTimeOff { resource, during, reason: Personal::new(prose(reason)?) };
+        let time_off = NewTimeOff { resource, during, reason: Personal::new(prose(reason)?) };
+        let body = Narrows { to: time_off, rebooking: Rebooking::Later };
         let command = seeder.command(&format!("time off of {name}"), body);
         seeder.app.create_time_off(&Caller::COMMAND_LINE, &command).await?;
     }
@@ -197,7 +198,13 @@ async fn closure(seeder: &Seeder<'_>, clinics: &Clinics, now: Instant) -> Result
     let (from, to) = CLOSURE_HOURS;
     let during = interval(at(zone, day, from * 60), at(zone, day, to * 60))?;
     let body = NewClosure { clinic: clinics.id(Berlin), during, reason: prose("Staff meeting")? };
-    seeder.app.create_closure(&Caller::COMMAND_LINE, &seeder.command("closure", body)).await?;
+    seeder
+        .app
+        .create_closure(
+            &Caller::COMMAND_LINE,
+            &seeder.command("closure", Narrows { to: body, rebooking: Rebooking::Later }),
+        )
+        .await?;
     Ok(())
 }
 

@@ -269,6 +269,12 @@ impl Appointment {
         self.session.map(|session| session.series).or(self.follows.map(|follows| follows.series))
     }
 
+    /// Who treats; none where the treatment needs no practitioner.
+    pub fn practitioner(&self) -> Option<ResourceId> {
+        let mut resources = self.phases.iter().flat_map(|phase| &phase.resources);
+        resources.find(|(_, kind)| *kind == ResourceKind::Practitioner).map(|(id, _)| *id)
+    }
+
     /// What it occupies, phase by phase.
     pub fn occupied(&self) -> impl Iterator<Item = (ResourceId, Interval)> {
         self.phases.iter().flat_map(|phase| phase.resources.iter().map(|(resource, _)| (*resource, phase.during)))

@@ -20,6 +20,7 @@ pub mod screening;
 
 pub mod booking;
 pub mod clinic;
+pub mod displacement;
 pub mod finding;
 pub mod planning;
 pub mod refusal;

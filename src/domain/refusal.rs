@@ -112,6 +112,8 @@ pub enum Rule {
     NotWaiting,
     /// Only the latest step of a visit is taken back, soon, and if nothing rests on it.
     UndoNotAllowed,
+    /// A closure displaces no more visits than can be looked after.
+    TooManyDisplaced,
 }
 
 /// What a request collides with.

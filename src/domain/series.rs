@@ -5,7 +5,7 @@ use chrono::NaiveDate;
 use super::appointment::{Appointment, AppointmentState};
 use super::assessment::AssessmentResult;
 use super::booking::{Neighbour, Neighbours};
-use super::catalog::{BodyArea, GapDays, ProtocolContent, ResourceKind};
+use super::catalog::{BodyArea, GapDays, ProtocolContent};
 use super::ids::{AppointmentId, OverrideId, PatientId, ProtocolId, ReactionId, ResourceId, SeriesId};
 use super::interval::Instant;
 use super::refusal::{Other, Refusal, Rule, Violation};
@@ -56,7 +56,6 @@ pub struct BookedSession {
 impl BookedSession {
     /// The session that an appointment is.
     pub fn of(appointment: &Appointment) -> Option<Self> {
-        let mut resources = appointment.phases.iter().flat_map(|phase| &phase.resources);
         let start = appointment.begins();
         Some(Self {
             number: appointment.session?.number,
@@ -64,7 +63,7 @@ impl BookedSession {
             start,
             day: appointment.zone.day(start),
             zone: appointment.zone,
-            practitioner: resources.find(|(_, kind)| *kind == ResourceKind::Practitioner).map(|(id, _)| *id),
+            practitioner: appointment.practitioner(),
         })
     }
 

@@ -14,13 +14,15 @@ use super::visit::{
     known, parse_cancel, parse_check_in, parse_complete, parse_confirm, parse_end_reason, parse_no_show, parse_start,
     parse_undo, rendered_end_reason,
 };
-use super::{Services, next_session, open, pb, render, series, sheet, slots, visit_record, watch};
+use super::{Services, displacement, next_session, open, pb, render, series, sheet, slots, visit_record, watch};
 use crate::app::commands::{
-    BookAppointment, Destination, Known, ListAppointments, RenewHold, RescheduleAppointment, SheetOf, WhichVisit,
+    BookAppointment, Destination, Known, ListAppointments, ListDisplaced, RenewHold, RescheduleAppointment, SheetOf,
+    WhichVisit,
 };
 use crate::app::{Command, Completed, Error, MovedVisit, Scoped, VisitNow};
 use crate::domain::appointment::{Appointment, AppointmentState, BookedPhase};
 use crate::domain::catalog::MAX_SESSIONS;
+use crate::domain::displacement::Whose;
 use crate::domain::ids::AppointmentId;
 
 /// Longest stretch of time that a sheet lists, in days.
@@ -87,6 +89,17 @@ impl AppointmentService for Services {
         let (caller, message) = open(request)?;
         let watch = self.app.watch_day(&caller, watch::parse_day(message)?).await?;
         Ok(Response::new(watch::day(watch)))
+    }
+
+    async fn list_displaced(
+        &self,
+        request: Request<pb::ListDisplacedRequest>,
+    ) -> Result<Response<pb::ListDisplacedResponse>, Status> {
+        let (caller, message) = open(request)?;
+        let (query, scoped) = parse_list_displaced(message)?;
+        let page = self.app.list_displaced(&caller, scoped).await?;
+        let (visits, next_page_token) = query.render(page, displacement::rendered_visit);
+        Ok(Response::new(pb::ListDisplacedResponse { visits, next_page_token }))
     }
 
     async fn cancel_appointment(
@@ -369,6 +382,23 @@ fn parse_list(message: pb::ListAppointmentsRequest) -> Result<(Query, Scoped<Lis
     let page = fields.page(&query, page_size, &page_token)?;
     let scoped = scoped(fields, &practice_id, || {
         Some(ListAppointments { of: of?, during: during?, include_cancelled, page: page? })
+    })?;
+    Ok((query, scoped))
+}
+
+fn parse_list_displaced(message: pb::ListDisplacedRequest) -> Result<(Query, Scoped<ListDisplaced>), Error> {
+    let pb::ListDisplacedRequest { practice_id, clinic_id, resource_id, page_size, page_token } = message;
+    let query = Query::new("ListDisplaced", &[&practice_id, &clinic_id, &resource_id]);
+    let mut fields = Fields::default();
+    let clinic = fields.optional_id("clinic_id", &clinic_id);
+    let resource = fields.optional_id("resource_id", &resource_id);
+    if !clinic_id.is_empty() {
+        fields.must_be_absent("together with clinic_id", &[("resource_id", !resource_id.is_empty())]);
+    }
+    let page = fields.page(&query, page_size, &page_token)?;
+    let scoped = scoped(fields, &practice_id, || {
+        let whose = clinic?.map(Whose::Clinic).or(resource?.map(Whose::Resource));
+        Some(ListDisplaced { whose, page: page? })
     })?;
     Ok((query, scoped))
 }

@@ -15,6 +15,7 @@ mod appointment;
 mod booking_rules;
 mod catalog;
 mod clearance;
+mod displacement;
 mod history;
 mod messages;
 mod next_session;

@@ -2,11 +2,14 @@
 
 use tonic::{Request, Response, Status};
 
+use super::displacement::{self, parse_closing, parse_rebooking};
 use super::page::Query;
 use super::parse::{Fields, Head, scoped};
 use super::pb::practice_service_server::PracticeService;
 use super::{Services, booking_rules, open, pb, render};
-use crate::app::commands::{ClinicSettings, ListClosures, NewClinic, NewClosure, PageOf, PracticeSettings, Update};
+use crate::app::commands::{
+    ClinicSettings, ListClosures, Narrows, NewClinic, NewClosure, PageOf, PracticeSettings, Update,
+};
 use crate::app::{Command, Error, Scoped};
 use crate::domain::clinic::{Clinic, Closure, DEFAULT_HORIZON_DAYS, MAX_HORIZON_DAYS, MAX_OPENING_STRETCHES, Practice};
 use crate::domain::hours::{Stretch, Week};
@@ -100,8 +103,11 @@ impl PracticeService for Services {
     ) -> Result<Response<pb::UpdateClinicResponse>, Status> {
         let (caller, message) = open(request)?;
         let command = parse_update_clinic(message)?;
-        let clinic = self.app.update_clinic(&caller, &command).await?;
-        Ok(Response::new(pb::UpdateClinicResponse { clinic: Some(rendered_clinic(&clinic)) }))
+        let (clinic, displaced) = self.app.update_clinic(&caller, &command).await?;
+        Ok(Response::new(pb::UpdateClinicResponse {
+            clinic: Some(rendered_clinic(&clinic)),
+            displacement: Some(displacement::rendered(&displaced)),
+        }))
     }
 
     async fn create_closure(
@@ -110,8 +116,11 @@ impl PracticeService for Services {
     ) -> Result<Response<pb::CreateClosureResponse>, Status> {
         let (caller, message) = open(request)?;
         let command = parse_create_closure(message)?;
-        let closure = self.app.create_closure(&caller, &command).await?;
-        Ok(Response::new(pb::CreateClosureResponse { closure: Some(rendered_closure(&closure)) }))
+        let (closure, displaced) = self.app.create_closure(&caller, &command).await?;
+        Ok(Response::new(pb::CreateClosureResponse {
+            closure: Some(rendered_closure(&closure)),
+            displacement: Some(displacement::rendered(&displaced)),
+        }))
     }
 
     async fn list_closures(
@@ -202,7 +211,9 @@ fn parse_list_clinics(message: pb::ListClinicsRequest) -> Result<(Query, Scoped<
     Ok((query, scoped))
 }
 
-fn parse_update_clinic(message: pb::UpdateClinicRequest) -> Result<Command<Update<ClinicId, ClinicSettings>>, Error> {
+fn parse_update_clinic(
+    message: pb::UpdateClinicRequest,
+) -> Result<Command<Narrows<Update<ClinicId, ClinicSettings>>>, Error> {
     let head = Head::new(&message, &message.practice_id, &message.request_id, message.validate_only);
     let pb::UpdateClinicRequest {
         practice_id: _,
@@ -212,14 +223,16 @@ fn parse_update_clinic(message: pb::UpdateClinicRequest) -> Result<Command<Updat
         clinic_id,
         name,
         opening_hours,
+        rebooking,
     } = message;
     let mut fields = Fields::default();
     let (id, etag) = (fields.id("clinic_id", &clinic_id), fields.etag(&etag));
     let name = fields.label("name", &name);
     let opening_hours = week(&mut fields, &opening_hours);
+    let rebooking = parse_rebooking(&mut fields, rebooking);
     head.command(fields, || {
         let settings = ClinicSettings { name: name?, opening_hours: opening_hours? };
-        Some(Update { id: id?, etag: etag?, to: settings })
+        Some(Narrows { to: Update { id: id?, etag: etag?, to: settings }, rebooking: rebooking? })
     })
 }
 
@@ -231,7 +244,7 @@ fn week(fields: &mut Fields, hours: &[pb::WeeklyHours]) -> Option<Week> {
     fields.some("opening_hours", week, "stretches of one weekday must not overlap")
 }
 
-fn parse_create_closure(message: pb::CreateClosureRequest) -> Result<Command<NewClosure>, Error> {
+fn parse_create_closure(message: pb::CreateClosureRequest) -> Result<Command<Narrows<NewClosure>>, Error> {
     let head = Head::new(&message, &message.practice_id, &message.request_id, message.validate_only);
     let pb::CreateClosureRequest {
         practice_id: _,
@@ -241,12 +254,17 @@ fn parse_create_closure(message: pb::CreateClosureRequest) -> Result<Command<New
         start_time,
         end_time,
         reason,
+        rebooking,
     } = message;
     let mut fields = Fields::default();
     let clinic = fields.id("clinic_id", &clinic_id);
-    let during = fields.interval(start_time, end_time);
+    let during = parse_closing(&mut fields, start_time, end_time);
     let reason = fields.prose("reason", &reason);
-    head.command(fields, || Some(NewClosure { clinic: clinic?, during: during?, reason: reason? }))
+    let rebooking = parse_rebooking(&mut fields, rebooking);
+    head.command(fields, || {
+        let closure = NewClosure { clinic: clinic?, during: during?, reason: reason? };
+        Some(Narrows { to: closure, rebooking: rebooking? })
+    })
 }
 
 fn parse_list_closures(message: pb::ListClosuresRequest) -> Result<(Query, Scoped<ListClosures>), Error> {

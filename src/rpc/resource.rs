@@ -2,11 +2,12 @@
 
 use tonic::{Request, Response, Status};
 
+use super::displacement::{self, parse_closing, parse_rebooking};
 use super::page::Query;
 use super::parse::{Fields, Head, scoped};
 use super::pb::resource_service_server::ResourceService;
 use super::{Services, open, pb, render};
-use crate::app::commands::{ListResources, ListTimeOff, NewResource, NewTimeOff, ResourceSettings, Update};
+use crate::app::commands::{ListResources, ListTimeOff, Narrows, NewResource, NewTimeOff, ResourceSettings, Update};
 use crate::app::{Command, Error, Scoped};
 use crate::domain::catalog::Qualification;
 use crate::domain::hours::{Stretch, Week};
@@ -52,8 +53,11 @@ impl ResourceService for Services {
     ) -> Result<Response<pb::UpdateResourceResponse>, Status> {
         let (caller, message) = open(request)?;
         let command = parse_update(message)?;
-        let resource = self.app.update_resource(&caller, &command).await?;
-        Ok(Response::new(pb::UpdateResourceResponse { resource: Some(rendered(&resource)) }))
+        let (resource, displaced) = self.app.update_resource(&caller, &command).await?;
+        Ok(Response::new(pb::UpdateResourceResponse {
+            resource: Some(rendered(&resource)),
+            displacement: Some(displacement::rendered(&displaced)),
+        }))
     }
 
     async fn create_time_off(
@@ -62,8 +66,11 @@ impl ResourceService for Services {
     ) -> Result<Response<pb::CreateTimeOffResponse>, Status> {
         let (caller, message) = open(request)?;
         let command = parse_create_time_off(message)?;
-        let time_off = self.app.create_time_off(&caller, &command).await?;
-        Ok(Response::new(pb::CreateTimeOffResponse { time_off: Some(rendered_time_off(&time_off)) }))
+        let (time_off, displaced) = self.app.create_time_off(&caller, &command).await?;
+        Ok(Response::new(pb::CreateTimeOffResponse {
+            time_off: Some(rendered_time_off(&time_off)),
+            displacement: Some(displacement::rendered(&displaced)),
+        }))
     }
 
     async fn list_time_off(
@@ -117,7 +124,9 @@ fn parse_create(message: pb::CreateResourceRequest) -> Result<Command<NewResourc
     head.command(fields, || Some(NewResource { kind: kind?, clinic: clinic?, settings: settings? }))
 }
 
-fn parse_update(message: pb::UpdateResourceRequest) -> Result<Command<Update<ResourceId, ResourceSettings>>, Error> {
+fn parse_update(
+    message: pb::UpdateResourceRequest,
+) -> Result<Command<Narrows<Update<ResourceId, ResourceSettings>>>, Error> {
     let head = Head::new(&message, &message.practice_id, &message.request_id, message.validate_only);
     let pb::UpdateResourceRequest {
         practice_id: _,
@@ -129,11 +138,14 @@ fn parse_update(message: pb::UpdateResourceRequest) -> Result<Command<Update<Res
         active,
         qualifications,
         working_hours,
+        rebooking,
     } = message;
     let mut fields = Fields::default();
     let (id, etag) = (fields.id("resource_id", &resource_id), fields.etag(&etag));
     let settings = settings(&mut fields, &name, active, &qualifications, &working_hours);
-    head.command(fields, || Some(Update { id: id?, etag: etag?, to: settings? }))
+    let rebooking = parse_rebooking(&mut fields, rebooking);
+    let update = || Some(Update { id: id?, etag: etag?, to: settings? });
+    head.command(fields, || Some(Narrows { to: update()?, rebooking: rebooking? }))
 }
 
 fn settings(
@@ -211,7 +223,7 @@ fn parse_list(message: pb::ListResourcesRequest) -> Result<(Query, Scoped<ListRe
     Ok((query, scoped))
 }
 
-fn parse_create_time_off(message: pb::CreateTimeOffRequest) -> Result<Command<NewTimeOff>, Error> {
+fn parse_create_time_off(message: pb::CreateTimeOffRequest) -> Result<Command<Narrows<NewTimeOff>>, Error> {
     let head = Head::new(&message, &message.practice_id, &message.request_id, message.validate_only);
     let pb::CreateTimeOffRequest {
         practice_id: _,
@@ -221,12 +233,15 @@ fn parse_create_time_off(message: pb::CreateTimeOffRequest) -> Result<Command<Ne
         start_time,
         end_time,
         reason,
+        rebooking,
     } = message;
     let mut fields = Fields::default();
     let resource = fields.id("resource_id", &resource_id);
-    let during = fields.interval(start_time, end_time);
+    let during = parse_closing(&mut fields, start_time, end_time);
     let reason = fields.prose("reason", &reason);
-    head.command(fields, || Some(NewTimeOff { resource: resource?, during: during?, reason: Personal::new(reason?) }))
+    let rebooking = parse_rebooking(&mut fields, rebooking);
+    let time_off = || Some(NewTimeOff { resource: resource?, during: during?, reason: Personal::new(reason?) });
+    head.command(fields, || Some(Narrows { to: time_off()?, rebooking: rebooking? }))
 }
 
 fn parse_list_time_off(message: pb::ListTimeOffRequest) -> Result<(Query, Scoped<ListTimeOff>), Error> {

@@ -323,6 +323,7 @@ pub const fn reason(rule: Rule) -> pb::Reason {
         Rule::NotHeld => pb::Reason::NotHeld,
         Rule::NotWaiting => pb::Reason::NotWaiting,
         Rule::UndoNotAllowed => pb::Reason::UndoNotAllowed,
+        Rule::TooManyDisplaced => pb::Reason::TooManyDisplaced,
     }
 }
 

@@ -1,4 +1,4 @@
-//! The facts that a booking decision rests on, in three queries whatever the practice's age.
+//! The facts that a booking decision rests on, in a few queries whatever the practice's age.
 
 use std::collections::BTreeMap;
 
@@ -242,33 +242,127 @@ pub async fn patient(
         question.windows.end()
     );
     let Some(row) = row.fetch_optional(db).await? else { return Ok(None) };
-    let other = |id: Uuid| Other::Appointment(AppointmentId(id));
-
-    let visits = row.visits.into_iter().zip(intervals(row.visit_starts, row.visit_ends)?);
-    let visits = visits.map(|(id, during)| PatientVisit { during, other: other(id) }).collect();
-
-    let days = row.spacing_days.into_iter().zip(row.spacing_untils);
-    let spacing = row.spacings.into_iter().zip(row.scopes).zip(days).map(|((id, scope), (day, until))| {
-        let scope = read::named(SpacingScope::from_name(&scope))?;
-        Ok(SpacingWindow { scope, day, until, other: other(id) })
-    });
-    let spacing = spacing.collect::<Result<_, StoreError>>()?;
-
-    let kinds = row.activities.into_iter().zip(row.roles);
-    let windows = row.windows.into_iter().zip(kinds).zip(intervals(row.window_starts, row.window_ends)?);
-    let windows = windows.map(|((id, (activity, role)), during)| {
-        let window = ActivityWindow {
-            activity: read::named(Activity::from_name(&activity))?,
-            role: read::named(WindowRole::from_name(&role))?,
-            during,
-        };
-        Ok((window, other(id)))
-    });
     let (revision, booking_horizon_days) = (row.revision, row.booking_horizon_days);
     let standing = Standing { revision, booking_horizon_days, hold_ends: row.hold_ends };
-    let windows = windows.collect::<Result<_, StoreError>>()?;
-    let facts = PatientFacts { visits, spacing, windows, ..PatientFacts::default() };
-    Ok(Some((standing, facts)))
+    let known = PatientRow {
+        patient_id: question.patient.0,
+        visits: row.visits,
+        visit_starts: row.visit_starts,
+        visit_ends: row.visit_ends,
+        spacings: row.spacings,
+        scopes: row.scopes,
+        spacing_days: row.spacing_days,
+        spacing_untils: row.spacing_untils,
+        windows: row.windows,
+        activities: row.activities,
+        roles: row.roles,
+        window_starts: row.window_starts,
+        window_ends: row.window_ends,
+    };
+    Ok(Some((standing, known.read()?.1)))
+}
+
+/// What to look at of several patients: whatever may matter to a visit of any treatment on any area.
+#[derive(Debug, Clone, Copy)]
+pub struct PatientsQuestion {
+    /// Where to look for visits.
+    pub span: Interval,
+    /// The days in which spacing windows matter.
+    pub days: (NaiveDate, NaiveDate),
+    /// Where to look for windows of activities.
+    pub windows: Interval,
+}
+
+/// Patients; those that do not exist are missing from the answer.
+pub async fn patients(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    patients: &[PatientId],
+    question: &PatientsQuestion,
+) -> Result<BTreeMap<PatientId, PatientFacts>, StoreError> {
+    let patients: Vec<Uuid> = patients.iter().map(|id| id.0).collect();
+    let rows = sqlx::query_as!(
+        PatientRow,
+        r#"SELECT p.patient_id, v.appointments AS "visits!", v.starts AS "visit_starts!", v.ends AS "visit_ends!",
+                  s.appointments AS "spacings!", s.scopes AS "scopes!", s.days AS "spacing_days!", s.untils AS "spacing_untils!",
+                  w.appointments AS "windows!", w.activities AS "activities!", w.roles AS "roles!",
+                  w.starts AS "window_starts!", w.ends AS "window_ends!"
+           FROM patients p
+           CROSS JOIN LATERAL (
+               SELECT coalesce(array_agg(appointment_id), '{}') AS appointments,
+                      coalesce(array_agg(lower(visit)), '{}') AS starts, coalesce(array_agg(upper(visit)), '{}') AS ends
+               FROM appointments
+               WHERE practice_id = p.practice_id AND patient_id = p.patient_id AND live AND visit && tstzrange($3, $4)) v
+           CROSS JOIN LATERAL (
+               SELECT coalesce(array_agg(appointment_id), '{}') AS appointments,
+                      coalesce(array_agg(scope), '{}') AS scopes,
+                      coalesce(array_agg(lower(days)), '{}') AS days, coalesce(array_agg(upper(days)), '{}') AS untils
+               FROM spacing_windows
+               WHERE practice_id = p.practice_id AND patient_id = p.patient_id AND live
+                 AND days && daterange($5, $6, '[]')) s
+           CROSS JOIN LATERAL (
+               SELECT coalesce(array_agg(appointment_id), '{}') AS appointments,
+                      coalesce(array_agg(activity), '{}') AS activities, coalesce(array_agg(role), '{}') AS roles,
+                      coalesce(array_agg(lower(during)), '{}') AS starts, coalesce(array_agg(upper(during)), '{}') AS ends
+               FROM activity_windows
+               WHERE practice_id = p.practice_id AND patient_id = p.patient_id AND live
+                 AND role IN ('restricts', 'exposes') AND during && tstzrange($7, $8)) w
+           WHERE p.practice_id = $1 AND p.patient_id = ANY($2)"#,
+        practice.0,
+        &patients,
+        question.span.start(),
+        question.span.end(),
+        question.days.0,
+        question.days.1,
+        question.windows.start(),
+        question.windows.end()
+    );
+    rows.fetch_all(db).await?.into_iter().map(PatientRow::read).collect()
+}
+
+/// What a patient's live appointments mean for others, kind by kind, column by column.
+struct PatientRow {
+    patient_id: Uuid,
+    visits: Vec<Uuid>,
+    visit_starts: Vec<DateTime<Utc>>,
+    visit_ends: Vec<DateTime<Utc>>,
+    spacings: Vec<Uuid>,
+    scopes: Vec<String>,
+    spacing_days: Vec<NaiveDate>,
+    spacing_untils: Vec<NaiveDate>,
+    windows: Vec<Uuid>,
+    activities: Vec<String>,
+    roles: Vec<String>,
+    window_starts: Vec<DateTime<Utc>>,
+    window_ends: Vec<DateTime<Utc>>,
+}
+
+impl PatientRow {
+    fn read(self) -> Result<(PatientId, PatientFacts), StoreError> {
+        let other = |id: Uuid| Other::Appointment(AppointmentId(id));
+        let visits = self.visits.into_iter().zip(intervals(self.visit_starts, self.visit_ends)?);
+        let visits = visits.map(|(id, during)| PatientVisit { during, other: other(id) }).collect();
+
+        let days = self.spacing_days.into_iter().zip(self.spacing_untils);
+        let spacing = self.spacings.into_iter().zip(self.scopes).zip(days).map(|((id, scope), (day, until))| {
+            let scope = read::named(SpacingScope::from_name(&scope))?;
+            Ok(SpacingWindow { scope, day, until, other: other(id) })
+        });
+        let spacing = spacing.collect::<Result<_, StoreError>>()?;
+
+        let kinds = self.activities.into_iter().zip(self.roles);
+        let windows = self.windows.into_iter().zip(kinds).zip(intervals(self.window_starts, self.window_ends)?);
+        let windows = windows.map(|((id, (activity, role)), during)| {
+            let window = ActivityWindow {
+                activity: read::named(Activity::from_name(&activity))?,
+                role: read::named(WindowRole::from_name(&role))?,
+                during,
+            };
+            Ok((window, other(id)))
+        });
+        let windows = windows.collect::<Result<_, StoreError>>()?;
+        Ok((PatientId(self.patient_id), PatientFacts { visits, spacing, windows, ..PatientFacts::default() }))
+    }
 }
 
 fn intervals(starts: Vec<DateTime<Utc>>, ends: Vec<DateTime<Utc>>) -> Result<Vec<Interval>, StoreError> {

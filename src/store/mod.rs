@@ -15,6 +15,7 @@ pub mod booking;
 pub mod catalog;
 pub mod clearance;
 pub mod clinic;
+pub mod displacement;
 pub mod fitness;
 pub mod history;
 pub mod message;

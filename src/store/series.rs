@@ -20,6 +20,12 @@ pub async fn get(db: &mut PgConnection, practice: PracticeId, id: SeriesId) -> R
     Ok(by_ids(db, practice, &[id.0]).await?.pop())
 }
 
+/// Series by their ids; those that do not exist are left out.
+pub async fn several(db: &mut PgConnection, practice: PracticeId, ids: &[SeriesId]) -> Result<Vec<Series>, StoreError> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+    by_ids(db, practice, &ids).await
+}
+
 /// Which series a list holds.
 #[derive(Debug, Clone, Copy)]
 pub struct Listed {
@@ -325,8 +331,8 @@ pub async fn convert_hold(
     expect_rows("convert hold of series", sessions.len(), &done.execute(db).await?)
 }
 
-/// Ends those of some series whose hold has expired; their appointments are cancelled separately.
-pub async fn expire(
+/// Ends those of some series that are only held; their appointments are cancelled separately.
+pub async fn release(
     db: &mut PgConnection,
     practice: PracticeId,
     ids: &[SeriesId],
@@ -336,7 +342,7 @@ pub async fn expire(
     let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
     let done = sqlx::query!(
         "UPDATE series SET state = 'cancelled', cancelled_at = $3, cancel_reason = '', changed_revision = $4
-         WHERE practice_id = $1 AND series_id = ANY($2) AND state = 'held' AND held_until <= $3",
+         WHERE practice_id = $1 AND series_id = ANY($2) AND state = 'held'",
         practice.0,
         &ids,
         now,
@@ -386,13 +392,24 @@ pub async fn resize(
 
 /// Marks a series as changed, because one of its sessions was.
 pub async fn touch(db: &mut PgConnection, practice: PracticeId, id: SeriesId, revision: i64) -> Result<(), StoreError> {
+    touch_all(db, practice, &[id], revision).await
+}
+
+/// The same of several, each named once.
+pub async fn touch_all(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    ids: &[SeriesId],
+    revision: i64,
+) -> Result<(), StoreError> {
+    let uuids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
     let done = sqlx::query!(
-        "UPDATE series SET changed_revision = $3 WHERE practice_id = $1 AND series_id = $2",
+        "UPDATE series SET changed_revision = $3 WHERE practice_id = $1 AND series_id = ANY($2)",
         practice.0,
-        id.0,
+        &uuids,
         revision
     );
-    expect_rows("touch series", 1, &done.execute(db).await?)
+    expect_rows("touch series", ids.len(), &done.execute(db).await?)
 }
 
 /// Marks the active series of a patient as changed, because a reaction holds or no longer holds them.

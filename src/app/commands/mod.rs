@@ -14,6 +14,7 @@ use crate::domain::aftercare::AftercareKind;
 use crate::domain::appointment::Follows;
 use crate::domain::booking_rules::EndReason;
 use crate::domain::catalog::{Activity, BodyArea, ProtocolContent, Qualification, ResourceKind, TreatmentContent};
+use crate::domain::displacement::Whose;
 use crate::domain::finding::{SlotPlace, Times};
 use crate::domain::hours::{Stretch, Week};
 use crate::domain::ids::{
@@ -22,6 +23,7 @@ use crate::domain::ids::{
 };
 use crate::domain::interval::{Instant, Interval};
 use crate::domain::patient::{PatientPlace, PatientRecord};
+use crate::domain::planning::Destined;
 use crate::domain::text::{Label, Personal, Prose};
 use crate::domain::visit_record::Treated;
 use crate::domain::zone::Zone;
@@ -71,6 +73,44 @@ pub struct WatchDay {
     pub date: NaiveDate,
     /// The revision up to which the watcher knows the sheet; none for not at all.
     pub from: Option<i64>,
+}
+
+/// A change that may displace visits.
+#[derive(Debug, Clone)]
+pub struct Narrows<T> {
+    /// The change.
+    pub to: T,
+    /// What becomes of the visits that it displaces.
+    pub rebooking: Rebooking,
+}
+
+/// What becomes of displaced visits.
+#[derive(Debug, Clone)]
+pub enum Rebooking {
+    /// They stay booked where they are, until somebody settles them.
+    Later,
+    /// All that have a place elsewhere move there, as it is planned now.
+    All,
+    /// These move as it was planned before; the others stay.
+    Chosen(Vec<ChosenMove>),
+}
+
+/// Where a displaced visit is to go.
+#[derive(Debug, Clone, Copy)]
+pub struct ChosenMove {
+    /// The visit.
+    pub id: AppointmentId,
+    /// Where it goes.
+    pub to: Destined,
+}
+
+/// Displaced visits.
+#[derive(Debug, Clone)]
+pub struct ListDisplaced {
+    /// Only those of a clinic or resource.
+    pub whose: Option<Whose>,
+    /// Which page: after this start and id.
+    pub page: PageOf<(Instant, AppointmentId)>,
 }
 
 /// A new clinic.

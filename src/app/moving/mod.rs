@@ -42,7 +42,12 @@ impl App {
 }
 
 /// The appointment that replaces another, as it was planned.
-fn replacement(old: &Appointment, id: AppointmentId, plan: PlannedVisit, revision: i64) -> (Appointment, PlannedVisit) {
+pub(super) fn replacement(
+    old: &Appointment,
+    id: AppointmentId,
+    plan: PlannedVisit,
+    revision: i64,
+) -> (Appointment, PlannedVisit) {
     let new = Appointment::book(id, old.patient, old.session, old.add_on, &plan, revision);
     (Appointment { replaces: Some(old.id), follows: old.follows, ..new }, plan)
 }

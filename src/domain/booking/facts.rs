@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::NaiveDate;
 
-use super::timing::{ActivityWindow, Occupied, Spaced, Timing};
+use super::timing::{ActivityWindow, Occupied, PlannedVisit, Spaced, Timing};
 use super::{Other, VisitRequest};
 use crate::domain::calendar::Calendar;
 use crate::domain::catalog::{Need, Qualification, ResourceKind, SpacingScope};
@@ -177,6 +177,37 @@ impl PatientFacts {
         self.visits.retain(|visit| !is_one_of(visit.other, gone));
         self.spacing.retain(|window| !is_one_of(window.other, gone));
         self.windows.retain(|(_, other)| !is_one_of(*other, gone));
+    }
+
+    /// What one appointment of the patient means for them.
+    #[must_use]
+    pub fn part(&self, id: AppointmentId) -> Self {
+        let is_it = |other: Other| is_one_of(other, &[id]);
+        Self {
+            visits: self.visits.iter().filter(|visit| is_it(visit.other)).copied().collect(),
+            spacing: self.spacing.iter().filter(|window| is_it(window.other)).copied().collect(),
+            windows: self.windows.iter().filter(|(_, other)| is_it(*other)).copied().collect(),
+            fitness: Fitness::default(),
+        }
+    }
+
+    /// What a planned visit means for the patient, under the id that others are to know it by.
+    pub fn planned(plan: &PlannedVisit, other: Other) -> Self {
+        let spaced =
+            |Spaced { scope, day, until }: &Spaced| SpacingWindow { scope: *scope, day: *day, until: *until, other };
+        Self {
+            visits: vec![PatientVisit { during: plan.visit, other }],
+            spacing: plan.spacing.iter().map(spaced).collect(),
+            windows: plan.windows.iter().map(|window| (*window, other)).collect(),
+            fitness: Fitness::default(),
+        }
+    }
+
+    /// Adds what further visits mean for the patient.
+    pub fn join(&mut self, more: &Self) {
+        self.visits.extend(&more.visits);
+        self.spacing.extend(&more.spacing);
+        self.windows.extend(&more.windows);
     }
 
     /// Adds what a visit means for the patient.

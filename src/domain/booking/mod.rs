@@ -241,4 +241,4 @@ pub fn on_grid(at: Instant) -> Instant {
 #[cfg(test)]
 pub(super) mod small;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -1,6 +1,6 @@
 //! The decision against a slow and obvious model, on small random instances.
 
-mod slow;
+pub(in crate::domain) mod slow;
 
 use std::collections::{BTreeMap, BTreeSet};
 

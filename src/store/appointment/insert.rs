@@ -22,7 +22,6 @@ pub async fn insert(
     for (appointment, plan) in booked {
         rows.push(appointment, plan);
     }
-    let patient = booked.first().map(|(appointment, _)| appointment.patient.0);
     let revision = booked.first().map(|(appointment, _)| appointment.changed_revision);
     // All of one request are held, or none.
     let held_until = booked.first().and_then(|(appointment, _)| appointment.held_until());
@@ -33,14 +32,14 @@ pub async fn insert(
                                        session_number, body_area, visit, replaces, clearance_id, add_on_treatment_id,
                                        add_on_treatment_version, combination_override_id, follows_series_id,
                                        assessment_number)
-             SELECT $1, $2, $3, $4::bigint, $4::bigint, CASE WHEN $36::timestamptz IS NULL THEN 'booked' ELSE 'held' END,
+             SELECT $1, patient, $3, $4::bigint, $4::bigint, CASE WHEN $36::timestamptz IS NULL THEN 'booked' ELSE 'held' END,
                     $36, CASE WHEN $36::timestamptz IS NOT NULL THEN $4::bigint END, id, clinic, treatment, version, series, number, area, tstzrange(a, b),
                     replaced, clearance, added, added_version, approval, followed, assessment
              FROM unnest($5::uuid[], $6::uuid[], $7::uuid[], $8::int[], $9::uuid[], $10::int[], $11::text[],
                          $12::timestamptz[], $13::timestamptz[], $28::uuid[], $29::uuid[], $30::uuid[], $31::int[],
-                         $32::uuid[], $34::uuid[], $35::int[])
+                         $32::uuid[], $34::uuid[], $35::int[], $2::uuid[])
                   AS v (id, clinic, treatment, version, series, number, area, a, b, replaced, clearance, added,
-                        added_version, approval, followed, assessment)),
+                        added_version, approval, followed, assessment, patient)),
          taken AS (
              INSERT INTO occupancies (practice_id, live, appointment_id, resource_id, need, during)
              SELECT $1, true, id, resource, need, tstzrange(a, b)
@@ -48,14 +47,15 @@ pub async fn insert(
                   AS o (id, resource, need, a, b)),
          spaced AS (
              INSERT INTO spacing_windows (practice_id, patient_id, live, appointment_id, scope, days, override_id)
-             SELECT $1, $2, true, id, scope, daterange(a, b), by
-             FROM unnest($19::uuid[], $20::text[], $21::date[], $22::date[], $33::uuid[]) AS s (id, scope, a, b, by))
+             SELECT $1, patient, true, id, scope, daterange(a, b), by
+             FROM unnest($19::uuid[], $20::text[], $21::date[], $22::date[], $33::uuid[], $37::uuid[])
+                  AS s (id, scope, a, b, by, patient))
          INSERT INTO activity_windows (practice_id, patient_id, live, appointment_id, activity, role, during)
-         SELECT $1, $2, true, id, activity, role, tstzrange(a, b)
-         FROM unnest($23::uuid[], $24::text[], $25::text[], $26::timestamptz[], $27::timestamptz[])
-              AS w (id, activity, role, a, b)",
+         SELECT $1, patient, true, id, activity, role, tstzrange(a, b)
+         FROM unnest($23::uuid[], $24::text[], $25::text[], $26::timestamptz[], $27::timestamptz[], $38::uuid[])
+              AS w (id, activity, role, a, b, patient)",
         practice.0,
-        patient,
+        &rows.patients,
         now,
         revision,
         &rows.ids,
@@ -89,7 +89,9 @@ pub async fn insert(
         &rows.spaced_overrides as &[Option<Uuid>],
         &rows.followed as &[Option<Uuid>],
         &rows.assessments as &[Option<i32>],
-        held_until
+        held_until,
+        &rows.spaced_patients,
+        &rows.window_patients
     );
     // The statement reports the rows of its last part; the others have no way to write fewer than they are given.
     expect_rows("insert activity windows", rows.windows_of.len(), &done.execute(db).await?)
@@ -99,6 +101,7 @@ pub async fn insert(
 #[derive(Default)]
 struct Columns {
     ids: Vec<Uuid>,
+    patients: Vec<Uuid>,
     clinics: Vec<Uuid>,
     treatments: Vec<Uuid>,
     versions: Vec<i32>,
@@ -113,11 +116,13 @@ struct Columns {
     taken_starts: Vec<Instant>,
     taken_ends: Vec<Instant>,
     spaced_by: Vec<Uuid>,
+    spaced_patients: Vec<Uuid>,
     spaced_scopes: Vec<String>,
     spaced_days: Vec<chrono::NaiveDate>,
     spaced_untils: Vec<chrono::NaiveDate>,
     spaced_overrides: Vec<Option<Uuid>>,
     windows_of: Vec<Uuid>,
+    window_patients: Vec<Uuid>,
     window_activities: Vec<String>,
     window_roles: Vec<String>,
     window_starts: Vec<Instant>,
@@ -135,6 +140,7 @@ impl Columns {
     fn push(&mut self, appointment: &Appointment, plan: &PlannedVisit) {
         let id = appointment.id.0;
         self.ids.push(id);
+        self.patients.push(appointment.patient.0);
         self.clinics.push(appointment.clinic.0);
         self.treatments.push(appointment.treatment.0);
         self.versions.push(appointment.treatment_version);
@@ -160,6 +166,7 @@ impl Columns {
         }
         for spaced in &plan.spacing {
             self.spaced_by.push(id);
+            self.spaced_patients.push(appointment.patient.0);
             self.spaced_scopes.push(spaced.scope.as_str().to_owned());
             self.spaced_days.push(spaced.day);
             self.spaced_untils.push(spaced.until);
@@ -168,6 +175,7 @@ impl Columns {
         }
         for window in &plan.windows {
             self.windows_of.push(id);
+            self.window_patients.push(appointment.patient.0);
             self.window_activities.push(window.activity.as_str().to_owned());
             self.window_roles.push(window.role.as_str().to_owned());
             self.window_starts.push(window.during.start());

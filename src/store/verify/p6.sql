@@ -150,19 +150,27 @@ unended AS (
 requested_twice AS (
     SELECT practice_id, request_id FROM changes GROUP BY practice_id, request_id HAVING count(*) > 1
 ),
+-- Closures, time off and hours name the visits that they displaced and moved, of one patient or several, and the holds
+-- that they released; most name none.
 bookings AS MATERIALIZED (
     SELECT practice_id, revision, kind, subject_id, patient_id, appointment_ids,
-        kind LIKE '%.rescheduled' OR kind IN ('reaction.cleared', 'appointment.fulfilled') AS moves
-    FROM changes
+        kind LIKE '%.rescheduled' OR kind IN ('reaction.cleared', 'appointment.fulfilled') OR displaces AS moves,
+        displaces
+    FROM (
+        SELECT *, kind IN ('closure.created', 'clinic.updated', 'time_off.created', 'resource.updated') AS displaces
+        FROM changes
+    ) AS changes
     WHERE kind IN ('series.booked', 'series.held', 'series.continued', 'series.rescheduled', 'appointment.held', 'appointment.booked',
         'appointment.rescheduled', 'reaction.cleared', 'appointment.fulfilled')
+        OR displaces AND cardinality(appointment_ids) > 0
 ),
 named AS MATERIALIZED (
-    SELECT practice_id, revision, kind, moves, subject_id, patient_id, unnest(appointment_ids) AS appointment_id
+    SELECT practice_id, revision, kind, moves, displaces, subject_id, patient_id,
+        unnest(appointment_ids) AS appointment_id
     FROM bookings
 ),
--- What a move cancels, it also books anew. Clearing a reaction also names sessions whose gap it changes, and completing a
--- visit names that visit.
+-- What a move cancels, it also books anew. Clearing a reaction also names sessions whose gap it changes, completing a
+-- visit names that visit, and what was only held is released.
 unmoved AS (
     SELECT n.practice_id, n.revision, n.appointment_id
     FROM named AS n
@@ -171,6 +179,7 @@ unmoved AS (
         AND b.booked_revision = n.revision
     WHERE n.moves AND a.booked_revision <> n.revision AND b.appointment_id IS NULL
         AND (n.kind NOT IN ('reaction.cleared', 'appointment.fulfilled') OR (a.state = 'cancelled' AND a.changed_revision = n.revision))
+        AND NOT (n.displaces AND a.booked_revision IS NOT DISTINCT FROM a.held_revision)
 ),
 -- And what it books replaces something.
 unreplacing AS (
@@ -191,9 +200,10 @@ unbooked_appointments AS (
     SELECT a.practice_id, a.appointment_id
     FROM appointments AS a
     LEFT JOIN named AS n ON n.practice_id = a.practice_id AND n.revision = a.booked_revision
-        AND n.appointment_id = a.appointment_id AND n.patient_id = a.patient_id
+        AND n.appointment_id = a.appointment_id
+        AND (n.patient_id = a.patient_id OR n.displaces AND n.patient_id IS NULL)
         AND (
-            n.kind IN ('reaction.cleared', 'appointment.fulfilled')
+            n.kind IN ('reaction.cleared', 'appointment.fulfilled') OR n.displaces
             OR n.subject_id = CASE WHEN n.kind LIKE 'series.%' THEN a.series_id ELSE a.appointment_id END
         )
     WHERE n.revision IS NULL

@@ -9,7 +9,7 @@ use crate::domain::fitness::Fitness;
 use crate::domain::ids::{PatientId, PracticeId, SeriesId, TreatmentId};
 use crate::domain::interval::Instant;
 use crate::domain::refusal::Refusal;
-use crate::store::fitness::{For, facts, facts_of};
+use crate::store::fitness::{For, facts_of};
 use crate::store::{PgConnection, catalog};
 
 /// For what a patient has to be fit.

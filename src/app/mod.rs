@@ -44,9 +44,9 @@ mod steps;
 mod thinkers;
 mod verify;
 mod visit;
+mod visit_record;
 mod waiting;
 mod watch;
-mod visit_record;
 
 pub mod commands;
 mod facts;

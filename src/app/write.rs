@@ -7,8 +7,8 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::lanes::Lane;
-use super::{App, Error, waiting};
 use super::watch::Watches;
+use super::{App, Error, waiting};
 use crate::domain::access::Caller;
 use crate::domain::history::{Change, ChangeKind};
 use crate::domain::ids::{AppointmentId, PatientId, PracticeId, RequestId, SeriesId};

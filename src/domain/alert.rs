@@ -89,8 +89,10 @@ enum Progress {
 
 fn progress(visit: &Appointment) -> Progress {
     match visit.state {
-        AppointmentState::Held { .. } | AppointmentState::Booked => Progress::Ahead,
-        AppointmentState::Arrived { .. } => Progress::There,
+        AppointmentState::Held { .. } | AppointmentState::Booked | AppointmentState::Confirmed { .. } => {
+            Progress::Ahead
+        }
+        AppointmentState::Arrived { .. } | AppointmentState::InProgress { .. } => Progress::There,
         AppointmentState::Fulfilled { .. } | AppointmentState::Cancelled { .. } | AppointmentState::NoShow { .. } => {
             Progress::Over
         }

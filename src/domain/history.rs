@@ -173,6 +173,7 @@ impl ChangeKind {
             | Self::HoldsExpired => true,
             Self::PracticeCreated
             | Self::PracticeUpdated
+            | Self::BookingRulesUpdated
             | Self::ClinicCreated
             | Self::ClinicUpdated
             | Self::ClosureCreated
@@ -199,13 +200,16 @@ impl ChangeKind {
             | Self::OverrideRevoked
             | Self::ReactionReported
             | Self::ReactionCleared
+            | Self::AppointmentConfirmed
             | Self::AppointmentArrived
+            | Self::AppointmentStarted
             | Self::AppointmentFulfilled
             | Self::AppointmentHeld
             | Self::HoldRenewed
             | Self::AppointmentMissed
             | Self::AppointmentUndone
             | Self::AssessmentRecorded
+            | Self::MessagesTaken
             | Self::TokenCreated
             | Self::TokenRevoked => false,
         }

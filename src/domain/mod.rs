@@ -32,16 +32,16 @@ pub mod next_session;
 
 pub mod access;
 pub mod aftercare;
-pub mod alert;
 pub mod agenda;
+pub mod alert;
 pub mod appointment;
 pub mod booking_rules;
 pub mod history;
 pub mod message;
 pub mod patient;
 pub mod visit;
-pub mod waiting;
 pub mod visit_record;
+pub mod waiting;
 
 /// Declares an enum whose values have one lower-case name each, used in the database.
 macro_rules! named_enum {

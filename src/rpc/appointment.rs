@@ -24,6 +24,7 @@ use crate::domain::appointment::{Appointment, AppointmentState, BookedPhase};
 use crate::domain::catalog::MAX_SESSIONS;
 use crate::domain::displacement::Whose;
 use crate::domain::ids::AppointmentId;
+use crate::domain::zone::Zone;
 
 /// Longest stretch of time that a sheet lists, in days.
 const MAX_SHEET_DAYS: i64 = 400;

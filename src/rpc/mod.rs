@@ -29,11 +29,11 @@ mod screening;
 mod series;
 mod sheet;
 mod slots;
-mod waiting;
 mod stream;
-mod watch;
 mod visit;
 mod visit_record;
+mod waiting;
+mod watch;
 
 use std::sync::Arc;
 

@@ -27,8 +27,8 @@ pub mod resource;
 pub mod screening;
 pub mod series;
 pub mod verify;
-pub mod waiting;
 pub mod visit_record;
+pub mod waiting;
 
 pub use error::StoreError;
 pub use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};

@@ -23,6 +23,7 @@ mod holds_and_deaths;
 mod house;
 mod maintenance;
 mod messages;
+mod model;
 mod moves;
 mod next_session;
 mod no_shows;

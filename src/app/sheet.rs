@@ -82,7 +82,8 @@ impl Known {
         Ok(known)
     }
 
-    /// The protocols by one of which the patient of a visit has to be fit: that of its series, or those of its treatment.
+    /// The protocols by one of which the patient of a visit has to be fit: that of its series, or those of its
+    /// treatment.
     fn asking(&self, visit: &Appointment) -> Vec<(&Protocol, For)> {
         let of = |protocol: &Protocol, series| For {
             patient: visit.patient,

@@ -1,5 +1,5 @@
-//! What staff should know of a visit before it begins. Told of the day of the visit, not of the moment of asking: a sheet
-//! that nothing has changed stays as it is.
+//! What staff should know of a visit before it begins. Told of the day of the visit, not of the moment of asking: a
+//! sheet that nothing has changed stays as it is.
 
 use chrono::NaiveDate;
 

@@ -371,8 +371,8 @@ impl Fitness {
         violations
     }
 
-    /// The same where it is enough to be fit by one of several protocols: nothing if one is content; else, as when booking,
-    /// what is in the way by the first with nothing to settle, or by the first.
+    /// The same where it is enough to be fit by one of several protocols: nothing if one is content; else, as when
+    /// booking, what is in the way by the first with nothing to settle, or by the first.
     pub fn at_check_in_by_one_of(
         ways: &[(&ProtocolContent, &FitnessFacts)],
         number: Option<i32>,

@@ -18,8 +18,8 @@ use super::status;
 use crate::app::access::{MAY_CALL, may_call};
 use crate::app::{App, Error};
 
-/// Most requests under way at once; more are turned away at once. A watch is a request until its answer begins; from then
-/// on it has limits of its own (`app/watch`), and none of these.
+/// Most requests under way at once; more are turned away at once. A watch is a request until its answer begins; from
+/// then on it has limits of its own (`app/watch`), and none of these.
 pub const MAX_REQUESTS: usize = 512;
 /// How long a request may take.
 pub const DEADLINE: Duration = Duration::from_secs(10);

@@ -7,8 +7,8 @@ use std::task::{Context, Poll};
 use tonic::Status;
 use tonic::codegen::{BoxStream, tokio_stream::Stream};
 
-/// The messages that a state gives one after the other, until there are no more, or an error. Nothing is done ahead of a
-/// caller who does not read, and dropping the stream drops the state.
+/// The messages that a state gives one after the other, until there are no more, or an error. Nothing is done ahead of
+/// a caller who does not read, and dropping the stream drops the state.
 pub fn messages<S, M, N, F>(state: S, next: N) -> BoxStream<M>
 where
     S: Send + 'static,

@@ -52,7 +52,8 @@ pub async fn facts_of(
     let series: Vec<Option<Uuid>> = asked.iter().map(|(of, _)| of.series.map(|id| id.0)).collect();
     let areas: Vec<Option<&str>> = asked.iter().map(|(of, _)| of.area.map(BodyArea::as_str)).collect();
     let rows = sqlx::query!(
-        r#"SELECT w.place AS "place!", p.birth_date, l.conditions AS "lifted!", l.overrides AS "overrides!", c.conditions AS "acquired!",
+        r#"SELECT w.place AS "place!", p.birth_date, l.conditions AS "lifted!",
+                  l.overrides AS "overrides!", c.conditions AS "acquired!",
                   c.since AS "since!: Vec<NaiveDate>", c.unanswered AS "unanswered!: Vec<bool>",
                   EXISTS (SELECT FROM reactions r
                           WHERE r.practice_id = p.practice_id AND r.patient_id = p.patient_id

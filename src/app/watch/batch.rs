@@ -64,8 +64,8 @@ impl Batch {
 }
 
 impl App {
-    /// What happened after a revision, read in one go. `days` is asked once the state is fixed that is read: whoever begins
-    /// to watch a day and then reads its sheet misses nothing.
+    /// What happened after a revision, read in one go. `days` is asked once the state is fixed that is read: whoever
+    /// begins to watch a day and then reads its sheet misses nothing.
     pub(super) async fn batch(
         &self,
         practice: PracticeId,

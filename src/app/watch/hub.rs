@@ -18,8 +18,8 @@ const MAX_FAILURES: u32 = 3;
 
 type News = broadcast::Sender<Arc<Batch>>;
 
-/// Works until nobody watches any more, or the database does not answer: then `news` ends, and the watchers find out for
-/// themselves.
+/// Works until nobody watches any more, or the database does not answer: then `news` ends, and the watchers find out
+/// for themselves.
 pub(super) async fn run(app: App, practice: PracticeId, hub: Arc<Hub>, news: News) {
     let pace = app.watches.pace;
     let mut checks = tokio::time::interval(pace.token_check);
@@ -42,8 +42,8 @@ pub(super) async fn run(app: App, practice: PracticeId, hub: Arc<Hub>, news: New
 }
 
 impl App {
-    /// Tells the watchers what is new; when the first hold ends, if there is one. Holds that have expired end now: nothing
-    /// else may come along that would end them.
+    /// Tells the watchers what is new; when the first hold ends, if there is one. Holds that have expired end now:
+    /// nothing else may come along that would end them.
     async fn look_on(
         &self,
         practice: PracticeId,

@@ -78,7 +78,8 @@ impl Line {
         self.seen
     }
 
-    /// Goes on after a revision, up to which the watcher knows everything: one that has just been read, or an earlier one.
+    /// Goes on after a revision, up to which the watcher knows everything: one that has just been read, or an earlier
+    /// one.
     pub(super) fn go_on_after(&mut self, revision: i64, is_current: bool) {
         self.seen = revision;
         self.behind = !is_current;

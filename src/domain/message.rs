@@ -41,18 +41,20 @@ pub const MAX_TAKEN: i32 = 500;
 /// Unless the caller says otherwise.
 pub const DEFAULT_TAKEN: i32 = 100;
 /// Most bytes of instructions that are taken at once; callers take messages of 4 MiB unless told otherwise.
-pub const MAX_INSTRUCTION_BYTES: usize = 2 * 1024 * 1024;
+const MAX_INSTRUCTION_BYTES: usize = 2 * 1024 * 1024;
 /// How long a booking is news, in days; later its reminders tell of it.
-pub const NEWS_DAYS: i64 = 7;
+const NEWS_DAYS: i64 = 7;
+/// How long a cancellation is still told, in days.
+const CANCELLED_DAYS: i64 = 31;
 /// How far ahead the first reminder is, in calendar days.
 const FIRST_REMINDER_DAYS: i64 = 7;
 /// How far ahead the others are, in hours.
 const SECOND_REMINDER_HOURS: i64 = 48;
 const LAST_REMINDER_HOURS: i64 = 24;
 /// How long before the first thing that must be left alone the patient is told of it, in calendar days.
-pub const PRE_CARE_DAYS: i64 = 1;
+const PRE_CARE_DAYS: i64 = 1;
 /// How long after the completion of a visit its aftercare is still told, in days.
-pub const AFTERCARE_DAYS: i64 = 7;
+const AFTERCARE_DAYS: i64 = 7;
 /// How long after a needling its patient is asked, in calendar days; and until when, if nobody has.
 const CHECK_DAYS: i64 = 2;
 const LAST_CHECK_DAYS: i64 = 7;
@@ -200,7 +202,8 @@ impl Topic {
         let this = Told { appointment: self.appointment, clinic: self.clinic, start: self.visit.start() };
         let told = if self.taken.is_empty() { self.told_before? } else { this };
         let cancelled = self.message(MessageKind::Cancelled, at, now)?;
-        (now < told.start).then_some(Due { told: Some(told.appointment), ..cancelled })
+        let would_come = now < told.start.min(at + TimeDelta::days(CANCELLED_DAYS));
+        would_come.then_some(Due { told: Some(told.appointment), ..cancelled })
     }
 
     fn behind(&self, start: Instant, completed_at: Instant, now: Instant) -> Vec<Due> {
@@ -407,6 +410,9 @@ mod tests {
         let known = Topic { taken: vec![MessageKind::Moved], ..cancelled.clone() };
         assert_eq!(known.due(at(49))[0].told, Some(known.appointment));
         assert_eq!(known.due(at(50)), []);
+        let later = Topic { told_before: Some(Told { start: at(5_000), ..told }), ..cancelled.clone() };
+        assert_eq!(later.due(at(5 + 24 * 31 - 1)).len(), 1);
+        assert_eq!(later.due(at(5 + 24 * 31)), []);
         assert_eq!(Topic { told_before: None, ..cancelled }.due(at(5)), []);
     }
 

@@ -30,7 +30,7 @@ pub async fn topics(
                WHERE a.practice_id = $1 AND lower(a.visit) > $2::timestamptz - interval '40 days'
                  AND a.held_revision IS DISTINCT FROM a.booked_revision AND a.no_show_revision IS NULL
                  AND CASE
-                     WHEN a.cancelled_at IS NOT NULL THEN a.cancelled_at > $2::timestamptz - interval '31 days'
+                     WHEN a.cancelled_at IS NOT NULL THEN a.cancelled_at > $2::timestamptz - interval '32 days'
                      WHEN a.fulfilled_at IS NOT NULL THEN a.fulfilled_at > $2::timestamptz - interval '8 days'
                      ELSE a.arrived_at IS NULL AND lower(a.visit) > $2
                          AND (a.replaces IS NOT NULL OR a.booked_at > $2::timestamptz - interval '8 days'

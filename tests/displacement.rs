@@ -345,6 +345,31 @@ async fn holds_in_the_way_are_released() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_series_that_is_held_is_released_as_a_whole() {
+    let world = World::new().await;
+    let pb::BookSeriesRequest { patient_id, protocol_id, body_area, clinic_id, sessions, .. } =
+        world.series_request(&FOUR);
+    let request = pb::HoldSeriesRequest {
+        request_id: request_id(),
+        patient_id,
+        protocol_id,
+        body_area,
+        clinic_id,
+        sessions,
+        ..Default::default()
+    };
+    let held = world.manager.series().hold_series(request).await.unwrap().into_inner().series.unwrap();
+    let done = close(&world, closed(&world, ILL, all())).await.unwrap();
+    let mut sessions: Vec<String> = (1..=4).map(|number| session(&held, number).appointment_id.clone()).collect();
+    let mut released = done.released_appointment_ids;
+    sessions.sort_unstable();
+    released.sort_unstable();
+    assert_eq!(released, sessions);
+    assert_eq!(get_series(&world, &held.series_id).await.state(), pb::SeriesState::Cancelled);
+    world.server.assert_clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_closure_is_limited_in_length_and_in_the_visits_that_it_displaces() {
     let world = World::new().await;
     let long = ("2026-02-01T00:00:00", "2029-02-06T00:00:01");

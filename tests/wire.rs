@@ -459,7 +459,7 @@ fn sign(plan: &mut DynamicMessage) {
 /// proposed.
 pub fn is_signed_and_read(leaf: &Leaf) -> bool {
     let read = ["patient_id", "protocol_id", "body_area", "clinic_id", "series_id"].map(|name| format!("plan.{name}"));
-    let of_visit = ["start_time", "practitioner_id", "appointment_id"];
+    let of_visit = ["start_time", "practitioner_id", "appointment_id", "resource_ids[0]"];
     let visits = ["plan.sessions[0]", "rebooking.moves[0]"];
     let is_of = |visit: &str| of_visit.iter().any(|name| leaf.name == format!("{visit}.{name}"));
     read.contains(&leaf.name) || visits.into_iter().any(is_of)

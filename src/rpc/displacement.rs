@@ -12,8 +12,9 @@ use super::{appointment, pb, render};
 use crate::app::commands::{ChosenMove, Rebooking};
 use crate::app::{DisplacedVisit, DisplacedVisits};
 use crate::domain::appointment::Appointment;
+use crate::domain::catalog::MAX_NEEDS;
 use crate::domain::displacement::{MAX_CLOSING_DAYS, MAX_DISPLACED};
-use crate::domain::ids::AppointmentId;
+use crate::domain::ids::{AppointmentId, ResourceId};
 use crate::domain::interval::Interval;
 use crate::domain::planning::Destined;
 
@@ -58,6 +59,7 @@ fn parse_move(fields: &mut Fields, place: usize, chosen: &pb::DisplacedMove) -> 
         appointment_id,
         start_time,
         practitioner_id,
+        resource_ids,
         end_time: _,
         local_start: _,
         local_end: _,
@@ -68,7 +70,9 @@ fn parse_move(fields: &mut Fields, place: usize, chosen: &pb::DisplacedMove) -> 
     let id = fields.id(&path("appointment_id"), appointment_id);
     let start = fields.start(&path("start_time"), *start_time);
     let practitioner = fields.optional_id(&path("practitioner_id"), practitioner_id);
-    Some(ChosenMove { id: id?, to: Destined { start: start?, practitioner: practitioner? } })
+    let resources = fields.distinct_ids(&path("resource_ids"), resource_ids, MAX_NEEDS);
+    let to = Destined { start: start?, practitioner: practitioner?, resources: resources? };
+    Some(ChosenMove { id: id?, to })
 }
 
 /// What tells a move that was changed from one that was not. It guards against slips, not against forgery: what moves
@@ -101,6 +105,9 @@ pub fn rendered_visit(visit: &DisplacedVisit) -> pb::DisplacedVisit {
 fn rendered_move(old: &Appointment, new: &Appointment) -> pb::DisplacedMove {
     let (start, end) = (new.visit.start(), new.visit.end());
     let days = (new.zone.day(start) - old.zone.day(old.visit.start())).num_days();
+    let mut resources: Vec<ResourceId> = new.occupied().map(|(resource, _)| resource).collect();
+    resources.sort_unstable();
+    resources.dedup();
     let mut shown = pb::DisplacedMove {
         appointment_id: old.id.to_string(),
         start_time: Some(render::timestamp(start)),
@@ -109,6 +116,7 @@ fn rendered_move(old: &Appointment, new: &Appointment) -> pb::DisplacedMove {
         local_end: new.zone.written(end),
         weekday: render::weekday(new.zone.day(start).weekday()).into(),
         practitioner_id: new.practitioner().map(|id| id.to_string()).unwrap_or_default(),
+        resource_ids: resources.iter().map(ToString::to_string).collect(),
         // At most as many as a visit is moved by.
         days: i32::try_from(days).unwrap_or_default(),
         digest: String::new(),

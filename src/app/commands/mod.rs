@@ -2,6 +2,7 @@
 
 mod agenda;
 mod clinical;
+mod displacement;
 mod messages;
 mod overrides;
 mod series;
@@ -14,7 +15,6 @@ use crate::domain::aftercare::AftercareKind;
 use crate::domain::appointment::Follows;
 use crate::domain::booking_rules::EndReason;
 use crate::domain::catalog::{Activity, BodyArea, ProtocolContent, Qualification, ResourceKind, TreatmentContent};
-use crate::domain::displacement::Whose;
 use crate::domain::finding::{SlotPlace, Times};
 use crate::domain::hours::{Stretch, Week};
 use crate::domain::ids::{
@@ -23,13 +23,13 @@ use crate::domain::ids::{
 };
 use crate::domain::interval::{Instant, Interval};
 use crate::domain::patient::{PatientPlace, PatientRecord};
-use crate::domain::planning::Destined;
 use crate::domain::text::{Label, Personal, Prose};
 use crate::domain::visit_record::Treated;
 use crate::domain::zone::Zone;
 
 pub use agenda::*;
 pub use clinical::*;
+pub use displacement::*;
 pub use messages::*;
 pub use overrides::*;
 pub use series::*;
@@ -73,44 +73,6 @@ pub struct WatchDay {
     pub date: NaiveDate,
     /// The revision up to which the watcher knows the sheet; none for not at all.
     pub from: Option<i64>,
-}
-
-/// A change that may displace visits.
-#[derive(Debug, Clone)]
-pub struct Narrows<T> {
-    /// The change.
-    pub to: T,
-    /// What becomes of the visits that it displaces.
-    pub rebooking: Rebooking,
-}
-
-/// What becomes of displaced visits.
-#[derive(Debug, Clone)]
-pub enum Rebooking {
-    /// They stay booked where they are, until somebody settles them.
-    Later,
-    /// All that have a place elsewhere move there, as it is planned now.
-    All,
-    /// These move as it was planned before; the others stay.
-    Chosen(Vec<ChosenMove>),
-}
-
-/// Where a displaced visit is to go.
-#[derive(Debug, Clone, Copy)]
-pub struct ChosenMove {
-    /// The visit.
-    pub id: AppointmentId,
-    /// Where it goes.
-    pub to: Destined,
-}
-
-/// Displaced visits.
-#[derive(Debug, Clone)]
-pub struct ListDisplaced {
-    /// Only those of a clinic or resource.
-    pub whose: Option<Whose>,
-    /// Which page: after this start and id.
-    pub page: PageOf<(Instant, AppointmentId)>,
 }
 
 /// A new clinic.

@@ -269,7 +269,7 @@ async fn released(db: &mut PgConnection, practice: PracticeId, held: &[Lost]) ->
     Ok(held)
 }
 
-/// An error for a visit or practitioner that the practice does not have.
+/// An error for a visit or resource that the practice does not have.
 async fn known(db: &mut PgConnection, practice: PracticeId, chosen: &[ChosenMove]) -> Result<(), Error> {
     let missing = |place: usize, field: &str| Error::not_found(format!("rebooking.moves[{place}].{field}"));
     let ids: Vec<AppointmentId> = chosen.iter().map(|chosen| chosen.id).collect();
@@ -277,13 +277,19 @@ async fn known(db: &mut PgConnection, practice: PracticeId, chosen: &[ChosenMove
     if let Some(place) = ids.iter().position(|id| visits.iter().all(|visit| visit.id != *id)) {
         return Err(missing(place, "appointment_id"));
     }
-    let named: Vec<ResourceId> = chosen.iter().filter_map(|chosen| chosen.to.practitioner).collect();
+    let named: Vec<ResourceId> =
+        chosen.iter().flat_map(|of| of.to.practitioner.iter().chain(&of.to.resources)).copied().collect();
     let resources = booking::resources(db, practice, &[], Some(&[]), &named, &[]).await?;
     let is_practitioner = |id| resources.iter().any(|known| known.id == id && known.kind == ResourceKind::Practitioner);
-    match chosen.iter().position(|chosen| chosen.to.practitioner.is_some_and(|id| !is_practitioner(id))) {
-        Some(place) => Err(missing(place, "practitioner_id")),
-        None => Ok(()),
+    for (place, ChosenMove { to, .. }) in chosen.iter().enumerate() {
+        if to.practitioner.is_some_and(|id| !is_practitioner(id)) {
+            return Err(missing(place, "practitioner_id"));
+        }
+        if let Some(at) = to.resources.iter().position(|id| resources.iter().all(|known| known.id != *id)) {
+            return Err(missing(place, &format!("resource_ids[{at}]")));
+        }
     }
+    Ok(())
 }
 
 /// Where each visit goes that moves; or why that was not meant.
@@ -294,7 +300,7 @@ fn destinations(booked: &[Lost], moves: &Moves) -> Result<Vec<(AppointmentId, De
             // Planned for the very visits that have lost their place.
             let is_same = booked.len() == planned.len()
                 && booked.iter().all(|lost| planned.iter().any(|(id, _)| *id == lost.visit.id));
-            let moves = planned.iter().filter_map(|(id, to)| Some((*id, (*to)?)));
+            let moves = planned.iter().filter_map(|(id, to)| Some((*id, to.clone()?)));
             if is_same { Ok(moves.collect()) } else { Err(overtaken()) }
         }
         Moves::Chosen(chosen) => {
@@ -304,7 +310,7 @@ fn destinations(booked: &[Lost], moves: &Moves) -> Result<Vec<(AppointmentId, De
                 told(chosen.id, &Violation::new(Rule::AppointmentNotBooked, text))
             });
             let refused: Refusal = refused.collect();
-            let moves = chosen.iter().map(|chosen| (chosen.id, chosen.to));
+            let moves = chosen.iter().map(|chosen| (chosen.id, chosen.to.clone()));
             if refused.is_empty() { Ok(moves.collect()) } else { Err(refused) }
         }
     }
@@ -331,7 +337,8 @@ async fn decide(
     let around =
         to.iter().filter_map(|to| Interval::new(to.start - TimeDelta::hours(6), to.start + TimeDelta::hours(18)));
     let spans = Calendar::union(around.collect()).intervals().to_vec();
-    let named: Vec<ResourceId> = to.iter().filter_map(|to| to.practitioner).collect();
+    let named: Vec<ResourceId> =
+        to.iter().flat_map(|to| to.practitioner.iter().chain(&to.resources)).copied().collect();
     let mut displacement = load(db, practice, moving.to_vec(), &named, spans, now).await?;
     narrowing.narrow(&mut displacement.facts.clinics, &mut displacement.facts.resources);
     displacement.decide(to).map_err(|refusal| {

@@ -63,12 +63,14 @@ pub enum Followed {
 }
 
 /// Where a visit is to go. It stays in its clinic.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Destined {
     /// When it begins.
     pub start: Instant,
     /// Who treats; none where the treatment needs no practitioner.
     pub practitioner: Option<ResourceId>,
+    /// What it was planned to occupy, to take rather than others: what is planned together leaves each other room.
+    pub resources: Vec<ResourceId>,
 }
 
 impl Displacement {
@@ -76,8 +78,8 @@ impl Displacement {
     /// leave, and therefore stays where it is. As many are placed as possible; they move as few days as possible, then
     /// as little in the time of the day; then they stay with their practitioners.
     ///
-    /// The best is not always found, but nothing worse than what placing them one after the other would come to,
-    /// however lucky the order.
+    /// The best is not always found; what is found is at least as good as placing them one by one in each of many
+    /// orders, all of them if the visits are few.
     pub fn plan(self) -> Vec<Option<Destined>> {
         search::plan(State::with_boards(self))
     }
@@ -89,7 +91,7 @@ impl Displacement {
         let mut refusal = Vec::new();
         let mut plans = Vec::with_capacity(to.len());
         for (visit, destined) in to.iter().enumerate() {
-            match state.decide(visit, *destined) {
+            match state.decide(visit, destined) {
                 Ok(plan) => {
                     state.put_planned(visit, &plan);
                     plans.push(plan);

@@ -5,6 +5,7 @@ use super::Destined;
 use super::state::{Cost, Spot, State};
 use crate::domain::booking::PlannedVisit;
 use crate::domain::catalog::ResourceKind;
+use crate::domain::ids::ResourceId;
 
 /// Orders that are tried: all of them where there are at most four visits.
 const MAX_ORDERS: usize = 24;
@@ -58,7 +59,10 @@ pub(super) fn plan(mut state: State) -> Vec<Option<Destined>> {
 pub(super) fn destined(plan: &PlannedVisit) -> Destined {
     let mut resources = plan.phases.iter().flat_map(|phase| &phase.resources);
     let practitioner = resources.find(|(_, kind)| *kind == ResourceKind::Practitioner).map(|(id, _)| *id);
-    Destined { start: plan.visit.start(), practitioner }
+    let mut occupied: Vec<ResourceId> = plan.occupied.iter().map(|occupied| occupied.resource).collect();
+    occupied.sort_unstable();
+    occupied.dedup();
+    Destined { start: plan.visit.start(), practitioner, resources: occupied }
 }
 
 fn score(costs: impl Iterator<Item = Option<Cost>>) -> Score {

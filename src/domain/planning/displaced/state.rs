@@ -128,20 +128,20 @@ impl State {
     }
 
     /// The plan of a visit, which is nowhere, at a place; or every rule that is broken.
-    pub(super) fn decide(&mut self, visit: usize, to: Destined) -> Result<PlannedVisit, Refusal> {
+    pub(super) fn decide(&mut self, visit: usize, to: &Destined) -> Result<PlannedVisit, Refusal> {
         let visit = &self.visits[visit];
         let (neighbours, follow_up) = self.beside(visit)?;
         let appointment = &visit.appointment;
         let request = VisitRequest {
             clinic: appointment.clinic,
             start: to.start,
-            named: to.practitioner.into_iter().collect(),
+            named: to.resources.clone(),
             area: appointment.area,
             spacing_days: visit.spacing_days,
             spacing_override: visit.spacing_override,
             neighbours,
             follow_up,
-            preferred: visit.known.clone(),
+            preferred: to.resources.iter().chain(&visit.known).copied().collect(),
             moved_from: Some(appointment.visit.start()),
         };
         // A visit takes at most twelve hours; the hours around it tell who has least to do.
@@ -149,7 +149,13 @@ impl State {
         self.facts.spans = around.into_iter().collect();
         let known = self.patients.get(&appointment.patient).cloned().unwrap_or_default();
         self.facts.patient = PatientFacts { fitness: visit.fitness.clone(), ..known };
-        plan_visit(&self.facts, &visit.treatment, &request)
+        if !to.resources.is_empty()
+            && let Ok(as_planned) = plan_visit(&self.facts, &visit.treatment, &request)
+        {
+            return Ok(as_planned);
+        }
+        let named = to.practitioner.into_iter().collect();
+        plan_visit(&self.facts, &visit.treatment, &VisitRequest { named, ..request })
     }
 
     /// What a visit has beside it in its series, where the others are now.
@@ -173,7 +179,7 @@ impl State {
     /// The best place for a visit, which is nowhere, while all others are where they are.
     pub(super) fn best(&mut self, visit: usize) -> Option<(Cost, PlannedVisit)> {
         let (cost, to) = self.nearest(visit)?;
-        Some((cost, self.decide(visit, to).ok()?))
+        Some((cost, self.decide(visit, &to).ok()?))
     }
 
     fn nearest(&self, visit: usize) -> Option<(Cost, Destined)> {
@@ -243,7 +249,7 @@ impl Seeking<'_> {
             starts.within(run.clone()).map(move |tick| {
                 let start = part.window.instant(tick);
                 let cost = (days, time_of(start, day).abs_diff(own_time), is_other);
-                (cost, Destined { start, practitioner })
+                (cost, Destined { start, practitioner, resources: Vec::new() })
             })
         });
         places.min_by_key(|(cost, to)| (*cost, to.start, to.practitioner))

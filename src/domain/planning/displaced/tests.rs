@@ -248,7 +248,7 @@ fn moving(world: &Displacement, plan: &[Option<Destined>]) -> (Displacement, Vec
     let mut moving = world.clone();
     let mut goes = plan.iter().map(Option::is_some);
     moving.visits.retain(|_| goes.next().unwrap());
-    (moving, plan.iter().copied().flatten().collect())
+    (moving, plan.iter().flatten().cloned().collect())
 }
 
 /// Every move, with all others where they are in the end, is one that the slow model allows.
@@ -284,7 +284,7 @@ fn assert_valid(world: &Displacement, plan: &[Option<Destined>], seed: u64) {
 fn outcome(world: &Displacement, plan: &[Option<Destined>]) -> (usize, i64) {
     let days = |(visit, to): (&Displaced, &Option<Destined>)| {
         let from = zone().day(visit.appointment.visit.start());
-        to.map_or(0, |to| (zone().day(to.start) - from).num_days().abs())
+        to.as_ref().map_or(0, |to| (zone().day(to.start) - from).num_days().abs())
     };
     (plan.iter().filter(|to| to.is_none()).count(), world.visits.iter().zip(plan).map(days).sum())
 }
@@ -309,7 +309,9 @@ fn one_by_one(world: &Displacement, order: &[usize]) -> Vec<Option<Destined>> {
 #[test]
 fn a_plan_for_displaced_visits_is_valid_and_no_worse_than_placing_them_in_any_order() {
     let mut moved = 0;
-    for seed in 0..150 {
+    // Always the same practices, or others.
+    let first: u64 = std::env::var("STIPPLE_TEST_SEED").map_or(0, |seed| seed.parse().expect("a seed is a number"));
+    for seed in first..first + 150 {
         let world = world(seed);
         let plan = world.clone().plan();
         assert_valid(&world, &plan, seed);
@@ -345,9 +347,9 @@ fn a_visit_goes_to_the_nearest_place_that_a_booking_allows() {
                 let days = (zone().day(start) - day).num_days().unsigned_abs();
                 (days, time(start, zone().day(start)).abs_diff(time(own, day)))
             };
-            let mut allowed =
-                starts.filter(|start| state.decide(place, Destined { start: *start, practitioner: None }).is_ok());
-            let nearest = allowed.by_ref().map(off).min();
+            let at = |start| Destined { start, practitioner: None, resources: Vec::new() };
+            let allowed = starts.filter(|start| state.decide(place, &at(*start)).is_ok());
+            let nearest = allowed.map(off).min();
             assert_eq!(found.map(|(_, plan)| off(plan.visit.start())), nearest, "seed {seed}");
             looked_at += 1;
         }

@@ -17,6 +17,7 @@ use crate::domain::finding::Slot;
 use crate::domain::history::ChangeKind;
 use crate::domain::ids::{AppointmentId, ClinicId, PatientId, PracticeId, ResourceId, WaitingId};
 use crate::domain::interval::Instant;
+use crate::domain::refusal::{Rule, Violation};
 use crate::domain::waiting::{Entry, EntryFor, EntryState, Freed, Window, ranked};
 use crate::domain::zone::Zone;
 use crate::store::waiting::{self, Sought};
@@ -24,7 +25,7 @@ use crate::store::{PgConnection, appointment, clinic, patient, resource, series}
 
 /// Most entries that are read because of time that comes free, by rank.
 const MAX_CANDIDATES: i64 = 500;
-/// Most of them that are told, and looked at.
+/// Most of them that are told; and most searches for a start.
 const MAX_WANTING: usize = 50;
 /// Most that are offered in an answer.
 const MAX_MATCHES: usize = 10;
@@ -72,7 +73,7 @@ impl App {
         };
         let (now, revision) = (write.now, write.revision);
         let AddEntry { which, clinic, practitioner, first, last, times, is_urgent } = command.body.clone();
-        let (patient, what) = waits(write.db(), practice, which).await?;
+        let (patient, what) = waits(write.db(), practice, which, now).await?;
         let zone = zone_of(write.db(), practice, clinic).await?;
         if let Some(id) = practitioner {
             must_be_practitioner(write.db(), practice, id).await?;
@@ -91,7 +92,8 @@ impl App {
             state: EntryState::Waiting,
             changed_revision: revision,
         };
-        write.record(ChangeKind::WaitingAdded, entry.id, Some(patient), Vec::new()).await?;
+        // Nothing that is decided about the patient rests on it, so that it names none.
+        write.record(ChangeKind::WaitingAdded, entry.id, None, Vec::new()).await?;
         waiting::insert(write.db(), practice, &entry).await?;
         write.finish().await?;
         Ok(EntryNow { entry, now })
@@ -118,7 +120,7 @@ impl App {
         };
         let (now, revision) = (write.now, write.revision);
         let before = waiting_as_known(write.db(), practice, command.body).await?;
-        write.record(ChangeKind::WaitingWithdrawn, before.id, Some(before.patient), Vec::new()).await?;
+        write.record(ChangeKind::WaitingWithdrawn, before.id, None, Vec::new()).await?;
         waiting::withdraw(write.db(), practice, before.id, now, revision).await?;
         write.finish().await?;
         let state = EntryState::Withdrawn { at: now };
@@ -134,7 +136,9 @@ impl App {
             EntryFor::Treatment { treatment, area } => WhichVisit::Treatment { patient, treatment, area },
             EntryFor::Session { series, number } => WhichVisit::Session { series, number },
         };
-        let named = window.practitioner.into_iter().filter(|id| !named.contains(id)).chain(named.clone()).collect();
+        let practitioner = window.practitioner.filter(|id| !named.contains(id));
+        // Last, so that errors about the others name their places.
+        let named = named.into_iter().chain(practitioner).collect();
         let held = command.with(BookAppointment {
             which,
             add_on: None,
@@ -201,12 +205,13 @@ impl App {
             let freed = visits.iter().filter(|visit| !visit.is_live()).filter_map(|visit| Freed::of(visit, now));
             candidates(&mut db, practice, freed.collect()).await?
         };
-        let mut matches = Vec::new();
+        let (mut matches, mut searches) = (Vec::new(), 0);
         for (entry, freed) in wanting {
-            if matches.len() == MAX_MATCHES {
-                break;
-            }
             for freed in freed {
+                if matches.len() == MAX_MATCHES || searches == MAX_WANTING {
+                    return Ok(matches);
+                }
+                searches += 1;
                 if let Some(slot) = self.first_slot(practice, &entry, &freed).await? {
                     matches.push(Match { entry: EntryNow { entry, now }, slot, freed: freed.appointment });
                     break;
@@ -300,14 +305,24 @@ async fn candidates(
     let mut clinics: Vec<ClinicId> = freed.iter().map(|freed| freed.clinic).collect();
     clinics.sort_unstable();
     clinics.dedup();
-    let entries = waiting::list(db, practice, &Sought::Waiting { clinics, first, last }, MAX_CANDIDATES).await?;
+    let mut practitioners: Vec<ResourceId> = freed.iter().flat_map(|freed| freed.resources.iter().copied()).collect();
+    practitioners.sort_unstable();
+    practitioners.dedup();
+    let ending = freed.iter().map(|freed| freed.appointment).collect();
+    let sought = Sought::Waiting { clinics, practitioners, ending, first, last };
+    let entries = waiting::list(db, practice, &sought, MAX_CANDIDATES).await?;
     let mut wanting = ranked(entries, &freed);
     wanting.truncate(MAX_WANTING);
     Ok(wanting)
 }
 
 /// Who waits: for a treatment that the practice has, or a session that is not booked.
-async fn waits(db: &mut PgConnection, practice: PracticeId, which: AddedVisit) -> Result<(PatientId, EntryFor), Error> {
+async fn waits(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    which: AddedVisit,
+    now: Instant,
+) -> Result<(PatientId, EntryFor), Error> {
     match which {
         AddedVisit::Treatment { patient, treatment, area } => {
             let known = the_treatment(db, practice, treatment, None).await?;
@@ -322,6 +337,10 @@ async fn waits(db: &mut PgConnection, practice: PracticeId, which: AddedVisit) -
         AddedVisit::Session { series: id, number } => {
             let series = series::get(db, practice, id).await?.ok_or_else(|| Error::not_found("session.series_id"))?;
             the_session_is_open(&series, number, None)?;
+            if !series.open(series.session_count, now).contains(&number) {
+                let text = "the session was left out before one that has begun; it could only lie in the past";
+                return Err(Error::Refused(vec![Violation::new(Rule::SessionOutOfOrder, text)]));
+            }
             Ok((series.patient, EntryFor::Session { series: id, number }))
         }
     }

@@ -161,8 +161,8 @@ impl ChangeKind {
         }
     }
 
-    /// Whether it frees time of visits that it names, for others to take: visits that were going to take place, unless they
-    /// are moved by what happened at another.
+    /// Whether the live visits that it names, of those that there were before, give up their time for others to take. What
+    /// also names visits that stay does not.
     pub const fn frees_time(self) -> bool {
         match self {
             Self::SeriesRescheduled
@@ -170,17 +170,18 @@ impl ChangeKind {
             | Self::SeriesCancelled
             | Self::AppointmentRescheduled
             | Self::AppointmentCancelled
-            | Self::HoldsExpired => true,
+            | Self::HoldsExpired
+            | Self::ClinicUpdated
+            | Self::ClosureCreated
+            | Self::ResourceUpdated
+            | Self::TimeOffCreated
+            | Self::AssessmentRecorded => true,
             Self::PracticeCreated
             | Self::PracticeUpdated
             | Self::BookingRulesUpdated
             | Self::ClinicCreated
-            | Self::ClinicUpdated
-            | Self::ClosureCreated
             | Self::ClosureDeleted
             | Self::ResourceCreated
-            | Self::ResourceUpdated
-            | Self::TimeOffCreated
             | Self::TimeOffDeleted
             | Self::TreatmentPublished
             | Self::ProtocolPublished
@@ -208,7 +209,6 @@ impl ChangeKind {
             | Self::HoldRenewed
             | Self::AppointmentMissed
             | Self::AppointmentUndone
-            | Self::AssessmentRecorded
             | Self::MessagesTaken
             | Self::TokenCreated
             | Self::TokenRevoked => false,

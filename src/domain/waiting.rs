@@ -10,7 +10,7 @@ use super::interval::{Instant, Interval};
 use super::refusal::{Other, Refusal, Rule, Violation};
 use super::zone::Zone;
 
-/// Longest window of days of a entry.
+/// Longest window of days of an entry.
 pub const MAX_WINDOW_DAYS: i64 = 400;
 
 /// What is wished for.
@@ -58,6 +58,8 @@ pub enum EntryState {
     Offered(AppointmentId),
     /// What was held for it was booked.
     Booked(AppointmentId),
+    /// Its session cannot be booked any more, or is booked otherwise.
+    Moot,
     /// It is wished no more.
     Withdrawn {
         /// Since when.
@@ -138,7 +140,8 @@ impl Entry {
             && days.start() <= last
             && first <= days.end()
             && practitioner.is_none_or(|practitioner| freed.resources.contains(&practitioner))
-            && times.week().within(freed.zone, freed.visit).iter().any(|hours| hours.overlaps(freed.visit))
+            && (!(times.names_weekdays() || times.names_parts())
+                || times.week().within(freed.zone, freed.visit).iter().any(|hours| hours.overlaps(freed.visit)))
     }
 
     /// Whether its last day has passed while it waited.
@@ -158,6 +161,9 @@ impl Entry {
                 refuse("time is held for it already; release that first, or book it with ConvertHold", Some(held))
             }
             EntryState::Booked(booked) => refuse("what was held for it was booked", Some(booked)),
+            EntryState::Moot => {
+                refuse("its session is booked otherwise, or the series has ended or become shorter", None)
+            }
             EntryState::Withdrawn { .. } => refuse("it was withdrawn", None),
         }
     }

@@ -1,7 +1,9 @@
 //! `WaitingListService`.
 
+use std::time::Duration;
+
 use chrono::TimeDelta;
-use tonic::{Request, Response, Status};
+use tonic::{Code, Request, Response, Status};
 
 use super::appointment::rendered as rendered_appointment;
 use super::page::Query;
@@ -16,6 +18,9 @@ use crate::domain::access::Caller;
 use crate::domain::catalog::MAX_SESSIONS;
 use crate::domain::ids::{AppointmentId, WaitingId};
 use crate::domain::waiting::{Entry, EntryFor, EntryState, MAX_WINDOW_DAYS, Window};
+
+/// How long an answer waits for who waits.
+const MATCHING: Duration = Duration::from_secs(2);
 
 #[tonic::async_trait]
 impl WaitingListService for Services {
@@ -183,6 +188,7 @@ fn rendered(shown: &EntryNow) -> pb::WaitingEntry {
     let Window { clinic, practitioner, zone: _, first, last, times } = &entry.window;
     let (state, appointment, withdrawn_at) = match entry.state {
         EntryState::Waiting if entry.has_lapsed(*now) => (pb::WaitingState::Lapsed, None, None),
+        EntryState::Moot => (pb::WaitingState::Lapsed, None, None),
         EntryState::Waiting => (pb::WaitingState::Waiting, None, None),
         EntryState::Offered(held) => (pb::WaitingState::Offered, Some(held), None),
         EntryState::Booked(booked) => (pb::WaitingState::Booked, Some(booked), None),
@@ -219,14 +225,13 @@ impl Services {
         command: &Command<T>,
         freed: &[AppointmentId],
     ) -> Vec<pb::WaitingMatch> {
-        match self.app.who_waits(caller, command, freed).await {
-            Ok(matches) => matches.iter().map(rendered_match).collect(),
-            Err(error) => {
-                let status = Status::from(error);
-                tracing::warn!(code = ?status.code(), "who waits for the time that came free could not be found out");
-                Vec::new()
-            }
-        }
+        let code = match tokio::time::timeout(MATCHING, self.app.who_waits(caller, command, freed)).await {
+            Ok(Ok(matches)) => return matches.iter().map(rendered_match).collect(),
+            Ok(Err(error)) => Status::from(error).code(),
+            Err(_) => Code::DeadlineExceeded,
+        };
+        tracing::warn!(?code, "who waits for the time that came free could not be found out");
+        Vec::new()
     }
 }
 

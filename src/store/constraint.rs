@@ -263,6 +263,7 @@ pub const CONSTRAINTS: &[(&str, Meaning)] = &[
     ("held_appointment_says_until", Meaning::Fault),
     ("held_series_says_until", Meaning::Fault),
     ("waiting_entry_is_identified", Meaning::Fault),
+    ("appointment_is_offered_once", Meaning::Fault),
     ("waiting_entry_is_of_a_patient", Meaning::Fault),
     ("waiting_entry_is_for_a_series", Meaning::Fault),
     ("waiting_entry_is_at_a_clinic", Meaning::Fault),

@@ -105,10 +105,14 @@ pub enum Sought {
         /// The rank that they come after.
         after: Option<i64>,
     },
-    /// Those that wait at one of these clinics for a day of a stretch.
+    /// Those that wait at one of these clinics for a day of a stretch, and for anybody or one of these practitioners.
     Waiting {
         /// The clinics.
         clinics: Vec<ClinicId>,
+        /// The practitioners.
+        practitioners: Vec<ResourceId>,
+        /// Appointments that are about to end: what they were held for waits again.
+        ending: Vec<AppointmentId>,
         /// The first day.
         first: NaiveDate,
         /// The last day, inclusive.
@@ -129,6 +133,7 @@ pub async fn list(
     limit: i64,
 ) -> Result<Vec<Entry>, StoreError> {
     let (mut one, mut patient, mut after, mut lasting, mut clinics, mut days) = (None, None, None, None, None, None);
+    let (mut by, mut over): (Vec<Uuid>, Vec<Uuid>) = (Vec::new(), Vec::new());
     match sought {
         Sought::One(id) => one = Some(id.0),
         Sought::Listed { patient: of, with_ended, now, after: place } => {
@@ -136,7 +141,9 @@ pub async fn list(
             after = *place;
             lasting = (!with_ended).then_some(*now);
         }
-        Sought::Waiting { clinics: at, first, last } => {
+        Sought::Waiting { clinics: at, practitioners, ending, first, last } => {
+            by = practitioners.iter().map(|id| id.0).collect();
+            over = ending.iter().map(|id| id.0).collect();
             clinics = Some(at.iter().map(|id| id.0).collect::<Vec<Uuid>>());
             days = Some((*first, *last));
         }
@@ -147,8 +154,18 @@ pub async fn list(
                SELECT w.waiting_id, w.patient_id, w.treatment_id, w.body_area, w.series_id, w.session_number,
                       w.clinic_id, c.time_zone, w.practitioner_id, w.first_day, w.last_day, w.weekdays, w.hours_from,
                       w.hours_until, w.urgent, w.added_at, w.added_revision, w.changed_revision,
-                      w.offered_appointment_id, w.withdrawn_at, coalesce(a.state = 'held', false) AS "is_held!",
-                      coalesce(a.booked_revision <> a.held_revision, false) AS "was_booked!"
+                      w.offered_appointment_id, w.withdrawn_at,
+                      coalesce(a.state = 'held' AND a.appointment_id <> ALL($11), false) AS "is_held!",
+                      coalesce(a.booked_revision <> a.held_revision, false) AS "was_booked!",
+                      w.series_id IS NOT NULL AND NOT (
+                          EXISTS (SELECT FROM series s
+                                  WHERE s.practice_id = w.practice_id AND s.series_id = w.series_id
+                                    AND s.state = 'active' AND s.session_count >= w.session_number)
+                          AND NOT EXISTS (SELECT FROM appointments x
+                                          WHERE x.practice_id = w.practice_id AND x.series_id = w.series_id
+                                            AND x.session_number = w.session_number AND x.live
+                                            AND x.appointment_id IS DISTINCT FROM w.offered_appointment_id
+                                            AND x.appointment_id <> ALL($11))) AS "is_moot!"
                FROM waiting_list w
                JOIN clinics c ON c.practice_id = w.practice_id AND c.clinic_id = w.clinic_id
                LEFT JOIN appointments a ON a.practice_id = w.practice_id AND a.appointment_id = w.offered_appointment_id
@@ -159,9 +176,11 @@ pub async fn list(
                       OR w.withdrawn_at IS NULL AND (w.last_day >= ($5 AT TIME ZONE c.time_zone)::date
                                                      OR coalesce(a.state = 'held', false)))
                  AND ($6::uuid[] IS NULL OR w.clinic_id = ANY($6) AND w.withdrawn_at IS NULL
-                      AND w.last_day >= $7 AND w.first_day <= $8)) AS entry
-           WHERE ($5 IS NULL AND $6 IS NULL OR NOT "was_booked!") AND ($6 IS NULL OR NOT "is_held!")
-           ORDER BY CASE WHEN urgent THEN 0 ELSE 1 END, added_revision LIMIT $9"#,
+                      AND w.last_day >= $7 AND w.first_day <= $8
+                      AND (w.practitioner_id IS NULL OR w.practitioner_id = ANY($10)))) AS entry
+           WHERE ($5 IS NULL AND $6 IS NULL OR NOT "was_booked!" AND NOT "is_moot!")
+             AND ($6 IS NULL OR NOT "is_held!")
+           ORDER BY NOT urgent, added_revision LIMIT $9"#,
         practice.0,
         one,
         patient,
@@ -170,7 +189,9 @@ pub async fn list(
         clinics.as_deref(),
         days.map(|(first, _)| first),
         days.map(|(_, last)| last),
-        limit
+        limit,
+        &by,
+        &over
     );
     rows.fetch_all(db).await?.into_iter().map(Row::read).collect()
 }
@@ -198,6 +219,7 @@ struct Row {
     withdrawn_at: Option<Instant>,
     is_held: bool,
     was_booked: bool,
+    is_moot: bool,
 }
 
 impl Row {
@@ -218,6 +240,7 @@ impl Row {
             (Some(at), _) => EntryState::Withdrawn { at },
             (None, Some(booked)) if self.was_booked => EntryState::Booked(booked),
             (None, Some(held)) if self.is_held => EntryState::Offered(held),
+            (None, _) if self.is_moot => EntryState::Moot,
             (None, _) => EntryState::Waiting,
         };
         Ok(Entry {

@@ -362,7 +362,10 @@ misoffered AS (
     LEFT JOIN appointments AS a ON a.practice_id = w.practice_id AND a.appointment_id = w.offered_appointment_id
     WHERE w.offered_appointment_id IS NOT NULL
         AND (a.held_revision IS NULL OR a.held_revision <= w.added_revision OR a.patient_id <> w.patient_id
-            OR a.clinic_id <> w.clinic_id
+            OR a.clinic_id <> w.clinic_id OR a.follows_series_id IS NOT NULL
+            OR (w.withdrawn_at IS NOT NULL AND a.state = 'held')
+            OR EXISTS (SELECT FROM waiting_list AS o WHERE o.practice_id = w.practice_id
+                AND o.offered_appointment_id = w.offered_appointment_id AND o.waiting_id <> w.waiting_id)
             OR (a.series_id, a.session_number) IS DISTINCT FROM (w.series_id, w.session_number)
             OR (w.treatment_id IS NOT NULL AND (a.treatment_id, a.body_area) IS DISTINCT FROM (w.treatment_id, w.body_area)))
 ),

@@ -5,7 +5,7 @@ use sqlx::{AssertSqlSafe, Executor as _};
 use stipple::rpc::pb;
 use tonic::Status;
 
-use crate::desk::{FOUR, cancel_series, clinic_sheet, get_appointment, get_series, revision, said, session};
+use crate::desk::{FOUR, cancel_series, clinic_sheet, close, get_appointment, get_series, revision, said, session};
 use crate::harness::wire::fields;
 use crate::harness::world::{at, request_id};
 use crate::harness::{Clinic, World};
@@ -218,6 +218,41 @@ async fn whether_the_patient_is_fit_for_each_session_is_looked_at_again_when_a_s
     let again = clinic.sign(clinic.clearance_request(&consultation)).await.unwrap();
     let booked = convert(world, &held).await.unwrap();
     assert!((1..=4).all(|number| session(&booked, number).clearance_id == again.clearance_id));
+    world.server.assert_clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_closure_over_one_session_ends_the_hold_of_the_whole_series() {
+    let world = World::new().await;
+    let held = hold(&world, hold_request(&world)).await.unwrap();
+    close(&world, "2026-03-02T00:00:00", "2026-03-03T00:00:00").await;
+    let ended = get_series(&world, &held.series_id).await;
+    assert_eq!(ended.state(), pb::SeriesState::Cancelled);
+    for number in 1..=4 {
+        let known = get_appointment(&world, &session(&held, number).appointment_id).await;
+        assert_eq!(known.state(), pb::AppointmentState::Cancelled);
+    }
+    assert_eq!(said(&world, &convert(&world, &held).await.unwrap_err()), ["NOT_HELD"]);
+    world.server.assert_clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_series_is_held_no_longer_than_the_practice_lets_it() {
+    let world = World::new().await;
+    let get = pb::GetPracticeRequest::default();
+    let practice = world.manager.practices().get_practice(get).await.unwrap().into_inner().practice.unwrap();
+    let rules = pb::BookingRules { max_hold_minutes: 5, max_hold_total_minutes: 8, ..practice.booking_rules.unwrap() };
+    let request = pb::UpdateBookingRulesRequest {
+        request_id: request_id(),
+        etag: practice.etag,
+        booking_rules: Some(rules),
+        ..Default::default()
+    };
+    world.manager.practices().update_booking_rules(request).await.unwrap();
+    let held = hold(&world, pb::HoldSeriesRequest { hold_minutes: 60, ..hold_request(&world) }).await.unwrap();
+    assert_eq!(held.held_until, at("2026-01-05T08:05:00Z"));
+    let Some(()) = world.server.set_clock("2026-01-05T08:04:00Z") else { return };
+    assert_eq!(renew(&world, &held, 60).await.unwrap().held_until, at("2026-01-05T08:08:00Z"));
     world.server.assert_clean().await;
 }
 

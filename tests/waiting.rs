@@ -5,7 +5,7 @@ use stipple::rpc::pb;
 use stipple::rpc::pb::add_entry_request::Visit;
 use tonic::{Code, Status};
 
-use crate::desk::{FOUR, get_appointment, needling_request, said, session};
+use crate::desk::{FOUR, get_appointment, get_series, needling_request, said, session, session_request};
 use crate::harness::World;
 use crate::harness::wire::fields;
 use crate::harness::world::request_id;
@@ -229,6 +229,41 @@ async fn what_is_moved_away_is_offered_too_and_a_session_once_it_is_cancelled() 
     let request = pb::OfferTimeRequest { start_time: start, ..offer_request(&world, &entry, START) };
     let held = world.manager.waiting().offer_time(request).await.unwrap().into_inner().appointment.unwrap();
     assert_eq!((held.session_number, held.start_time), (4, start));
+    world.server.assert_clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_entry_whose_session_is_booked_otherwise_or_is_no_more_does_not_wait() {
+    let world = World::new().await;
+    let series = world.book_series(&FOUR).await.unwrap();
+    world.cancel(session(&series, 4)).await.unwrap();
+    let wished = pb::AddEntryRequest {
+        visit: Some(Visit::Session(pb::SessionVisit { series_id: series.series_id.clone(), session_number: 4 })),
+        last_date: "2026-06-30".into(),
+        ..wish(&world, "", "")
+    };
+    let entry = add(&world, wished).await.unwrap();
+    let booked = world.book(session_request(&world, &series, 4, FOUR[3])).await.unwrap();
+    assert_eq!(get(&world, &entry.waiting_id).await.state(), pb::WaitingState::Lapsed);
+    assert_eq!(list(&world, false).await, []);
+    let refused = offer(&world, &entry, "2026-05-04T10:00:00").await.unwrap_err();
+    assert_eq!(said(&world, &refused), ["NOT_WAITING"]);
+    // Once that is cancelled, it waits again; and no more when the series has fewer sessions.
+    world.cancel(&booked).await.unwrap();
+    assert_eq!(list(&world, false).await, [entry.clone()]);
+    let shorter = pb::ShortenSeriesRequest {
+        request_id: request_id(),
+        etag: get_series(&world, &series.series_id).await.etag,
+        series_id: series.series_id.clone(),
+        session_count: 3,
+        ..Default::default()
+    };
+    world.manager.series().shorten_series(shorter).await.unwrap();
+    assert_eq!(list(&world, false).await, []);
+    // It keeps nobody else from being told.
+    let free = add(&world, wish(&world, &world.patient().await, &world.sauna)).await.unwrap();
+    let sauna = world.book_sauna(START).await.unwrap();
+    assert_eq!(ids(&cancel(&world, &sauna).await.waiting_matches), [free.waiting_id.as_str()]);
     world.server.assert_clean().await;
 }
 

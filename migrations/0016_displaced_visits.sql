@@ -4,4 +4,4 @@ SET LOCAL lock_timeout = '10s';
 
 -- Built at once: no server of this version serves before its migrations are done.
 -- squawk-ignore require-concurrent-index-creation
-CREATE INDEX appointments_ahead ON appointments (practice_id, lower(visit), appointment_id) WHERE state IN ('held', 'booked');
+CREATE INDEX appointments_ahead ON appointments (practice_id, lower(visit), appointment_id) WHERE state IN ('held', 'booked', 'confirmed');

@@ -47,7 +47,7 @@ pub async fn ahead(
                       coalesce(array_agg(lower(during)), '{}') AS starts, coalesce(array_agg(upper(during)), '{}') AS ends
                FROM occupancies
                WHERE practice_id = a.practice_id AND appointment_id = a.appointment_id AND live) o
-           WHERE a.practice_id = $1 AND a.state IN ('held', 'booked') AND (a.state = 'booked' OR $4)
+           WHERE a.practice_id = $1 AND a.state IN ('held', 'booked', 'confirmed') AND (a.state <> 'held' OR $4)
              AND lower(a.visit) > $2 AND ($3::timestamptz IS NULL OR lower(a.visit) < $3)
              AND ($5::uuid IS NULL OR a.clinic_id = $5) AND ($6::uuid IS NULL OR $6 = ANY(o.resources))
              AND (lower(a.visit), a.appointment_id) > ($7, $8)

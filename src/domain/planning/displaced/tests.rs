@@ -191,6 +191,7 @@ fn world(seed: u64) -> Displacement {
             sessions: Vec::new(),
             follow_ups: Vec::new(),
             results: Vec::new(),
+            counted_as_used: 0,
             changed_revision: 1,
         };
         let (id, of) = (series.id, series.patient);

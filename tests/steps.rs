@@ -130,6 +130,37 @@ async fn what_is_said_on_completion_counts_before_when_the_visit_was_started() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_is_treated_who_is_not_fit_any_more_since_the_check_in() {
+    let world = World::new().await;
+    let protocol = world.clinical_protocol().await;
+    let series = world.book_clinical(&protocol, pb::BodyArea::Abdomen, &FOUR).await.unwrap();
+    let first = session(&series, 1).appointment_id.clone();
+    let Some(()) = world.server.set_clock("2026-02-02T09:05:00Z") else { return };
+    world.fit_for(&protocol, pb::BodyArea::Abdomen).await;
+    world.check_in(&first).await.unwrap();
+    let list = pb::ListClearancesRequest { patient_id: world.patients[0].clone(), ..Default::default() };
+    let clearances = world.manager.patients().list_clearances(list).await.unwrap().into_inner().clearances;
+    let revoke = pb::RevokeClearanceRequest {
+        request_id: request_id(),
+        clearance_id: clearances[0].clearance_id.clone(),
+        revoke_reason: "reconsidered".into(),
+        ..Default::default()
+    };
+    world.practitioner(0).await.patients().revoke_clearance(revoke).await.unwrap();
+    assert_eq!(said(&world, &start(&world, &first).await.unwrap_err()), ["CLEARANCE_MISSING"]);
+    world.fit_for(&protocol, pb::BodyArea::Abdomen).await;
+    start(&world, &first).await.unwrap();
+    world.server.assert_clean().await;
+    // What was signed after the treatment began was not known then.
+    let late = "UPDATE clearances SET decided_revision = (SELECT max(revision) FROM changes)
+                WHERE decided_revision = (SELECT max(decided_revision) FROM clearances)";
+    world.server.pool().execute(AssertSqlSafe(late.to_owned())).await.unwrap();
+    let report = world.server.verify().await;
+    let broken: Vec<_> = report.checks.iter().filter(|check| check.violations != 0).collect();
+    assert!(matches!(broken.as_slice(), [check] if check.promise == "P5" && check.violations == 1), "{report}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn steps_are_taken_back_one_at_a_time_and_the_history_keeps_them() {
     let world = World::new().await;
     let id = world.book_sauna("2026-01-06T10:00:00").await.unwrap().appointment_id;

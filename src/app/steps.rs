@@ -2,7 +2,7 @@
 
 use super::appointment::found;
 use super::commands::Known;
-use super::visit::as_known;
+use super::visit::{as_known, unfit};
 use super::write::Begun;
 use super::{App, Command, Error};
 use crate::domain::access::Caller;
@@ -50,11 +50,22 @@ impl App {
         let (now, revision) = (write.now, write.revision);
         let before = as_known(write.db(), practice, command.body).await?;
         let (id, patient, series) = (before.id, before.patient, before.series());
+        // Something may have become known between the check-in and the treatment.
+        let mut refusal = match step {
+            Step::Confirm => Vec::new(),
+            Step::Start => unfit(write.db(), practice, &before, now).await?,
+        };
         let (after, kind) = match step {
             Step::Confirm => (before.confirm(now, revision), ChangeKind::AppointmentConfirmed),
             Step::Start => (before.start(now, revision), ChangeKind::AppointmentStarted),
         };
-        after.map_err(Error::Refused)?;
+        // Of a visit that does not stand there, the rest is beside the point.
+        if let Err(not_there) = after {
+            refusal = not_there;
+        }
+        if !refusal.is_empty() {
+            return Err(Error::Refused(refusal));
+        }
         write.record(kind, id, Some(patient), vec![id]).await?;
         match step {
             Step::Confirm => appointment::confirm(write.db(), practice, id, now, revision).await?,

@@ -218,7 +218,7 @@ async fn as_it_is(
 }
 
 /// Why a patient may not be treated now.
-async fn unfit(
+pub(super) async fn unfit(
     db: &mut PgConnection,
     practice: PracticeId,
     visit: &Appointment,

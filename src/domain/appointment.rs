@@ -204,8 +204,8 @@ impl Appointment {
         (now + TimeDelta::minutes(minutes.into())).min(self.visit.start())
     }
 
-    /// The visit, held for so many minutes from now if that is longer than it is held anyway, and no later than `latest`;
-    /// refused unless it is held.
+    /// The visit, held for so many minutes from now if that is longer than it is held anyway, but no longer than until
+    /// `latest`; refused unless it is held.
     pub fn renewed_for(self, minutes: i32, latest: Instant, now: Instant, revision: i64) -> Result<Self, Refusal> {
         self.must_be_held()?;
         let known = self.held_until();

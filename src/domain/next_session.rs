@@ -2,6 +2,7 @@
 
 use chrono::{NaiveDate, TimeDelta};
 
+use super::booking::Neighbour;
 use super::interval::Instant;
 use super::series::Series;
 use super::zone::Zone;
@@ -31,10 +32,10 @@ impl Series {
             (TimeDelta::days(self.gap.days().minimum.into()), TimeDelta::days(neighbours.maximum_gap));
         // Days lie in the supported years, so that nothing here is out of a calendar's range.
         let after_previous = neighbours.previous.and_then(|previous| previous.day.checked_add_signed(shortest));
-        let near_next = neighbours.next.filter(|next| next.binds());
+        let near_next = neighbours.next.filter(Neighbour::binds);
         let near_next = near_next.and_then(|next| next.day.checked_sub_signed(longest));
         let earliest = [after_previous, near_next].into_iter().flatten().fold(zone.day(now), NaiveDate::max);
-        let near_previous = neighbours.previous.filter(|previous| previous.binds());
+        let near_previous = neighbours.previous.filter(Neighbour::binds);
         let near_previous = near_previous.and_then(|previous| previous.day.checked_add_signed(longest));
         let before_next = neighbours.next.and_then(|next| next.day.checked_sub_signed(shortest));
         let latest = [near_previous, before_next].into_iter().flatten().min();

@@ -29,7 +29,9 @@ pub(super) fn parse(fields: &mut Fields, content: pb::VisitRecordContent) -> Opt
     let practitioner = fields.optional_id("record.practitioner_id", &practitioner_id);
     let device = fields.optional_id("record.device_id", &device_id);
     let lot = fields.prose("record.cartridge_lot", &cartridge_lot);
-    let needle_depth = needle_depth(fields, needle_depth_micrometres);
+    let (field, depth) = ("record.needle_depth_micrometres", needle_depth_micrometres);
+    let needle_depth =
+        if depth == 0 { Some(None) } else { fields.within(field, depth, MIN_NEEDLE_DEPTH, MAX_NEEDLE_DEPTH).map(Some) };
     let numbing = match numbing {
         Some(numbing) => parse_numbing(fields, &numbing).map(Some),
         None => Some(None),
@@ -37,15 +39,6 @@ pub(super) fn parse(fields: &mut Fields, content: pb::VisitRecordContent) -> Opt
     let notes = fields.prose("record.treatment_notes", &treatment_notes);
     let treated = Treated { lot: lot?, needle_depth: needle_depth?, numbing: numbing?, notes: notes? };
     Some(NewVisitRecord { practitioner: practitioner?, device: device?, treated: Personal::new(treated) })
-}
-
-fn needle_depth(fields: &mut Fields, depth: i32) -> Option<Option<i32>> {
-    if depth == 0 {
-        return Some(None);
-    }
-    let known = (MIN_NEEDLE_DEPTH..=MAX_NEEDLE_DEPTH).contains(&depth).then_some(Some(depth));
-    let remedy = format!("must be {MIN_NEEDLE_DEPTH} to {MAX_NEEDLE_DEPTH}, or 0 if it is not recorded");
-    fields.some("record.needle_depth_micrometres", known, &remedy)
 }
 
 fn parse_numbing(fields: &mut Fields, numbing: &pb::NumbingRecord) -> Option<Numbing> {

@@ -1,12 +1,13 @@
--- P5, nobody is needled who is not fit for it. Looks at two moments of every visit that needles: when it was booked, and
--- when its patient was checked in. What was known at a moment is what changes before it had recorded: the latest decision
--- of a practitioner, the latest screening, overrides, and reactions that nobody had cleared. A session is held to the
--- protocol of its series. A visit outside any series is held to one of the protocols, as they were then, that ask for a
--- clearance before its treatment; where none does, to nothing. For what is added to a visit its approval stands (P4).
+-- P5, nobody is needled who is not fit for it. Looks at the moments of every visit that needles: when it was booked,
+-- when its patient was checked in, and when the treatment was said to begin. What was known at a moment is what changes
+-- before it had recorded: the latest decision of a practitioner, the latest screening, overrides, and reactions that
+-- nobody had cleared. A session is held to the protocol of its series. A visit outside any series is held to one of the
+-- protocols, as they were then, that ask for a clearance before its treatment; where none does, to nothing. For what is
+-- added to a visit its approval stands (P4).
 WITH visits AS (
     SELECT a.practice_id, a.appointment_id, a.patient_id, a.body_area, a.session_number, a.clearance_id, a.replaces,
         a.treatment_id, a.booked_revision, a.arrived_revision, lower(a.visit) AS start, clinics.time_zone,
-        coalesce(a.series_id, a.follows_series_id) AS series_id, a.arrived_at
+        coalesce(a.series_id, a.follows_series_id) AS series_id, a.arrived_at, a.started_at, a.started_revision
     FROM appointments AS a
     LEFT JOIN clinics ON clinics.practice_id = a.practice_id AND clinics.clinic_id = a.clinic_id
     WHERE a.state NOT IN ('held', 'cancelled') AND a.assessment_number IS NULL
@@ -19,6 +20,10 @@ looked_at AS (
     SELECT *, 'arrived', arrived_revision, arrived_at, (arrived_at AT TIME ZONE time_zone)::date
     FROM visits
     WHERE arrived_revision IS NOT NULL
+    UNION ALL
+    SELECT *, 'started', started_revision, started_at, (started_at AT TIME ZONE time_zone)::date
+    FROM visits
+    WHERE started_revision IS NOT NULL
 ),
 -- Each moment with each protocol that it is held to: one of a series, perhaps several outside any.
 moments AS MATERIALIZED (
@@ -110,7 +115,7 @@ no_screening AS MATERIALIZED (
     SELECT ruled.practice_id, ruled.appointment_id, ruled.moment, ruled.protocol_id
     FROM ruled
     JOIN screened USING (practice_id, appointment_id, moment, protocol_id)
-    WHERE ruled.moment = 'arrived' AND ruled.day - ruled.screening_days > screened.screened_on
+    WHERE ruled.moment IN ('arrived', 'started') AND ruled.day - ruled.screening_days > screened.screened_on
         AND EXISTS (SELECT FROM screening_rules AS r
             WHERE r.practice_id = ruled.practice_id AND r.protocol_id = ruled.protocol_id
                 AND r.version = ruled.protocol_version)

@@ -447,8 +447,13 @@ impl Play {
         let mut moments = vec![self.desk.clone()];
         let mut done = Vec::new();
         for change in self.changes().await {
-            let request = by_id[change.request_id.as_str()];
-            self.desk.carry_out(request, &change.subject_id, self.now, change.revision);
+            // What is held for a visit that begins now ends at once.
+            if change.kind == "appointment.hold_expired" {
+                self.desk.expire(&change.appointment_ids, self.now, change.revision);
+            } else {
+                let request = by_id[change.request_id.as_str()];
+                self.desk.carry_out(request, &change.subject_id, self.now, change.revision);
+            }
             moments.push(self.desk.clone());
             done.push(change.request_id);
         }

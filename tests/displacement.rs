@@ -322,6 +322,25 @@ async fn shorter_hours_displace_like_closures() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_visit_that_its_patient_has_confirmed_is_displaced_like_any_other() {
+    let world = World::new().await;
+    let booked = visit(&world, 0, "2026-02-02T10:00:00").await;
+    let request = pb::ConfirmAppointmentRequest {
+        request_id: request_id(),
+        etag: booked.etag,
+        appointment_id: booked.appointment_id,
+        ..Default::default()
+    };
+    world.manager.appointments().confirm_appointment(request).await.unwrap();
+    take_off(&world, away(&world, &world.practitioners[0], ILL, None)).await.unwrap();
+    assert_eq!(told(&displaced(&world).await), ["2026-02-02T10:00 RESOURCE_AWAY stays"]);
+    let (_, done) = take_off(&world, away(&world, &world.practitioners[0], ILL, all())).await.unwrap();
+    assert_eq!(done.visits[0].moved_to.as_ref().unwrap().state(), pb::AppointmentState::Booked);
+    assert!(displaced(&world).await.is_empty());
+    world.server.assert_clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn holds_in_the_way_are_released() {
     let world = World::new().await;
     let request = pb::HoldAppointmentRequest {

@@ -185,7 +185,6 @@ fn world(seed: u64) -> Displacement {
             area: BodyArea::Face,
             gap: SeriesGap { protocol: gap, overridden: None },
             hold: None,
-            counted_as_used: 0,
             session_count: 3,
             state: SeriesState::Active,
             sessions: Vec::new(),

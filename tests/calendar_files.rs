@@ -271,6 +271,9 @@ async fn a_practitioners_file_has_the_time_that_each_visit_needs_them_and_loses_
     let (left, taken) = (of_practitioner(&world, &busy).await, of_practitioner(&world, other).await);
     assert!(left[&visit.appointment_id].cancelled && !taken[&visit.appointment_id].cancelled);
     assert!(left[&visit.appointment_id].sequence > first.sequence);
+    // Of the same change: an app that reads both files shows the visit.
+    assert_eq!(left[&visit.appointment_id].modified, taken[&visit.appointment_id].modified);
+    assert!(taken[&visit.appointment_id].sequence > left[&visit.appointment_id].sequence);
 
     // What begins before the stretch and reaches into it is whole.
     let at_once = instant(visit.start_time.as_ref()) + chrono::TimeDelta::minutes(45);

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 
 use sqlx::{AssertSqlSafe, Executor as _};
+use stipple::domain::ids::PracticeId;
+use stipple::domain::message::Topic;
 use stipple::rpc::pb;
 use stipple::rpc::pb::MessageKind::{
     self, Aftercare, AssessmentDue, Booked, Cancelled, Check2Days, Moved, PreCare, Reminder7Days, Reminder24Hours,
@@ -12,11 +14,11 @@ use tokio::task::JoinSet;
 use tonic::Status;
 
 use crate::assessments::Course;
-use crate::desk::{FOUR, get_series, needling_request, revision, session};
+use crate::desk::{FOUR, get_series, needling_request, revision, session, treatment_request};
 use crate::harness::World;
 use crate::harness::server::NOW;
 use crate::harness::wire::{Clients, fields, missing, reason};
-use crate::harness::world::{at, request_id};
+use crate::harness::world::{at, needling, request_id};
 use crate::visits::complete;
 
 /// A practice; none where the server is killed: its clock then goes back each time, and with it what is due.
@@ -309,6 +311,101 @@ async fn the_treatments_instructions_are_told_before_and_after_and_the_skin_is_a
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_to_leave_alone_is_not_told_again_when_a_visit_goes_to_somebody_else() {
+    let Some(world) = world().await else { return };
+    let mut request = needling_request(&world, &world.patients[0], pb::BodyArea::Hands, "2026-02-02T10:00:00");
+    request.resource_ids = vec![world.practitioners[0].clone()];
+    let visit = world.book(request).await.unwrap();
+    let Some(()) = world.server.set_clock("2026-01-18T09:30:00Z") else { return };
+    assert_eq!(told(&world).await, [of(PreCare, "2026-02-02T10:00")]);
+    let away = pb::CreateTimeOffRequest {
+        request_id: request_id(),
+        resource_id: world.practitioners[0].clone(),
+        start_time: at("2026-02-02T00:00:00Z"),
+        end_time: at("2026-02-03T00:00:00Z"),
+        rebooking: Some(pb::Rebooking { all: true, moves: Vec::new() }),
+        ..Default::default()
+    };
+    let done = world.manager.resources().create_time_off(away).await.unwrap().into_inner().displacement.unwrap();
+    let new = done.visits[0].moved_to.clone().unwrap();
+    assert_ne!(new.appointment_id, visit.appointment_id);
+    assert_eq!(new.start_time, visit.start_time);
+    nothing_is_told(&world).await;
+    // Another time is news, and so is from when on.
+    move_to(&world, &new, "2026-02-02T08:00:00").await;
+    assert_eq!(told(&world).await, [of(Moved, "2026-02-02T08:00"), of(PreCare, "2026-02-02T08:00")]);
+    world.server.assert_clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_treatment_that_asks_for_nothing_afterwards_has_no_aftercare_to_tell() {
+    let Some(world) = world().await else { return };
+    let mut content = needling();
+    content.name = "Quick needling".into();
+    content.restrictions.retain(|restriction| restriction.before.is_some());
+    content.restrictions.iter_mut().for_each(|restriction| restriction.after = None);
+    assert!(!content.restrictions.is_empty() && content.duties.is_empty());
+    let treatment = world.publish_treatment(content).await;
+    let start = "2026-01-05T10:00:00";
+    let hands = pb::BodyArea::Hands;
+    let visit = world.book(treatment_request(&world, &world.patients[0], &treatment, hands, start)).await.unwrap();
+    assert_eq!(told(&world).await, [of(Booked, "2026-01-05T10:00"), of(PreCare, "2026-01-05T10:00")]);
+    let Some(()) = world.server.set_clock("2026-01-05T09:40:00Z") else { return };
+    world.check_in(&visit.appointment_id).await.unwrap();
+    // Before the treatment would have been over by plan, and with it what it forbids.
+    complete(&world, &visit.appointment_id, Some("2026-01-05T10:00:00")).await.unwrap();
+    nothing_is_told(&world).await;
+    world.server.assert_clean().await;
+}
+
+/// The visits that may have something due, read so many at a time.
+async fn topics(world: &World, now: &str, at_once: i64) -> Vec<Topic> {
+    let (mut db, now) = (world.server.pool().acquire().await.unwrap(), now.parse().unwrap());
+    let practice = PracticeId(world.practice.parse().unwrap());
+    let mut all: Vec<Topic> = Vec::new();
+    loop {
+        let after = all.last().map(|last| (last.visit.start(), last.appointment));
+        let some = stipple::store::message::topics(&mut db, practice, now, after, at_once).await.unwrap();
+        if some.is_empty() {
+            return all;
+        }
+        assert!(i64::try_from(some.len()).unwrap() <= at_once);
+        all.extend(some);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_nobody_takes_stands_in_the_way_of_nothing() {
+    let Some(world) = world().await else { return };
+    let first = world.book_sauna("2026-01-05T10:00:00").await.unwrap();
+    // Two at the same time, one later.
+    world.book_sauna("2026-02-02T10:00:00").await.unwrap();
+    let mut other = world.visit_request(&world.sauna, "2026-02-02T10:00:00");
+    if let Some(pb::book_appointment_request::Visit::Treatment(visit)) = &mut other.visit {
+        visit.patient_id = world.patients[1].clone();
+    }
+    world.book(other).await.unwrap();
+    world.book_sauna("2026-02-03T10:00:00").await.unwrap();
+    let whole = topics(&world, NOW, 100).await;
+    assert_eq!(whole.len(), 4);
+    for at_once in 1..=4 {
+        assert_eq!(topics(&world, NOW, at_once).await, whole);
+    }
+    // What has nothing to tell, now or later, is not looked at: of a kind that nobody wants there may be any number.
+    let (now, later) = ("2026-01-05T10:00:00Z", "2026-01-29T10:00:00Z");
+    let Some(()) = world.server.set_clock(now) else { return };
+    world.check_in(&first.appointment_id).await.unwrap();
+    complete(&world, &first.appointment_id, None).await.unwrap();
+    assert_eq!(topics(&world, now, 100).await, whole[1..]);
+    take(&world).await;
+    assert!(topics(&world, now, 100).await.is_empty());
+    assert_eq!(topics(&world, later, 100).await.len(), 3);
+    let Some(()) = world.server.set_clock(later) else { return };
+    assert_eq!(take(&world).await.len(), 3);
+    assert!(topics(&world, later, 100).await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_assessment_is_told_when_it_is_due_and_not_if_it_is_booked() {
     let course = Course::new().await;
     let world = &course.world;
@@ -436,8 +533,9 @@ async fn of_eight_who_take_at_once_over_two_servers_each_message_goes_to_one() {
     {
         all.extend(rest.messages);
     }
-    let ids: BTreeSet<&str> = all.iter().map(|message| message.message_id.as_str()).collect();
-    assert_eq!(ids.len(), all.len(), "no message went to two");
+    let told: BTreeSet<_> =
+        all.iter().map(|message| (&message.appointment_id, message.kind(), message.assessment_number)).collect();
+    assert_eq!(told.len(), all.len(), "no message went to two");
     let about = |id: &str| {
         let mut kinds: Vec<_> =
             all.iter().filter(|message| message.appointment_id == id).map(|message| message.kind()).collect();

@@ -6,6 +6,7 @@ use super::page::{Page, fetch};
 use super::write::Begun;
 use super::{App, Command, Error, Scoped};
 use crate::domain::access::Caller;
+use crate::domain::aftercare::AftercareWindow;
 use crate::domain::history::ChangeKind;
 use crate::domain::ids::{AppointmentId, MessageId, PracticeId};
 use crate::domain::interval::Instant;
@@ -13,8 +14,7 @@ use crate::domain::message::{Due, MAX_TAKEN, Message, MessageKind, that_fit};
 use crate::store::message::{self, Which};
 use crate::store::{PgConnection, aftercare, patient};
 
-/// Most visits, and most assessments, that are looked at for one answer; the nearest come first, and the next answer has
-/// the others.
+/// Most visits that are looked at together, and most assessments that are looked at for one answer.
 const MAX_TOPICS: i64 = 5_000;
 
 /// Messages that were taken together.
@@ -43,12 +43,10 @@ impl App {
         };
         let (now, revision) = (write.now, write.revision);
         let TakeMessages { limit, kinds } = &command.body;
-        let due = due(write.db(), practice, now, kinds).await?;
         let limit = usize::try_from(*limit).unwrap_or_default();
-        let visits: Vec<AppointmentId> = due.iter().take(limit).map(|due| due.appointment).collect();
-        let instructions = aftercare::of_appointments(write.db(), practice, &visits).await?;
+        let Found { due, instructions, more } = find(write.db(), practice, now, kinds, limit).await?;
         let fitting = that_fit(&due, &instructions, limit);
-        let more = due.len() > fitting;
+        let more = more || due.len() > fitting;
         let taken: Vec<(MessageId, Due)> =
             due.into_iter().take(fitting).map(|due| (MessageId(self.ids.new_id(now)), due)).collect();
         let Some((first, _)) = taken.first() else {
@@ -87,20 +85,64 @@ impl App {
     }
 }
 
-/// The messages that are due and of one of these kinds, the longest due first.
-async fn due(
+/// Messages that are due.
+#[derive(Default)]
+struct Found {
+    due: Vec<Due>,
+    /// What they have to tell, of those that instruct.
+    instructions: Vec<AftercareWindow>,
+    /// Whether there may be others.
+    more: bool,
+}
+
+/// Messages that are due and of one of these kinds: more than the limit, unless there are no more. Visits are looked at
+/// by start, so many at a time; of those, the longest due come first.
+async fn find(
     db: &mut PgConnection,
     practice: PracticeId,
     now: Instant,
     kinds: &[MessageKind],
-) -> Result<Vec<Due>, Error> {
-    let topics = message::topics(db, practice, now, MAX_TOPICS).await?;
+    limit: usize,
+) -> Result<Found, Error> {
     let assessments = message::open_assessments(db, practice, now, MAX_TOPICS).await?;
-    let visits = topics.iter().flat_map(|topic| topic.due(now));
-    let mut due: Vec<Due> = visits.chain(assessments.iter().filter_map(|open| open.due(now))).collect();
-    due.retain(|due| kinds.is_empty() || kinds.contains(&due.kind));
-    due.sort_unstable();
-    Ok(due)
+    let mut found = Found { more: is_full(assessments.len()), ..Found::default() };
+    let mut due: Vec<Due> = assessments.iter().filter_map(|open| open.due(now)).collect();
+    let mut after = None;
+    loop {
+        let topics = message::topics(db, practice, now, after, MAX_TOPICS).await?;
+        after = topics.last().map(|last| (last.visit.start(), last.appointment));
+        due.extend(topics.iter().flat_map(|topic| topic.due(now)));
+        due.retain(|due| kinds.is_empty() || kinds.contains(&due.kind));
+        due.sort_unstable();
+        for some in due.chunks(limit.max(1)) {
+            tell(db, practice, some, &mut found).await?;
+            if found.due.len() > limit {
+                return Ok(Found { more: true, ..found });
+            }
+        }
+        if !is_full(topics.len()) {
+            return Ok(found);
+        }
+        due.clear();
+    }
+}
+
+fn is_full(looked_at: usize) -> bool {
+    i64::try_from(looked_at).is_ok_and(|looked_at| looked_at >= MAX_TOPICS)
+}
+
+/// Adds messages to those that were found, but for those that would instruct and have nothing to tell.
+async fn tell(db: &mut PgConnection, practice: PracticeId, due: &[Due], found: &mut Found) -> Result<(), Error> {
+    let instructing = due.iter().filter(|due| due.kind.instructs());
+    let visits: Vec<AppointmentId> = instructing.map(|due| due.appointment).collect();
+    let instructions = aftercare::of_appointments(db, practice, &visits).await?;
+    let tells = |due: &Due| {
+        let mut own = instructions.iter().filter(|window| window.appointment == due.appointment);
+        !due.kind.instructs() || own.any(|window| due.kind.tells(window))
+    };
+    found.due.extend(due.iter().filter(|due| tells(due)).cloned());
+    found.instructions.extend(instructions);
+    Ok(())
 }
 
 /// The messages that a change took, the longest due first.

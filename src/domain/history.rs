@@ -229,7 +229,7 @@ pub struct Change {
     pub subject: Uuid,
     /// The patient concerned.
     pub patient: Option<PatientId>,
-    /// The appointments that it wrote.
+    /// The appointments that it wrote, or about which it took messages.
     pub appointments: Vec<AppointmentId>,
     /// The entries of the waiting list that want time that it freed, in order.
     pub waiting: Vec<WaitingId>,

@@ -112,6 +112,8 @@ pub struct Topic {
     pub aftercare_until: Option<Instant>,
     /// Of the appointments that it was moved from the one of which the patient was told last.
     pub told_before: Option<Told>,
+    /// Whether what to leave alone before a visit then and there was told of any of them.
+    pub prepared: bool,
     /// What was taken about it.
     pub taken: Vec<MessageKind>,
 }
@@ -156,11 +158,17 @@ impl Topic {
         if start <= now {
             return Vec::new();
         }
-        let pre_care = self.pre_care_from.and_then(|from| {
+        let knows = self.prepared && self.told_before.is_some_and(|told| self.is_where(told));
+        let pre_care = self.pre_care_from.filter(|_| !knows).and_then(|from| {
             let at = self.zone.plus_days(from, -PRE_CARE_DAYS).max(self.booked_at);
             self.message(MessageKind::PreCare, at, now)
         });
         self.news(now).into_iter().chain(self.reminder(now)).chain(pre_care).collect()
+    }
+
+    /// Whether the patient was told of the same place and time.
+    fn is_where(&self, told: Told) -> bool {
+        (told.clinic, told.start) == (self.clinic, self.visit.start())
     }
 
     /// That it was booked; or moved, if the patient was told of another time or place.
@@ -173,7 +181,7 @@ impl Topic {
                 let fresh = now < self.booked_at + TimeDelta::days(NEWS_DAYS);
                 self.message(MessageKind::Booked, self.booked_at, now).filter(|_| fresh)
             }
-            Some(told) if (told.clinic, told.start) == (self.clinic, self.visit.start()) => None,
+            Some(told) if self.is_where(told) => None,
             Some(told) => {
                 let moved = self.message(MessageKind::Moved, self.booked_at, now)?;
                 Some(Due { told: Some(told.appointment), ..moved })
@@ -284,6 +292,21 @@ pub struct Message {
 }
 
 impl MessageKind {
+    /// Whether a message of this kind is nothing but instructions.
+    pub const fn instructs(self) -> bool {
+        match self {
+            Self::PreCare | Self::Aftercare => true,
+            Self::Booked
+            | Self::Moved
+            | Self::Cancelled
+            | Self::SevenDays
+            | Self::TwoDays
+            | Self::OneDay
+            | Self::Check
+            | Self::AssessmentDue => false,
+        }
+    }
+
     /// Whether a message of this kind tells the patient of such a stretch.
     pub fn tells(self, window: &AftercareWindow) -> bool {
         match self {
@@ -322,6 +345,7 @@ mod tests {
     use proptest::prelude::*;
     use uuid::Uuid;
 
+    use super::MessageKind::{Booked, PreCare, SevenDays};
     use super::*;
 
     fn at(hour: i64) -> Instant {
@@ -341,6 +365,7 @@ mod tests {
             pre_care_from: None,
             aftercare_until: None,
             told_before: None,
+            prepared: false,
             taken: Vec::new(),
         }
     }
@@ -414,6 +439,20 @@ mod tests {
         assert_eq!(later.due(at(5 + 24 * 31 - 1)).len(), 1);
         assert_eq!(later.due(at(5 + 24 * 31)), []);
         assert_eq!(Topic { told_before: None, ..cancelled }.due(at(5)), []);
+    }
+
+    #[test]
+    fn what_to_leave_alone_is_told_once_of_a_place_and_time_whoever_treats() {
+        let here = topic(0, 400);
+        let told = Told { appointment: AppointmentId(Uuid::from_u128(7)), clinic: here.clinic, start: at(400) };
+        let moved = Topic { pre_care_from: Some(at(300)), told_before: Some(told), taken: vec![Booked], ..here };
+        let kinds = |topic: &Topic| topic.due(at(299)).into_iter().map(|due| due.kind).collect::<Vec<_>>();
+        assert_eq!(kinds(&moved), [SevenDays, PreCare]);
+        let prepared = Topic { prepared: true, ..moved };
+        assert_eq!(kinds(&prepared), [SevenDays]);
+        // Told of another time since, the patient is told again.
+        let back = Topic { told_before: Some(Told { start: at(380), ..told }), ..prepared };
+        assert_eq!(kinds(&back), [SevenDays, PreCare]);
     }
 
     #[test]

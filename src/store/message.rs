@@ -1,5 +1,7 @@
 //! Messages: what decides which are due, and those that were taken.
 
+use std::collections::HashMap;
+
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -10,14 +12,17 @@ use crate::domain::ids::{AppointmentId, ClinicId, MessageId, PatientId, Practice
 use crate::domain::interval::Instant;
 use crate::domain::message::{Due, Message, MessageKind, OpenAssessment, Standing, Told, Topic};
 
-/// The visits about which something may be due, by start: a few more than there are, which [`Topic::due`] tells apart. What
-/// is only held, was never more, or was moved on is left out, and so is what nobody can be told any more.
+/// The visits about which something may be due, by start and appointment, after one of them: a few more than there are,
+/// which [`Topic::due`] tells apart. What is only held, was never more, or was moved on is left out, and so is what
+/// nobody can be told any more, or has been told already.
 pub async fn topics(
     db: &mut PgConnection,
     practice: PracticeId,
     now: Instant,
+    after: Option<(Instant, AppointmentId)>,
     limit: i64,
 ) -> Result<Vec<Topic>, StoreError> {
+    let (after, after_id) = after.map_or((Instant::UNIX_EPOCH, Uuid::nil()), |(at, id)| (at, id.0));
     let rows = sqlx::query_as!(
         TopicRow,
         r#"WITH near AS MATERIALIZED (
@@ -28,6 +33,7 @@ pub async fn topics(
                FROM appointments a
                -- A visit begins at most 31 days after it was booked for.
                WHERE a.practice_id = $1 AND lower(a.visit) > $2::timestamptz - interval '40 days'
+                 AND (lower(a.visit), a.appointment_id) > ($3, $4)
                  AND a.held_revision IS DISTINCT FROM a.booked_revision AND a.no_show_revision IS NULL
                  AND CASE
                      WHEN a.cancelled_at IS NOT NULL THEN a.cancelled_at > $2::timestamptz - interval '32 days'
@@ -55,34 +61,42 @@ pub async fn topics(
                WHEN n.cancelled_at IS NOT NULL THEN
                    NOT 'cancelled' = ANY(n.taken) AND (n.replaces IS NOT NULL OR cardinality(n.taken) > 0)
                    AND NOT EXISTS (SELECT FROM appointments r WHERE r.practice_id = $1 AND r.replaces = n.appointment_id)
-               WHEN n.fulfilled_at IS NOT NULL THEN NOT n.taken @> ARRAY['aftercare', 'check_2_days']
-               ELSE lower(n.visit) < $2::timestamptz + interval '8 days' OR NOT n.taken && ARRAY['booked', 'moved']
+               WHEN n.fulfilled_at IS NOT NULL THEN
+                   NOT 'aftercare' = ANY(n.taken) AND w.aftercare_until > $2
+                   OR NOT 'check_2_days' = ANY(n.taken) AND n.needles
+               ELSE NOT n.taken && ARRAY['booked', 'moved']
+                   OR lower(n.visit) < $2::timestamptz + interval '8 days' AND NOT CASE
+                       WHEN lower(n.visit) <= $2::timestamptz + interval '24 hours' THEN 'reminder_24_hours'
+                       WHEN lower(n.visit) <= $2::timestamptz + interval '48 hours' THEN 'reminder_48_hours'
+                       ELSE 'reminder_7_days' END = ANY(n.taken)
                    OR NOT 'pre_care' = ANY(n.taken) AND w.pre_care_from < $2::timestamptz + interval '2 days' END
-           ORDER BY lower(n.visit), n.appointment_id LIMIT $3"#,
+           ORDER BY lower(n.visit), n.appointment_id LIMIT $5"#,
         practice.0,
         now,
+        after,
+        after_id,
         limit
     );
     let rows = rows.fetch_all(&mut *db).await?;
     let moved: Vec<(Uuid, Uuid)> = rows.iter().filter_map(|row| Some((row.appointment_id, row.replaces?))).collect();
     let told = told_before(db, practice, &moved).await?;
     let read = rows.into_iter().map(|row| {
-        let told_before = told.iter().find(|(id, _)| *id == row.appointment_id).map(|(_, told)| *told);
-        row.read(told_before)
+        let told = told.get(&row.appointment_id).copied();
+        row.read(told)
     });
     read.collect()
 }
 
 /// Of visits that were moved, each with the appointment that it replaces, the latest of the appointments before of which
-/// something was told.
+/// something was told; and whether of any of them it was what to leave alone before a visit at the same place and time.
 async fn told_before(
     db: &mut PgConnection,
     practice: PracticeId,
     moved: &[(Uuid, Uuid)],
-) -> Result<Vec<(Uuid, Told)>, StoreError> {
+) -> Result<HashMap<Uuid, (Told, bool)>, StoreError> {
     let (ids, earlier): (Vec<Uuid>, Vec<Uuid>) = moved.iter().copied().unzip();
     let rows = sqlx::query!(
-        r#"SELECT n.id AS "id!", e.appointment_id, e.clinic_id, lower(e.visit) AS "start!"
+        r#"SELECT n.id AS "id!", e.appointment_id, e.clinic_id, lower(e.visit) AS "start!", told.prepared AS "prepared!"
            FROM unnest($2::uuid[], $3::uuid[]) AS n (id, earlier)
            CROSS JOIN LATERAL (
                WITH RECURSIVE moves AS (
@@ -91,7 +105,13 @@ async fn told_before(
                    SELECT a.replaces, m.number + 1
                    FROM moves m JOIN appointments a ON a.practice_id = $1 AND a.appointment_id = m.id
                    WHERE a.replaces IS NOT NULL)
-               SELECT id FROM moves
+               SELECT id, EXISTS (
+                   SELECT FROM moves o
+                   JOIN messages p ON p.practice_id = $1 AND p.appointment_id = o.id AND p.kind = 'pre_care'
+                   JOIN appointments b ON b.practice_id = $1 AND b.appointment_id = o.id
+                   JOIN appointments v ON v.practice_id = $1 AND v.appointment_id = n.id
+                       AND v.clinic_id = b.clinic_id AND lower(v.visit) = lower(b.visit)) AS prepared
+               FROM moves
                WHERE EXISTS (SELECT FROM messages t WHERE t.practice_id = $1 AND t.appointment_id = moves.id)
                ORDER BY number LIMIT 1) told
            JOIN appointments e ON e.practice_id = $1 AND e.appointment_id = told.id"#,
@@ -103,7 +123,7 @@ async fn told_before(
     Ok(rows
         .map(|row| {
             let appointment = AppointmentId(row.appointment_id);
-            (row.id, Told { appointment, clinic: ClinicId(row.clinic_id), start: row.start })
+            (row.id, (Told { appointment, clinic: ClinicId(row.clinic_id), start: row.start }, row.prepared))
         })
         .collect())
 }
@@ -126,7 +146,7 @@ struct TopicRow {
 }
 
 impl TopicRow {
-    fn read(self, told_before: Option<Told>) -> Result<Topic, StoreError> {
+    fn read(self, told_before: Option<(Told, bool)>) -> Result<Topic, StoreError> {
         let performed = self.performed_start.zip(self.fulfilled_at);
         let stands = match (self.cancelled_at, performed) {
             (Some(at), _) => Standing::Cancelled { at },
@@ -144,7 +164,8 @@ impl TopicRow {
             needles: self.needles,
             pre_care_from: self.pre_care_from,
             aftercare_until: self.aftercare_until,
-            told_before,
+            told_before: told_before.map(|(told, _)| told),
+            prepared: told_before.is_some_and(|(_, prepared)| prepared),
             taken: taken.collect::<Result<_, _>>()?,
         })
     }

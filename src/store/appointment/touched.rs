@@ -12,8 +12,8 @@ use crate::store::StoreError;
 ///
 /// A change concerns a visit that it names; and, because it may change what is to be known of it, any other visit of a
 /// patient whom it is about, and, if it publishes a protocol, one that needles by that protocol outside any series: as
-/// long as it was on the sheet at that revision. A visit leaves the sheet with its last change. So the answer is the
-/// same whenever it is asked for.
+/// long as it was on the sheet at that revision. What patients are told is on no sheet. A visit leaves the sheet with
+/// its last change. So the answer is the same whenever it is asked for.
 pub async fn touched(
     db: &mut PgConnection,
     practice: PracticeId,
@@ -31,11 +31,12 @@ pub async fn touched(
                SELECT revision, kind, subject_id, patient_id, appointment_ids FROM changes
                WHERE practice_id = $1 AND revision > $2 AND revision <= $3),
            about AS (
-               SELECT revision, patient_id FROM news WHERE patient_id IS NOT NULL
+               SELECT revision, patient_id FROM news WHERE patient_id IS NOT NULL AND kind <> 'message.taken'
                UNION
                SELECT n.revision, a.patient_id
                FROM news n CROSS JOIN LATERAL unnest(n.appointment_ids) AS named (id)
-               JOIN appointments a ON a.practice_id = $1 AND a.appointment_id = named.id),
+               JOIN appointments a ON a.practice_id = $1 AND a.appointment_id = named.id
+               WHERE n.kind <> 'message.taken'),
            days AS (
                SELECT place, clinic, tstzrange(a, b) AS during, a - interval '12 hours' AS a, b
                FROM unnest($4::uuid[], $5::timestamptz[], $6::timestamptz[]) WITH ORDINALITY

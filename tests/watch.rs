@@ -429,6 +429,7 @@ async fn more_watch_than_requests_may_be_under_way_and_requests_are_answered() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn heartbeats_tell_how_far_a_watch_has_come_though_nothing_concerns_it() {
     let Some(world) = quick(QUICK).await else { return };
+    world.book_sauna("2026-01-26T08:00:00").await.unwrap();
     let mut watcher = watcher(&world).await;
     watcher.hear().await.unwrap();
     for name in ["Ole", "Ove"] {
@@ -437,6 +438,12 @@ async fn heartbeats_tell_how_far_a_watch_has_come_though_nothing_concerns_it() {
         watcher.hear_until(now).await;
         assert_eq!((watcher.seen, watcher.told.len()), (now, 0));
     }
+    // Nor does it change a visit that its patient is told of it.
+    let request = pb::TakeMessagesRequest { request_id: request_id(), ..Default::default() };
+    let taken = world.manager.messages().take_messages(request).await.unwrap().into_inner().messages;
+    let now = revision(&world).await;
+    watcher.hear_until(now).await;
+    assert_eq!((taken.len(), watcher.seen, watcher.told.len()), (1, now, 0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -447,6 +454,7 @@ async fn a_watcher_that_does_not_listen_misses_nothing_and_holds_nobody_up() {
     let mut slow = Watcher::new(&world.manager.over(&server), &world);
     slow.connect().await.unwrap();
     let mut quick = watcher(&world).await;
+    quick.hear().await.unwrap();
     let visit = world.book_sauna("2026-01-26T08:00:00").await.unwrap();
     let mut expected = vec!["appointment.booked".to_owned()];
     for round in 0..120 {
@@ -455,12 +463,45 @@ async fn a_watcher_that_does_not_listen_misses_nothing_and_holds_nobody_up() {
         // Each is told by itself, so that the slow one falls behind by more than the hub keeps for it.
         quick.hear_until(revision(&world).await).await;
     }
+    let sheet = slow.hear().await.unwrap().unwrap();
+    assert!(matches!((sheet.news, sheet.more), (Some(News::Sheet(_)), false)));
     slow.hear_until(revision(&world).await).await;
     assert_eq!(quick.kinds(), expected);
-    // It may have been late for the booking: then that was on its sheet.
-    let late = usize::from(slow.told.len() < expected.len());
-    assert_eq!(slow.kinds(), expected[late..]);
+    // Its sheet may have been made after some of them.
+    let later: Vec<_> = quick.told.into_iter().filter(|(told, _)| *told > sheet.revision).collect();
+    assert_eq!(slow.told, later);
     assert_eq!((slow.sheet, slow.sheets), (listed(&world).await, 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn watchers_that_never_listen_keep_nothing_from_others() {
+    let Some(world) = quick(QUICK).await else { return };
+    // More than one batch, and more than the connection takes.
+    for round in 0..250 {
+        rename(&world.manager, &world.patients[0], &format!("Ida {round}")).await;
+    }
+    let mut deaf = Vec::new();
+    for _ in 0..3 {
+        let Some(server) = world.server.connect(512).await else { return };
+        let clients = world.manager.over(&server);
+        let watch = clients.history().watch_changes(pb::WatchChangesRequest::default()).await.unwrap();
+        deaf.push((clients, watch.into_inner()));
+    }
+    let pool = world.server.pool();
+    let idle = async {
+        while u32::try_from(pool.num_idle()).unwrap() < pool.size() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_mins(1), idle).await.expect("nobody keeps a connection");
+    let mut other = watcher(&world).await;
+    other.hear().await.unwrap();
+    assert_eq!((other.seen, other.sheets), (revision(&world).await, 1));
+    // And whoever listens after all is told everything.
+    let (_, watch) = &mut deaf[0];
+    for expected in 1..=other.seen {
+        assert_eq!(watch.message().await.unwrap().unwrap().revision, expected);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -106,6 +106,7 @@ pub struct App {
 impl App {
     /// The use cases on a database.
     pub fn new(pool: PgPool, clock: Arc<dyn Clock>, ids: Arc<dyn IdSource>) -> Self {
+        let connections = pool.options().get_max_connections();
         Self {
             pool,
             clock,
@@ -115,7 +116,7 @@ impl App {
             advice: Arc::new(Thinkers::new(MAX_ADVICE, MAX_ADVICE)),
             planners: Arc::new(Thinkers::new(MAX_PLANNERS, MAX_PLANNERS.div_ceil(2))),
             searches: Arc::new(Thinkers::new(MAX_SEARCHES, MAX_SEARCHES.div_ceil(2))),
-            watches: Arc::new(Watches::new(Pace::default())),
+            watches: Arc::new(Watches::new(Pace::default(), connections)),
         }
     }
 

@@ -69,7 +69,6 @@ impl App {
 
     /// The whole sheet of a day, all from one state.
     async fn sheet(&self, practice: PracticeId, day: ClinicDay) -> Result<(i64, Vec<SheetEntry>), Error> {
-        let _reader = self.watches.readers.enter(practice).await;
         let mut db = self.read_current(practice).await?;
         let standing = practice::standing(&mut db, practice).await?;
         let standing = standing.ok_or_else(|| Error::not_found("practice_id"))?;
@@ -99,7 +98,7 @@ impl DayWatch {
     pub async fn next(&mut self) -> Result<Option<DayNews>, Error> {
         if self.wants_sheet {
             let app = self.line.app().clone();
-            let Some((at, entries)) = self.line.unless_over(app.sheet(self.practice, self.day)).await? else {
+            let Some((at, entries)) = self.line.read(app.sheet(self.practice, self.day)).await? else {
                 return Ok(None);
             };
             self.wants_sheet = false;

@@ -25,15 +25,23 @@ pub(super) async fn run(app: App, practice: PracticeId, hub: Arc<Hub>, news: New
     let mut checks = tokio::time::interval(pace.token_check);
     checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (mut seen, mut failures) = (None, 0);
-    while !app.watches.retire(practice, &hub, failures > MAX_FAILURES) {
+    while !app.watches.retire(practice, &hub, failures >= MAX_FAILURES) {
+        let reading = app.watches.reading().await;
         let looked = app.look_on(practice, &hub, &news, &mut seen).await;
-        failures = if looked.is_ok() { 0 } else { failures + 1 };
+        drop(reading);
+        failures = match &looked {
+            Ok(_) => 0,
+            // The database answers, if only others: watchers wait, as everybody does.
+            Err(Error::Store(StoreError::Exhausted)) => failures,
+            Err(_) => failures + 1,
+        };
         let hold_ends = looked.ok().flatten().map(|end| (end - app.now()).to_std().unwrap_or_default());
         let pause = hold_ends.map_or(pace.poll, |until| until.min(pace.poll));
         tokio::select! {
             () = hub.hint.notified() => tokio::time::sleep(pace.gather).await,
             () = tokio::time::sleep(pause) => {}
             _ = checks.tick() => {
+                let _reading = app.watches.reading().await;
                 // What cannot be read now is read at the next check, or the hub gives up before.
                 let _ = app.check_tokens(practice, &hub).await;
             }

@@ -85,11 +85,17 @@ impl Line {
         self.behind = !is_current;
     }
 
-    /// Does something that takes time for the watcher; nothing if the watch ends meanwhile.
-    pub(super) async fn unless_over<T>(
-        &mut self,
-        work: impl Future<Output = Result<T, Error>>,
-    ) -> Result<Option<T>, Error> {
+    /// Reads something for the watcher by itself; nothing if the watch ends meanwhile.
+    pub(super) async fn read<T>(&mut self, read: impl Future<Output = Result<T, Error>>) -> Result<Option<T>, Error> {
+        let (app, practice) = (self.app.clone(), self.practice);
+        let work = async {
+            // What has been told but not sent is sent as soon as a watch has to wait, and the watch is then left alone
+            // until its reader takes it, however long that is. So it waits once while it holds nothing.
+            tokio::task::yield_now().await;
+            let _lane = app.watches.readers.enter(practice).await;
+            let _place = app.watches.reading().await;
+            read.await
+        };
         tokio::select! {
             biased;
             ended = ended(&mut self.over, &mut self.ends, &mut self.ears.revoked, &self.caller) => ended.map(|()| None),
@@ -102,11 +108,8 @@ impl Line {
         loop {
             if self.behind {
                 let (app, practice, day, seen) = (self.app.clone(), self.practice, self.day, self.seen);
-                let read = async {
-                    let _reader = app.watches.readers.enter(practice).await;
-                    app.batch(practice, seen, || day.into_iter().collect()).await
-                };
-                let Some(batch) = self.unless_over(read).await? else { return Ok(None) };
+                let batch = app.batch(practice, seen, || day.into_iter().collect());
+                let Some(batch) = self.read(batch).await? else { return Ok(None) };
                 self.behind = batch.is_full();
                 if batch.until > seen {
                     return Ok(Some(self.heard(Arc::new(batch))));

@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, broadcast, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, SemaphorePermit, broadcast, watch};
 
 use super::lanes::Lanes;
 use super::{App, Error};
@@ -48,6 +48,9 @@ const FAR_BEHIND: i64 = 2_000;
 const CHANNEL: usize = 32;
 /// Watchers of one practice that read for themselves at once.
 const READERS: usize = 2;
+/// Of the connections to the database, one in so many may read for watches, of all practices together, hubs included:
+/// the others are for requests.
+const SHARE_OF_READS: u32 = 4;
 
 /// The times and limits of watches.
 #[derive(Debug, Clone, Copy)]
@@ -92,6 +95,7 @@ pub(super) struct Watches {
     places: Arc<Semaphore>,
     hubs: Mutex<HashMap<PracticeId, Arc<Hub>>>,
     readers: Lanes,
+    reads: Semaphore,
     over: watch::Sender<bool>,
 }
 
@@ -131,18 +135,26 @@ struct Ears {
 }
 
 impl Watches {
-    pub(super) fn new(pace: Pace) -> Self {
+    pub(super) fn new(pace: Pace, connections: u32) -> Self {
+        let reads = (connections / SHARE_OF_READS).max(1);
         Self {
             pace,
             places: Arc::new(Semaphore::new(pace.of_server)),
             hubs: Mutex::default(),
             readers: Lanes::new(READERS),
+            reads: Semaphore::new(usize::try_from(reads).unwrap_or(Semaphore::MAX_PERMITS)),
             over: watch::Sender::new(false),
         }
     }
 
     fn hubs(&self) -> MutexGuard<'_, HashMap<PracticeId, Arc<Hub>>> {
         self.hubs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for a place among those that read for watches; left when it is dropped.
+    async fn reading(&self) -> Option<SemaphorePermit<'_>> {
+        // It is never closed.
+        self.reads.acquire().await.ok()
     }
 
     /// Tells that something was committed.
@@ -208,7 +220,8 @@ impl App {
     /// The same use cases with other times and limits for watches.
     #[must_use]
     pub fn with_pace(self, pace: Pace) -> Self {
-        Self { watches: Arc::new(Watches::new(pace)), ..self }
+        let connections = self.pool.options().get_max_connections();
+        Self { watches: Arc::new(Watches::new(pace, connections)), ..self }
     }
 
     /// Ends every watch, and each that begins from now on: the server is about to stop.
@@ -246,5 +259,17 @@ impl App {
         drop(watched);
         let revoked = hub.revoked.subscribe();
         Ok(Ears { news, revoked, _seat: Seat { hub, day, token: caller.token } })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn watches_read_over_a_quarter_of_the_connections_and_always_over_one() {
+        for (connections, places) in [(2, 1), (16, 4), (200, 50)] {
+            assert_eq!(Watches::new(Pace::default(), connections).reads.available_permits(), places);
+        }
     }
 }

@@ -152,8 +152,13 @@ async fn a_reaction_is_told_of_every_visit_of_its_patient_until_it_is_cleared() 
     assert_eq!(told(world, DATE).await, ["SCREENING_DUE SCREENING_MISSING"]);
     // And whoever watches the day is told of both.
     for (kind, count) in [("reaction.reported", 3), ("reaction.cleared", 1)] {
-        let message = watch.message().await.unwrap().unwrap();
-        let Some(pb::watch_day_response::News::Change(change)) = message.news else { panic!("{:?}", message.news) };
+        let change = loop {
+            match watch.message().await.unwrap().unwrap().news.unwrap() {
+                pb::watch_day_response::News::Change(change) => break change,
+                pb::watch_day_response::News::Heartbeat(_) => {}
+                news @ pb::watch_day_response::News::Sheet(_) => panic!("{news:?}"),
+            }
+        };
         let alerts = change.appointments[0].sheet.as_ref().unwrap().alerts.len();
         assert_eq!((change.kind.as_str(), change.appointments.len()), (kind, 1));
         assert!(alerts == count || alerts == 1, "as it was when the message was made: {alerts}");

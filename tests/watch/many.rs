@@ -29,6 +29,8 @@ const PATIENTS: usize = 10;
 const AHEAD: i64 = 1_000;
 /// Most messages between two cuts of a connection.
 const MAX_MESSAGES: u64 = 150;
+/// Fewest connections of each watcher: what one takes falls far short of all changes.
+const SEVERAL: usize = 4;
 
 /// Xorshift: the same seed gives the same cuts.
 struct Random(u64);
@@ -199,9 +201,9 @@ async fn each_of_many_watchers_sees_each_of_many_changes_once_and_in_order() {
         let told: Vec<i64> = watcher.told.iter().map(|(revision, _)| *revision).collect();
         assert_eq!(told, expected);
         assert_eq!((watcher.sheets, watcher.sheet), (1, sheet.clone()));
+        assert!(cuts >= SEVERAL, "{cuts} connections");
         cut += cuts;
     }
-    assert!(cut >= watchers, "{cut} connections were cut");
     eprintln!("{watchers} watchers saw {changes} changes each, over {cut} connections");
     world.server.assert_clean().await;
 }

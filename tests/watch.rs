@@ -487,6 +487,9 @@ async fn watchers_that_never_listen_keep_nothing_from_others() {
         let watch = clients.history().watch_changes(pb::WatchChangesRequest::default()).await.unwrap();
         deaf.push((clients, watch.into_inner()));
     }
+    let mut other = watcher(&world).await;
+    other.hear().await.unwrap();
+    assert_eq!((other.seen, other.sheets), (revision(&world).await, 1));
     let pool = world.server.pool();
     let idle = async {
         while u32::try_from(pool.num_idle()).unwrap() < pool.size() {
@@ -494,9 +497,6 @@ async fn watchers_that_never_listen_keep_nothing_from_others() {
         }
     };
     tokio::time::timeout(Duration::from_mins(1), idle).await.expect("nobody keeps a connection");
-    let mut other = watcher(&world).await;
-    other.hear().await.unwrap();
-    assert_eq!((other.seen, other.sheets), (revision(&world).await, 1));
     // And whoever listens after all is told everything.
     let (_, watch) = &mut deaf[0];
     for expected in 1..=other.seen {

@@ -1,6 +1,6 @@
 //! What is generated from the protos.
 
-#![expect(clippy::pedantic, reason = "generated")]
+#![expect(clippy::pedantic, clippy::large_enum_variant, reason = "generated")]
 
 tonic::include_proto!("stipple.v1");
 

@@ -154,18 +154,20 @@ pub async fn list(
                SELECT w.waiting_id, w.patient_id, w.treatment_id, w.body_area, w.series_id, w.session_number,
                       w.clinic_id, c.time_zone, w.practitioner_id, w.first_day, w.last_day, w.weekdays, w.hours_from,
                       w.hours_until, w.urgent, w.added_at, w.added_revision, w.changed_revision,
-                      w.offered_appointment_id, w.withdrawn_at,
-                      coalesce(a.state = 'held' AND a.appointment_id <> ALL($11), false) AS "is_held!",
-                      coalesce(a.booked_revision <> a.held_revision, false) AS "was_booked!",
-                      w.series_id IS NOT NULL AND NOT (
-                          EXISTS (SELECT FROM series s
-                                  WHERE s.practice_id = w.practice_id AND s.series_id = w.series_id
-                                    AND s.state = 'active' AND s.session_count >= w.session_number)
-                          AND NOT EXISTS (SELECT FROM appointments x
-                                          WHERE x.practice_id = w.practice_id AND x.series_id = w.series_id
-                                            AND x.session_number = w.session_number AND x.live
-                                            AND x.appointment_id IS DISTINCT FROM w.offered_appointment_id
-                                            AND x.appointment_id <> ALL($11))) AS "is_moot!"
+                      w.offered_appointment_id, w.withdrawn_at, CASE
+                          WHEN w.withdrawn_at IS NOT NULL THEN 'withdrawn'
+                          WHEN a.booked_revision <> a.held_revision THEN 'booked'
+                          WHEN a.state = 'held' AND a.appointment_id <> ALL($11) THEN 'offered'
+                          WHEN w.series_id IS NOT NULL AND NOT EXISTS (
+                              SELECT FROM series s
+                              WHERE s.practice_id = w.practice_id AND s.series_id = w.series_id
+                                AND s.state = 'active' AND s.session_count >= w.session_number) THEN 'moot'
+                          WHEN EXISTS (
+                              SELECT FROM appointments x
+                              WHERE x.practice_id = w.practice_id AND x.series_id = w.series_id
+                                AND x.session_number = w.session_number AND x.live
+                                AND x.appointment_id <> ALL($11)) THEN 'moot'
+                          ELSE 'waiting' END AS "standing!"
                FROM waiting_list w
                JOIN clinics c ON c.practice_id = w.practice_id AND c.clinic_id = w.clinic_id
                LEFT JOIN appointments a ON a.practice_id = w.practice_id AND a.appointment_id = w.offered_appointment_id
@@ -178,8 +180,7 @@ pub async fn list(
                  AND ($6::uuid[] IS NULL OR w.clinic_id = ANY($6) AND w.withdrawn_at IS NULL
                       AND w.last_day >= $7 AND w.first_day <= $8
                       AND (w.practitioner_id IS NULL OR w.practitioner_id = ANY($10)))) AS entry
-           WHERE ($5 IS NULL AND $6 IS NULL OR NOT "was_booked!" AND NOT "is_moot!")
-             AND ($6 IS NULL OR NOT "is_held!")
+           WHERE ($5 IS NULL OR "standing!" IN ('waiting', 'offered')) AND ($6 IS NULL OR "standing!" = 'waiting')
            ORDER BY NOT urgent, added_revision LIMIT $9"#,
         practice.0,
         one,
@@ -217,9 +218,7 @@ struct Row {
     changed_revision: i64,
     offered_appointment_id: Option<Uuid>,
     withdrawn_at: Option<Instant>,
-    is_held: bool,
-    was_booked: bool,
-    is_moot: bool,
+    standing: String,
 }
 
 impl Row {
@@ -236,12 +235,14 @@ impl Row {
         let parts = self.hours_from.into_iter().zip(self.hours_until);
         let parts = parts.map(|(from, until)| read::named(TimesOfDay::new(from, until)));
         let times = Times::new(weekdays.collect::<Result<_, _>>()?, parts.collect::<Result<_, _>>()?);
-        let state = match (self.withdrawn_at, self.offered_appointment_id.map(AppointmentId)) {
-            (Some(at), _) => EntryState::Withdrawn { at },
-            (None, Some(booked)) if self.was_booked => EntryState::Booked(booked),
-            (None, Some(held)) if self.is_held => EntryState::Offered(held),
-            (None, _) if self.is_moot => EntryState::Moot,
-            (None, _) => EntryState::Waiting,
+        let offered = self.offered_appointment_id.map(AppointmentId);
+        let state = match (self.standing.as_str(), self.withdrawn_at, offered) {
+            ("waiting", None, _) => EntryState::Waiting,
+            ("offered", None, Some(held)) => EntryState::Offered(held),
+            ("booked", None, Some(booked)) => EntryState::Booked(booked),
+            ("moot", None, _) => EntryState::Moot,
+            ("withdrawn", Some(at), _) => EntryState::Withdrawn { at },
+            _ => return Err(StoreError::Corrupt("where a waiting entry stands")),
         };
         Ok(Entry {
             id: WaitingId(self.waiting_id),

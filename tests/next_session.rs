@@ -5,7 +5,7 @@ use stipple::rpc::pb;
 use crate::desk::{FOUR, get_appointment, get_series, instant, session, session_request};
 use crate::harness::World;
 use crate::harness::world::request_id;
-use crate::no_shows::mark;
+use crate::no_shows::{mark, no_show_request, undo};
 
 async fn cancel_request(world: &World, id: &str) -> pb::CancelAppointmentRequest {
     pb::CancelAppointmentRequest {
@@ -89,6 +89,21 @@ async fn a_missed_session_is_open_from_now_on_unless_the_next_one_leaves_no_day(
     assert_eq!((number, since, earliest, latest), (2, 46, "2026-03-20", "2026-03-30"));
     let end = instant(last.next_session.as_ref().unwrap().slots[4].start_time.as_ref());
     assert!(starts.len() == 5 && end > world.local("2026-03-20T10:00:00"), "{starts:?}");
+    world.server.assert_clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_repeat_tells_nothing_of_a_session_that_is_to_take_place_after_all() {
+    let world = World::new().await;
+    let series = world.book_series(&FOUR).await.unwrap();
+    let first = session(&series, 1).appointment_id.clone();
+    let Some(()) = world.server.set_clock("2026-02-02T09:05:00Z") else { return };
+    let request = no_show_request(&world, &first).await;
+    let missed = world.manager.appointments().mark_no_show(request.clone()).await.unwrap().into_inner();
+    assert!(missed.next_session.is_some());
+    let undone = undo(&world, &first).await.unwrap();
+    let again = world.manager.appointments().mark_no_show(request).await.unwrap().into_inner();
+    assert_eq!((again.next_session, again.appointment), (None, undone.appointment));
     world.server.assert_clean().await;
 }
 

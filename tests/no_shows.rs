@@ -13,7 +13,7 @@ use crate::visits::complete;
 const BEGUN: &str = "2026-02-02T09:05:00Z";
 const NEXT_DAY: &str = "2026-02-03T10:00:00";
 
-async fn no_show_request(world: &World, id: &str) -> pb::MarkNoShowRequest {
+pub async fn no_show_request(world: &World, id: &str) -> pb::MarkNoShowRequest {
     pb::MarkNoShowRequest {
         request_id: request_id(),
         etag: get_appointment(world, id).await.etag,

@@ -4,7 +4,7 @@ use sqlx::{AssertSqlSafe, Executor as _};
 use stipple::rpc::pb;
 use tonic::{Code, Status};
 
-use crate::desk::{FOUR, get_appointment, get_series, revision, session};
+use crate::desk::{FOUR, cancel_series, get_appointment, get_series, needling_request, revision, session};
 use crate::harness::World;
 use crate::harness::wire::{fields, reason};
 use crate::harness::world::{at, request_id, timestamp, token};
@@ -253,17 +253,44 @@ async fn verify_finds_what_cannot_count_as_a_session_used() {
     for damage in [
         // Cancelled in time.
         "UPDATE appointments SET end_notice_hours = 1 WHERE counts_as_used",
-        // No session; what a constraint rules out is looked at all the same.
+        // By the clinic; what a constraint rules out is looked at all the same.
         "ALTER TABLE appointments DROP CONSTRAINT only_sessions_that_the_clinic_did_not_end_are_counted;
          UPDATE appointments SET end_reason = 'clinic' WHERE counts_as_used",
         "ALTER TABLE appointments DROP CONSTRAINT ended_appointment_says_how;
-         UPDATE appointments SET end_reason = 'other' WHERE session_number = 4",
+         UPDATE appointments SET end_reason = 'other' WHERE session_number = 4 AND state = 'booked'",
+        // No session.
+        "ALTER TABLE appointments DROP CONSTRAINT only_sessions_that_the_clinic_did_not_end_are_counted;
+         UPDATE appointments SET counts_as_used = true WHERE end_reason = 'not_wanted'",
+        // It moved, and takes place.
+        "UPDATE appointments SET counts_as_used = true WHERE end_reason = 'weather_or_travel'",
+        // It ended with its series.
+        "UPDATE appointments SET end_reason = 'other', end_notice_hours = 24, counts_as_used = false
+         WHERE session_number = 2 AND state = 'cancelled' AND replaces IS NOT NULL",
     ] {
         let world = World::new().await;
         update(&world, strict()).await.unwrap();
         let series = world.book_series(&FOUR).await.unwrap();
+        let of_no_series = needling_request(&world, &world.patient().await, pb::BodyArea::Face, "2026-02-01T12:00:00");
+        let alone = world.book(of_no_series).await.unwrap().appointment_id;
+        // Less than a day ahead, too.
+        let mut of_another =
+            world.series_request(&["2026-02-02T08:00:00", "2026-03-02T08:00:00", "2026-03-30T08:00:00"]);
+        of_another.patient_id = world.patient().await;
+        let moved = world.manager.series().book_series(of_another).await.unwrap().into_inner().series.unwrap();
         let Some(()) = world.server.set_clock(LATE) else { return };
         cancel(&world, &session(&series, 1).appointment_id, pb::VisitEndReason::Forgotten).await;
+        cancel(&world, &alone, pb::VisitEndReason::NotWanted).await;
+        let request = pb::RescheduleSessionRequest {
+            request_id: request_id(),
+            series_id: moved.series_id.clone(),
+            etag: get_series(&world, &moved.series_id).await.etag,
+            session_number: 1,
+            start_time: timestamp(world.local("2026-02-03T08:00:00")),
+            end_reason: pb::VisitEndReason::WeatherOrTravel.into(),
+            ..Default::default()
+        };
+        let moved = world.manager.series().reschedule_session(request).await.unwrap().into_inner().series.unwrap();
+        cancel_series(&world, &moved).await.unwrap();
         world.server.assert_clean().await;
         world.server.pool().execute(AssertSqlSafe(damage.to_owned())).await.unwrap();
         let report = world.server.verify().await;

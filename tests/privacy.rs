@@ -5,6 +5,7 @@ use std::process::Stdio;
 use stipple::domain::patient::PatientRecord;
 use stipple::domain::text::{Label, Personal, Prose};
 use stipple::rpc::pb;
+use stipple::rpc::pb::appointment_service_client::AppointmentServiceClient;
 use stipple::rpc::pb::patient_service_client::PatientServiceClient;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::process::Command;
@@ -13,6 +14,7 @@ use tonic::Status;
 use crate::harness::server::NOW;
 use crate::harness::world::request_id;
 use crate::harness::{TestServer, World};
+use crate::visit_records;
 use crate::wire::bearer;
 
 const GIVEN: &str = "Quirinalda";
@@ -99,6 +101,8 @@ async fn no_error_repeats_what_was_said_of_a_patient() {
 async fn the_servers_own_log_carries_no_personal_data_and_no_token() {
     let server = TestServer::start().await;
     let world = World::on(server.clone(), "Europe/Berlin").await;
+    let visit = world.book_sauna("2026-01-05T09:30:00").await.unwrap();
+    let visit = world.check_in(&visit.appointment_id).await.unwrap();
     let (_, token) = bearer(&server, &world.practice, pb::Role::Manager, "").await;
     // A second server on the same database, which logs all that it can.
     let mut child = Command::new(env!("CARGO_BIN_EXE_stipple"))
@@ -124,10 +128,11 @@ async fn the_servers_own_log_carries_no_personal_data_and_no_token() {
     };
     let channel = tonic::transport::Channel::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap();
     let bearer = format!("Bearer {token}");
-    let mut patients = PatientServiceClient::with_interceptor(channel, move |mut request: tonic::Request<()>| {
+    let signed = move |mut request: tonic::Request<()>| {
         request.metadata_mut().insert("authorization", bearer.parse().unwrap());
         Ok(request)
-    });
+    };
+    let mut patients = PatientServiceClient::with_interceptor(channel.clone(), signed.clone());
     let made = patients.create_patient(named()).await.unwrap().into_inner().patient.unwrap();
     let mut bad = named();
     bad.notes.push('\0');
@@ -136,9 +141,26 @@ async fn the_servers_own_log_carries_no_personal_data_and_no_token() {
     assert_eq!(patients.get_patient(get).await.unwrap().into_inner().patient.unwrap().family_name, FAMILY);
     let list = pb::ListPatientsRequest { family_name_prefix: FAMILY.into(), ..Default::default() };
     assert_eq!(patients.list_patients(list).await.unwrap().into_inner().patients.len(), 1);
+    let mut appointments = AppointmentServiceClient::with_interceptor(channel, signed);
+    let complete = pb::CompleteAppointmentRequest {
+        request_id: request_id(),
+        etag: visit.etag,
+        appointment_id: visit.appointment_id.clone(),
+        record: Some(visit_records::content()),
+        ..Default::default()
+    };
+    let mut bad = complete.clone();
+    bad.record.as_mut().unwrap().treatment_notes.push('\0');
+    appointments.complete_appointment(bad).await.unwrap_err();
+    appointments.complete_appointment(complete).await.unwrap();
+    let get = pb::GetVisitRecordRequest { appointment_id: visit.appointment_id, ..Default::default() };
+    let record = appointments.get_visit_record(get).await.unwrap().into_inner().record.unwrap();
+    assert_eq!(record.content, Some(visit_records::content()));
     child.kill().await.unwrap();
     let log = log.await.unwrap();
     assert!(log.contains("PatientService/CreatePatient"), "the log is on: {log}");
+    assert!(log.contains("AppointmentService/CompleteAppointment"), "the log is on: {log}");
     tells_nothing(&log);
+    assert!(visit_records::SECRETS.iter().all(|secret| !log.contains(secret)), "what was done, in the log: {log}");
     assert!(!log.contains(&token), "a token in the log");
 }

@@ -3,7 +3,7 @@
 use stipple::rpc::pb;
 use tonic::Status;
 
-use crate::desk::{FOUR, get_appointment, get_series, revision, said, session};
+use crate::desk::{FOUR, close, get_appointment, get_series, revision, said, session, starts};
 use crate::harness::world::{request_id, timestamp};
 use crate::harness::{Clinic, World, refusal};
 
@@ -83,6 +83,20 @@ async fn a_session_that_takes_place_late_takes_the_later_ones_along() {
     let refused = world.book_sauna("2026-02-09T10:00:00").await.unwrap_err();
     assert_eq!(refusal(&refused)[0].reason(), pb::Reason::ActivityForbidden);
     world.book_sauna("2026-02-09T11:15:00").await.unwrap();
+    world.server.assert_clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_that_is_late_by_minutes_moves_nothing_not_even_what_has_lost_its_place() {
+    let world = World::new().await;
+    let series = world.book_series(&FOUR).await.unwrap();
+    let first = session(&series, 1).appointment_id.clone();
+    close(&world, "2026-03-02T00:00:00", "2026-03-03T00:00:00").await;
+    let Some(()) = world.server.set_clock("2026-02-02T09:05:00Z") else { return };
+    world.check_in(&first).await.unwrap();
+    let Some(()) = world.server.set_clock("2026-02-02T10:30:00Z") else { return };
+    let done = complete(&world, &first, Some("2026-02-02T10:15:00")).await.unwrap();
+    assert_eq!((done.moves, starts(&done.series.unwrap())), (Vec::new(), starts(&series)));
     world.server.assert_clean().await;
 }
 

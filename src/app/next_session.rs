@@ -32,7 +32,8 @@ pub struct NextSession {
 }
 
 impl App {
-    /// What the series of a session needs that was cancelled or missed. It is found out after that was done, without
+    /// What the series of a session needs that was cancelled or missed; nothing where that was taken back since. It is
+    /// found out after that was done, without
     /// holding the practice; what cannot be found out is left out.
     pub(super) async fn next_session(
         &self,
@@ -40,6 +41,9 @@ impl App {
         ended: &Appointment,
         validate_only: bool,
     ) -> Option<NextSession> {
+        if ended.is_live() {
+            return None;
+        }
         let session = ended.session?;
         let now = self.clock.now();
         let open = self.series_without(practice, session, ended).await.ok()?.next_open(ended.zone, now)?;

@@ -2,7 +2,7 @@
 
 use super::appointment::found;
 use super::commands::Known;
-use super::visit::{as_known, unfit};
+use super::visit::{as_known, untreatable};
 use super::write::Begun;
 use super::{App, Command, Error};
 use crate::domain::access::Caller;
@@ -53,7 +53,7 @@ impl App {
         // Something may have become known between the check-in and the treatment.
         let mut refusal = match step {
             Step::Confirm => Vec::new(),
-            Step::Start => unfit(write.db(), practice, &before, now).await?,
+            Step::Start => untreatable(write.db(), practice, &before, now).await?,
         };
         let (after, kind) = match step {
             Step::Confirm => (before.confirm(now, revision), ChangeKind::AppointmentConfirmed),

@@ -61,8 +61,7 @@ impl App {
         let (now, revision) = (write.now, write.revision);
         let before = as_known(write.db(), practice, command.body).await?;
         let mut refusal = before.may_arrive(now).err().unwrap_or_default();
-        refusal.extend(unfit(write.db(), practice, &before, now).await?);
-        refusal.extend(out_of_place(write.db(), practice, &before, now).await?);
+        refusal.extend(untreatable(write.db(), practice, &before, now).await?);
         if !refusal.is_empty() {
             return Err(Error::Refused(refusal));
         }
@@ -115,11 +114,15 @@ impl App {
             }
             let before = as_known(&mut db, practice, ask.visit).await?;
             let after = fulfilled(before, ask, now, 0)?;
-            // What took place as it was booked moves nothing.
-            let as_booked = after.begins() == after.visit.start();
-            if as_booked { None } else { with_fulfilled(&mut db, practice, &after, now).await? }
+            let Some(series) = with_fulfilled(&mut db, practice, &after, now).await? else { return Ok(None) };
+            let (performed, patient, spaced) = performed(&mut db, practice, &after, &[]).await?;
+            let refusal = collisions(&patient, &performed.windows, &spaced).err().unwrap_or_default();
+            // Where nothing of the series is in the way, nothing has to move.
+            if !names_any_of(&refusal, &series.ahead(now)) {
+                return Ok(None);
+            }
+            series
         };
-        let Some(series) = series else { return Ok(None) };
         let restart = Restart { series, is_respaced: true };
         let no_plan = "later sessions of the series cannot all follow; cancel some of them first";
         let cause = Cause { field: "appointment_id", no_plan };
@@ -154,8 +157,7 @@ impl App {
         let (performed, patient, spaced) = performed(write.db(), practice, &after, &old).await?;
         if let Err(refusal) = collisions(&patient, &performed.windows, &spaced) {
             // What is of the same series would have moved by the plan, had nobody changed it since.
-            let own = |other| matches!(other, Some(Other::Appointment(id)) if ahead.iter().any(|s| s.id == id));
-            let overtaken = refusal.iter().any(|violation| own(violation.other));
+            let overtaken = names_any_of(&refusal, &ahead);
             return if overtaken { Ok(Err(refusal)) } else { Err(Error::Refused(refusal)) };
         }
         let touched = std::iter::once(after.id).chain(old.iter().copied()).chain(new.iter().copied()).collect();
@@ -217,8 +219,20 @@ async fn as_it_is(
     Ok(Completed { appointment, series, moves })
 }
 
-/// Why a patient may not be treated now.
-pub(super) async fn unfit(
+/// Why a patient may not be treated now: not being fit, or being there on a day on which the visit may not be.
+pub(super) async fn untreatable(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    visit: &Appointment,
+    now: Instant,
+) -> Result<Refusal, Error> {
+    let mut refusal = unfit(db, practice, visit, now).await?;
+    refusal.extend(out_of_place(db, practice, visit, now).await?);
+    Ok(refusal)
+}
+
+/// Why a patient is not fit to be treated now.
+async fn unfit(
     db: &mut PgConnection,
     practice: PracticeId,
     visit: &Appointment,
@@ -314,6 +328,12 @@ fn must_keep_order(series: &Series, after: &Appointment, number: i32, now: Insta
         })
         .collect();
     if refusal.is_empty() { Ok(()) } else { Err(refusal) }
+}
+
+/// Whether a refusal names any of these sessions.
+fn names_any_of(refusal: &[Violation], sessions: &[Appointment]) -> bool {
+    let named = |other| matches!(other, Some(Other::Appointment(id)) if sessions.iter().any(|known| known.id == id));
+    refusal.iter().any(|violation| named(violation.other))
 }
 
 /// What happened, and what it has to agree with: the patient's other visits, but for those that move.

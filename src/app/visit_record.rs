@@ -8,7 +8,7 @@ use crate::domain::appointment::Appointment;
 use crate::domain::catalog::ResourceKind;
 use crate::domain::ids::{AppointmentId, PracticeId};
 use crate::domain::interval::Instant;
-use crate::domain::visit_record::{VisitRecord, planned};
+use crate::domain::visit_record::VisitRecord;
 use crate::store::{PgConnection, resource, visit_record};
 
 impl App {
@@ -48,8 +48,8 @@ pub(super) async fn must_be_known(
 pub(super) fn recorded(visit: &Appointment, ask: &NewVisitRecord, now: Instant) -> VisitRecord {
     VisitRecord {
         appointment: visit.id,
-        practitioner: ask.practitioner.or_else(|| planned(visit, ResourceKind::Practitioner)),
-        device: ask.device.or_else(|| planned(visit, ResourceKind::Device)),
+        practitioner: ask.practitioner.or_else(|| visit.practitioner()),
+        device: ask.device.or_else(|| visit.first_of(ResourceKind::Device)),
         treated: ask.treated.clone(),
         recorded_at: now,
     }

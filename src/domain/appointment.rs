@@ -271,8 +271,13 @@ impl Appointment {
 
     /// Who treats; none where the treatment needs no practitioner.
     pub fn practitioner(&self) -> Option<ResourceId> {
+        self.first_of(ResourceKind::Practitioner)
+    }
+
+    /// The first resource of a kind that it occupies.
+    pub fn first_of(&self, kind: ResourceKind) -> Option<ResourceId> {
         let mut resources = self.phases.iter().flat_map(|phase| &phase.resources);
-        resources.find(|(_, kind)| *kind == ResourceKind::Practitioner).map(|(id, _)| *id)
+        resources.find(|(_, other)| *other == kind).map(|(id, _)| *id)
     }
 
     /// What it occupies, phase by phase.

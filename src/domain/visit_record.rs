@@ -1,7 +1,5 @@
 //! What was done at a visit.
 
-use super::appointment::Appointment;
-use super::catalog::ResourceKind;
 use super::ids::{AppointmentId, ResourceId};
 use super::interval::Instant;
 use super::text::{Label, Personal, Prose};
@@ -52,10 +50,4 @@ pub struct VisitRecord {
     pub treated: Personal<Treated>,
     /// When that was said.
     pub recorded_at: Instant,
-}
-
-/// The first resource of a kind that a visit occupies.
-pub fn planned(visit: &Appointment, kind: ResourceKind) -> Option<ResourceId> {
-    let mut resources = visit.phases.iter().flat_map(|phase| &phase.resources);
-    resources.find(|(_, other)| *other == kind).map(|(id, _)| *id)
 }

@@ -72,7 +72,9 @@ pub async fn append(
     expect_rows("append change", 1, &done.execute(db).await?)
 }
 
-/// Whether anything of the patient of a visit has changed since they were checked in, but for steps of the visit itself.
+/// Whether anything of the patient of a visit has changed since they were checked in, but for steps of the visit
+/// itself: by a change that is about the patient, or that names another visit of theirs among those of several
+/// patients. What was told to patients decides nothing.
 pub async fn has_changed_since_arrival(
     db: &mut PgConnection,
     practice: PracticeId,
@@ -81,7 +83,11 @@ pub async fn has_changed_since_arrival(
     let found = sqlx::query_scalar!(
         r#"SELECT EXISTS (SELECT FROM appointments a
                           JOIN changes c ON c.practice_id = a.practice_id AND c.revision > a.arrived_revision
-                              AND c.patient_id = a.patient_id AND c.subject_id <> a.appointment_id
+                              AND c.subject_id <> a.appointment_id AND c.kind <> 'message.taken'
+                              AND (c.patient_id = a.patient_id OR EXISTS (
+                                  SELECT FROM appointments o
+                                  WHERE o.practice_id = c.practice_id AND o.appointment_id = ANY (c.appointment_ids)
+                                    AND o.patient_id = a.patient_id AND o.appointment_id <> a.appointment_id))
                           WHERE a.practice_id = $1 AND a.appointment_id = $2) AS "found!""#,
         practice.0,
         visit.0

@@ -268,6 +268,8 @@ misstepped AS (
     SELECT a.practice_id, a.appointment_id
     FROM appointments AS a
     LEFT JOIN ways AS w ON w.practice_id = a.practice_id AND w.appointment_id = a.appointment_id
+    LEFT JOIN changes AS f ON f.practice_id = a.practice_id AND f.revision = a.confirmed_revision
+    LEFT JOIN changes AS b ON b.practice_id = a.practice_id AND b.revision = a.started_revision
     -- Nobody has to confirm, nor to say that a treatment begins.
     WHERE NOT CASE array_to_string(array_remove(w.way, 'confirmed'), ' ')
             WHEN 'arrived' THEN a.state = 'arrived'
@@ -281,7 +283,10 @@ misstepped AS (
         OR array_position(w.way, 'confirmed') > 1
         OR (a.confirmed_revision, a.arrived_revision, a.started_revision)
             IS DISTINCT FROM (w.confirmed, w.arrived, w.started)
-        OR num_nonnulls(a.confirmed_at, a.confirmed_revision) = 1 OR num_nonnulls(a.started_at, a.started_revision) = 1
+        -- When it was said; a visit is confirmed before it begins, and its treatment begins soon after the check-in.
+        OR (a.confirmed_at, a.started_at) IS DISTINCT FROM (f.recorded_at, b.recorded_at)
+        OR a.confirmed_at >= lower(a.visit)
+        OR NOT a.started_at BETWEEN a.arrived_at AND a.arrived_at + interval '24 hours'
 ),
 -- A patient was checked in or did not come, and a visit was completed, by a change that says so of that visit; what was
 -- performed was completed. Nobody is missed before the visit begins, and nothing is recorded of a visit that never was.
@@ -318,13 +323,17 @@ misrecorded AS (
         OR (r.practitioner_id IS NOT NULL AND p.kind IS DISTINCT FROM 'practitioner')
         OR (r.device_id IS NOT NULL AND d.kind IS DISTINCT FROM 'device')
 ),
--- What counts as a session used is a session that was missed, or cancelled with less notice than was asked for, and not by
--- the clinic; one that is to take place, or took place, is not ended. What was moved takes place in another visit.
+-- What counts as a session used is a session that was missed, or cancelled with less notice than was asked for, and not
+-- by the clinic; one that is to take place, or took place, is not ended. What was moved takes place in another visit.
+-- Only what somebody cancelled, moved or missed by itself says how it ended.
 miscounted AS (
     SELECT a.practice_id, a.appointment_id
     FROM appointments AS a
     LEFT JOIN appointments AS b ON b.practice_id = a.practice_id AND b.replaces = a.appointment_id
-    WHERE (a.end_reason IS NOT NULL AND (a.state <> 'cancelled' OR a.counts_as_used IS NULL OR a.end_notice_hours IS NULL))
+    LEFT JOIN changes AS c ON c.practice_id = a.practice_id AND c.revision = a.changed_revision
+        AND c.kind IN ('appointment.cancelled', 'appointment.no_show', 'appointment.rescheduled', 'series.rescheduled')
+    WHERE (a.end_reason IS NOT NULL AND (a.state <> 'cancelled' OR c.revision IS NULL OR a.counts_as_used IS NULL
+            OR a.end_notice_hours IS NULL))
         OR (a.counts_as_used AND (
             a.series_id IS NULL OR a.end_reason = 'clinic' OR b.appointment_id IS NOT NULL
             OR (a.no_show_revision IS NULL

@@ -364,7 +364,7 @@ impl Fitness {
         {
             let age = (zone.day(now) - zone.day(screening.recorded_at)).num_days();
             if age > i64::from(asks.screening_days) {
-                let text = format!("the latest screening is {age} days old; screen the patient anew");
+                let text = format!("the latest screening was {age} calendar days ago; screen the patient anew");
                 violations.push(Violation::new(Rule::ScreeningMissing, text));
             }
         }

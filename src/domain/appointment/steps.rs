@@ -77,7 +77,10 @@ impl AppointmentState {
     /// Where it stands, and what may be done instead.
     const fn told(&self) -> &'static str {
         match self {
-            Self::Held { .. } => "the appointment is only held; convert the hold, or release it with CancelAppointment",
+            Self::Held { .. } => {
+                "the appointment is only held; convert the hold, or release it with CancelAppointment; with \
+                 ConvertSeriesHold and CancelSeries where its whole series is held"
+            }
             Self::Booked => "the appointment is booked, and nothing has happened yet; CheckIn comes next",
             Self::Confirmed { .. } => "the patient has said that they will come; CheckIn comes next",
             Self::Arrived(_) => {
@@ -163,7 +166,7 @@ impl Appointment {
         if now < self.visit.start() {
             return Ok(());
         }
-        let text = "the appointment has begun; what happened cannot be changed";
+        let text = "the appointment has begun; what happened cannot be changed; that nobody came, MarkNoShow says";
         Err(vec![Violation::new(Rule::AppointmentStarted, text)])
     }
 

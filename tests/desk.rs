@@ -119,16 +119,21 @@ pub async fn get_appointment(world: &World, id: &str) -> pb::Appointment {
     world.manager.appointments().get_appointment(request).await.unwrap().into_inner().appointment.unwrap()
 }
 
-/// The appointments of 2026 on a sheet, without what it shows beside them.
-pub async fn sheet(world: &World, subject: pb::list_appointments_request::Subject) -> Vec<pb::Appointment> {
+/// The appointments of 2026 on a sheet.
+pub async fn listed(world: &World, subject: pb::list_appointments_request::Subject) -> Vec<pb::Appointment> {
     let request = pb::ListAppointmentsRequest {
         subject: Some(subject),
         start_time: timestamp(world.local("2026-01-01T00:00:00")),
         end_time: timestamp(world.local("2027-01-01T00:00:00")),
         ..Default::default()
     };
-    let listed = world.manager.appointments().list_appointments(request).await.unwrap().into_inner().appointments;
-    listed.into_iter().map(|visit| pb::Appointment { sheet: None, ..visit }).collect()
+    world.manager.appointments().list_appointments(request).await.unwrap().into_inner().appointments
+}
+
+/// The same without what a sheet shows beside them: as they are everywhere else.
+pub async fn sheet(world: &World, subject: pb::list_appointments_request::Subject) -> Vec<pb::Appointment> {
+    let listed = listed(world, subject).await.into_iter();
+    listed.map(|visit| pb::Appointment { sheet: None, ..visit }).collect()
 }
 
 /// The appointments of the clinic in 2026.

@@ -2,7 +2,7 @@
 
 use stipple::rpc::pb;
 
-use crate::desk::{FOUR, get_appointment, sheet};
+use crate::desk::{FOUR, get_appointment, listed};
 use crate::harness::world::{request_id, timestamp};
 use crate::harness::{Clinic, World};
 use crate::{combinations, overdue, reactions};
@@ -67,7 +67,7 @@ async fn a_sheet_names_who_comes_and_when_each_phase_is_on_the_clinics_clock() {
         pb::list_appointments_request::Subject::PatientId(visit.patient_id.clone()),
         pb::list_appointments_request::Subject::ResourceId(numbing.resources[0].resource_id.clone()),
     ] {
-        assert_eq!(sheet(&world, subject).await[0], visit);
+        assert_eq!(listed(&world, subject).await[0], visit);
     }
     let alone = get_appointment(&world, &visit.appointment_id).await;
     assert_eq!(alone, pb::Appointment { sheet: None, ..visit });

@@ -193,8 +193,20 @@ impl Write {
         patient: Option<PatientId>,
         appointments: Vec<AppointmentId>,
     ) -> Result<(), Error> {
+        let freed = appointments.clone();
+        self.record_freeing(kind, subject, patient, (appointments, &freed)).await
+    }
+
+    /// The same, where only some of the appointments give up time that others may have.
+    pub async fn record_freeing(
+        &mut self,
+        kind: ChangeKind,
+        subject: impl Into<Uuid>,
+        patient: Option<PatientId>,
+        (appointments, freed): (Vec<AppointmentId>, &[AppointmentId]),
+    ) -> Result<(), Error> {
         let waiting = if kind.frees_time() {
-            waiting::wanting(&mut self.db, self.practice, &appointments, self.now).await?
+            waiting::wanting(&mut self.db, self.practice, freed, self.now).await?
         } else {
             Vec::new()
         };

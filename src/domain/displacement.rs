@@ -7,6 +7,8 @@
 
 use std::collections::BTreeMap;
 
+use chrono::TimeDelta;
+
 use super::appointment::Appointment;
 use super::booking::{ClinicFacts, ResourceFacts};
 use super::catalog::Qualification;
@@ -21,6 +23,14 @@ pub const MAX_DISPLACED: usize = 500;
 pub const MAX_CLOSING_DAYS: i64 = 1_100;
 /// Most days by which a displaced visit is moved, to either side.
 pub const MAX_MOVE_DAYS: i64 = 92;
+/// Fewest hours from now to which a displaced visit is brought forward: its patient has to hear of it.
+pub const FORWARD_NOTICE_HOURS: i64 = 24;
+
+/// The first moment to which a plan moves a visit that begins at `start`: however soon that is, it may keep its time or
+/// be put off.
+pub fn earliest_move(start: Instant, now: Instant) -> Instant {
+    start.min(now + TimeDelta::hours(FORWARD_NOTICE_HOURS))
+}
 
 /// What takes time away from visits.
 #[derive(Debug, Clone)]

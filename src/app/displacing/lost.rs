@@ -29,6 +29,40 @@ pub(super) async fn lost(
     narrowing: &Narrowing,
     now: Instant,
 ) -> Result<(Vec<Lost>, Vec<Lost>), Error> {
+    let all = behind(db, practice, narrowing, Some(narrowing), now).await?;
+    if all.len() > MAX_DISPLACED {
+        let text = format!(
+            "it would displace more than {MAX_DISPLACED} visits; take the time away in shorter stretches, or move or \
+             cancel visits before"
+        );
+        return Err(Error::Refused(vec![Violation::new(Rule::TooManyDisplaced, text)]));
+    }
+    Ok(all.into_iter().partition(|lost| !lost.visit.is_held))
+}
+
+/// The booked visits ahead that a change displaced and that have no place as things are now. Others may have been
+/// displaced since, for the same reason: of more than one change may displace, the first.
+pub(super) async fn left(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    narrowing: &Narrowing,
+    now: Instant,
+) -> Result<Vec<Lost>, Error> {
+    let mut left = behind(db, practice, narrowing, None, now).await?;
+    left.retain(|lost| !lost.visit.is_held);
+    left.truncate(MAX_DISPLACED);
+    Ok(left)
+}
+
+/// The visits ahead, held ones too, that lose their place by what a change takes away: as things are, or with `change`.
+/// Once they are more than a change may displace, the rest is left out.
+async fn behind(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    narrowing: &Narrowing,
+    change: Option<&Narrowing>,
+    now: Instant,
+) -> Result<Vec<Lost>, Error> {
     let during = narrowing.during();
     let longest = TimeDelta::minutes(i64::from(MAX_VISIT_MINUTES));
     let mut which = Ahead {
@@ -43,17 +77,10 @@ pub(super) async fn lost(
         let mut visits = batch(db, practice, &mut which).await?;
         let is_last = visits.len() < BATCH;
         visits.retain(|visit| narrowing.meets(visit));
-        let judged = judged(db, practice, visits, Some(narrowing)).await?;
+        let judged = judged(db, practice, visits, change).await?;
         all.extend(judged.into_iter().filter(|lost| lost.losses.iter().any(|loss| narrowing.is_behind(loss))));
-        if all.len() > MAX_DISPLACED {
-            let text = format!(
-                "it would displace more than {MAX_DISPLACED} visits; take the time away in shorter stretches, or move \
-                 or cancel visits before"
-            );
-            return Err(Error::Refused(vec![Violation::new(Rule::TooManyDisplaced, text)]));
-        }
-        if is_last {
-            return Ok(all.into_iter().partition(|lost| !lost.visit.is_held));
+        if is_last || all.len() > MAX_DISPLACED {
+            return Ok(all);
         }
     }
 }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use chrono::TimeDelta;
 
 use super::commands::{ChosenMove, Rebooking};
-use super::moving::{overtaken, replacement};
+use super::moving::{ids as ids_of, overtaken, replacement};
 use super::series_booking::MAX_PLANNINGS;
 use super::write::Write;
 use super::{App, Command, Error};
@@ -33,7 +33,7 @@ use crate::store::history::Earlier;
 use crate::store::{PgConnection, appointment, booking, history, series};
 
 use load::load;
-use lost::{Lost, judged, lost};
+use lost::{Lost, judged, left, lost};
 
 /// A visit that has lost its place.
 #[derive(Debug, Clone)]
@@ -89,10 +89,17 @@ impl App {
             let given = Arc::new(given);
             return self.retry(|| attempt(Arc::clone(&given))).await;
         }
+        let mut refused = None;
         for _ in 0..MAX_PLANNINGS {
-            let planned = Arc::new(Moves::Planned(self.planned(practice, narrowing).await?));
+            let plan = self.planned(practice, narrowing).await?;
+            match refused {
+                // Nobody was faster: it is refused for what it is.
+                Some((before, refusal)) if before == plan => return Err(Error::Refused(refusal)),
+                Some(_) | None => {}
+            }
+            let planned = Arc::new(Moves::Planned(plan.clone()));
             match self.retry(|| attempt(Arc::clone(&planned))).await {
-                Err(Error::Refused(_)) => {}
+                Err(Error::Refused(refusal)) => refused = Some((plan, refusal)),
                 done => return done,
             }
         }
@@ -107,7 +114,8 @@ impl App {
     ) -> Result<Vec<(AppointmentId, Option<Destined>)>, Error> {
         let mut db = self.read_current(practice).await?;
         let now = self.clock.now();
-        let (booked, _) = lost(&mut db, practice, narrowing, now).await?;
+        let (booked, held) = lost(&mut db, practice, narrowing, now).await?;
+        let held = ids_of(&released(&mut db, practice, &held).await?);
         let ids: Vec<AppointmentId> = booked.iter().map(|lost| lost.visit.id).collect();
         let visits = appointment::several(&mut db, practice, &ids).await?;
         let starts = || visits.iter().map(|visit| visit.visit.start());
@@ -117,6 +125,7 @@ impl App {
         let span = span.unwrap_or_else(|| unreachable!("displaced visits lie ahead"));
         let mut displacement = load(&mut db, practice, visits, &[], vec![span], now).await?;
         drop(db);
+        displacement.forget(&held);
         narrowing.narrow(&mut displacement.facts.clinics, &mut displacement.facts.resources);
         let ids: Vec<AppointmentId> = displacement.visits.iter().map(|visit| visit.appointment.id).collect();
         let plan = self.planners.think(practice, move || displacement.plan()).await?;
@@ -133,6 +142,7 @@ impl App {
     ) -> Result<Displacing, Error> {
         let (practice, now, revision) = (write.practice, write.now, write.revision);
         let (booked, held) = lost(write.db(), practice, narrowing, now).await?;
+        let lost_holds: Vec<AppointmentId> = held.iter().map(|lost| lost.visit.id).collect();
         let held = released(write.db(), practice, &held).await?;
         if let Moves::Chosen(chosen) = moves {
             known(write.db(), practice, chosen).await?;
@@ -142,12 +152,14 @@ impl App {
         let mut old = appointment::several(write.db(), practice, &ids).await?;
         old.sort_by_key(|visit| ids.iter().position(|id| *id == visit.id));
         let to: Vec<Destined> = to.into_iter().map(|(_, to)| to).collect();
-        let plans = decide(write.db(), practice, (narrowing, &old), &to, now).await?;
+        let gone = ids_of(&held);
+        let freed = gone.iter().filter(|id| !lost_holds.contains(id)).copied().collect();
+        let plans = decide(write.db(), practice, (narrowing, &old, &gone), &to, now).await?;
         let pairs = old.into_iter().zip(plans).map(|(old, plan)| {
             let new = replacement(&old, AppointmentId(self.ids.new_id(now)), plan, revision);
             (old, new)
         });
-        Ok(Displacing { booked, held, moved: pairs.collect() })
+        Ok(Displacing { booked, held, freed, moved: pairs.collect() })
     }
 
     /// What an earlier request did to visits, as they are now.
@@ -158,7 +170,7 @@ impl App {
         narrowing: &Narrowing,
     ) -> Result<DisplacedVisits, Error> {
         let mut db = self.read_current(practice).await?;
-        let (booked, _) = lost(&mut db, practice, narrowing, self.clock.now()).await?;
+        let booked = left(&mut db, practice, narrowing, self.clock.now()).await?;
         let change = history::list(&mut db, practice, earlier.revision - 1, 1).await?;
         let named = change.into_iter().flat_map(|change| change.appointments).collect();
         answer(&mut db, practice, booked, named).await
@@ -169,6 +181,8 @@ impl App {
 pub(super) struct Displacing {
     booked: Vec<Lost>,
     held: Vec<Appointment>,
+    /// Of what is held those that do not lie in the time that is taken away: theirs alone comes free.
+    freed: Vec<AppointmentId>,
     moved: Vec<(Appointment, (Appointment, PlannedVisit))>,
 }
 
@@ -180,7 +194,7 @@ impl Displacing {
         kind: ChangeKind,
         subject: impl Into<uuid::Uuid>,
     ) -> Result<(), Error> {
-        write.record(kind, subject, self.patient(), self.named()).await
+        write.record_freeing(kind, subject, self.patient(), (self.named(), &self.freed)).await
     }
 
     fn ended(&self) -> impl Iterator<Item = &Appointment> {
@@ -306,7 +320,8 @@ fn destinations(booked: &[Lost], moves: &Moves) -> Result<Vec<(AppointmentId, De
         Moves::Chosen(chosen) => {
             let is_lost = |id| booked.iter().any(|lost| lost.visit.id == id);
             let refused = chosen.iter().filter(|chosen| !is_lost(chosen.id)).map(|chosen| {
-                let text = "is no visit that this displaces: it was moved or cancelled meanwhile, or has begun";
+                let text = "is no visit that this displaces: it was moved or cancelled meanwhile, has begun, or lies \
+                            outside what this takes away; ask with validate_only again";
                 told(chosen.id, &Violation::new(Rule::AppointmentNotBooked, text))
             });
             let refused: Refusal = refused.collect();
@@ -322,11 +337,12 @@ fn told(id: AppointmentId, violation: &Violation) -> Violation {
     Violation { session: None, description, ..violation.clone() }
 }
 
-/// The plans of visits that move, as if the change had been made and they were gone from where they are.
+/// The plans of visits that move, as if the change had been made, and they and what it releases were gone from where
+/// they are.
 async fn decide(
     db: &mut PgConnection,
     practice: PracticeId,
-    (narrowing, moving): (&Narrowing, &[Appointment]),
+    (narrowing, moving, gone): (&Narrowing, &[Appointment], &[AppointmentId]),
     to: &[Destined],
     now: Instant,
 ) -> Result<Vec<PlannedVisit>, Error> {
@@ -340,6 +356,7 @@ async fn decide(
     let named: Vec<ResourceId> =
         to.iter().flat_map(|to| to.practitioner.iter().chain(&to.resources)).copied().collect();
     let mut displacement = load(db, practice, moving.to_vec(), &named, spans, now).await?;
+    displacement.forget(gone);
     narrowing.narrow(&mut displacement.facts.clinics, &mut displacement.facts.resources);
     displacement.decide(to).map_err(|refusal| {
         let of = |place: usize| moving.get(place).map(|visit| visit.id);

@@ -52,7 +52,8 @@ pub(super) fn replacement(
     (Appointment { replaces: Some(old.id), follows: old.follows, ..new }, plan)
 }
 
-fn ids(appointments: &[Appointment]) -> Vec<AppointmentId> {
+/// Which appointments they are.
+pub(super) fn ids(appointments: &[Appointment]) -> Vec<AppointmentId> {
     appointments.iter().map(|appointment| appointment.id).collect()
 }
 

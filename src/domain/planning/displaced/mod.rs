@@ -14,7 +14,7 @@ use crate::domain::assessment::AssessmentDue;
 use crate::domain::booking::{Facts, PatientFacts, PlannedVisit};
 use crate::domain::catalog::{MaintenanceDays, Treatment};
 use crate::domain::fitness::Fitness;
-use crate::domain::ids::{OverrideId, PatientId, ResourceId, SeriesId};
+use crate::domain::ids::{AppointmentId, OverrideId, PatientId, ResourceId, SeriesId};
 use crate::domain::interval::Instant;
 use crate::domain::refusal::{Refusal, Violation};
 use crate::domain::series::Series;
@@ -78,29 +78,42 @@ impl Displacement {
     /// leave, and therefore stays where it is. As many are placed as possible; they move as few days as possible, then
     /// as little in the time of the day; then they stay with their practitioners.
     ///
-    /// The best is not always found; what is found is at least as good as placing them one by one in each of many
-    /// orders, all of them if the visits are few.
+    /// The best is not always found; what is found is at least as good as placing them one by one, what follows a series
+    /// last, in each of many orders, all of them if the visits are few.
     pub fn plan(self) -> Vec<Option<Destined>> {
         search::plan(State::with_boards(self))
     }
 
-    /// Decides about moves of all the visits at once, in their order; or every broken rule of each, by its place.
+    /// Takes appointments as gone that nobody moves: what is released with the visits is in nobody's way.
+    pub fn forget(&mut self, gone: &[AppointmentId]) {
+        self.facts.forget(gone);
+        self.patients.values_mut().for_each(|patient| patient.forget(gone));
+        for series in self.series.values_mut() {
+            series.sessions.retain(|visit| !gone.contains(&visit.id));
+            series.follow_ups.retain(|visit| !gone.contains(&visit.id));
+        }
+    }
+
+    /// Decides about moves of all the visits at once, whatever their order; or every broken rule of each, by its place.
     pub fn decide(self, to: &[Destined]) -> Result<Vec<PlannedVisit>, Refusal> {
         let mut state = State::new(self);
         (0..to.len()).for_each(|visit| drop(state.take(visit)));
+        let mut turns: Vec<usize> = (0..to.len()).collect();
+        turns.sort_by_key(|visit| state.turn(*visit));
         let mut refusal = Vec::new();
-        let mut plans = Vec::with_capacity(to.len());
-        for (visit, destined) in to.iter().enumerate() {
-            match state.decide(visit, destined) {
+        let mut plans = vec![None; to.len()];
+        for visit in turns {
+            match state.decide(visit, &to[visit]) {
                 Ok(plan) => {
                     state.put_planned(visit, &plan);
-                    plans.push(plan);
+                    plans[visit] = Some(plan);
                 }
                 Err(violations) => refusal
                     .extend(violations.into_iter().map(|violation| Violation { session: Some(visit), ..violation })),
             }
         }
-        if refusal.is_empty() { Ok(plans) } else { Err(refusal) }
+        refusal.sort_by_key(|violation| violation.session);
+        if refusal.is_empty() { Ok(plans.into_iter().flatten().collect()) } else { Err(refusal) }
     }
 }
 

@@ -35,13 +35,21 @@ pub(super) fn plan(mut state: State) -> Vec<Option<Destined>> {
     let count = state.len();
     let as_booked: Vec<Spot> = (0..count).map(|visit| state.take(visit)).collect();
     let mut search = Search { state, as_booked, placed: vec![None; count], searches: 0 };
-    // What each could have by itself, if all the others were gone: no plan is better.
-    let alone: Vec<Option<Cost>> = (0..count).map(|visit| Some(search.best(visit)?.cost)).collect();
+    // What each could have by itself, if all the others were gone: no plan is better. Without its sessions, an
+    // assessment has no place that says anything.
+    let alone: Vec<Option<Cost>> = (0..count)
+        .map(|visit| {
+            let counts = (0..count).any(|other| search.state.counts_from(visit, other));
+            if counts { Some(Cost::default()) } else { Some(search.best(visit)?.cost) }
+        })
+        .collect();
     let ideal = score(alone.iter().copied());
     search.as_booked.clone().into_iter().enumerate().for_each(|(visit, spot)| search.state.put(visit, spot));
 
     let mut best = search.placed.clone();
-    for order in orders(count) {
+    for mut order in orders(count) {
+        // What follows a series comes after its sessions, as in the decision.
+        order.sort_by_key(|visit| search.state.turn(*visit).0);
         search.begin(&vec![None; count]);
         search.one_by_one(&order);
         if search.score() < score_of(&best) {
@@ -80,7 +88,7 @@ fn score_of(placed: &[Option<Placed>]) -> Score {
 
 /// The orders in which visits are placed: all of them if they are few, else as they come, the other way round, and
 /// others that are far from both.
-fn orders(count: usize) -> Vec<Vec<usize>> {
+pub(super) fn orders(count: usize) -> Vec<Vec<usize>> {
     let as_they_come: Vec<usize> = (0..count).collect();
     let all: usize = (1..=count).try_fold(1, usize::checked_mul).unwrap_or(usize::MAX);
     if all <= MAX_ORDERS {
@@ -123,10 +131,24 @@ impl Search {
         score_of(&self.placed)
     }
 
-    /// The best place for a visit that is nowhere.
+    /// The best place for a visit that is nowhere, if the assessments that have moved already stay in time with it.
     fn best(&mut self, visit: usize) -> Option<Placed> {
         self.searches += 1;
-        self.state.best(visit).map(|(cost, plan)| Placed { cost, plan })
+        let (cost, plan) = self.state.best(visit)?;
+        self.keeps_assessments(visit, &plan).then_some(Placed { cost, plan })
+    }
+
+    /// Whether the assessments that have moved stay in time if a visit, which is nowhere, goes there.
+    fn keeps_assessments(&mut self, visit: usize, plan: &PlannedVisit) -> bool {
+        let counts = |other: &usize| self.placed[*other].is_some() && self.state.counts_from(*other, visit);
+        let counting: Vec<usize> = (0..self.placed.len()).filter(counts).collect();
+        if counting.is_empty() {
+            return true;
+        }
+        self.state.put_planned(visit, plan);
+        let keeps = counting.iter().all(|other| self.state.is_in_time(*other));
+        self.state.take(visit);
+        keeps
     }
 
     /// Puts a visit, which is nowhere, to where it has a place, or else to where it is booked.
@@ -198,8 +220,12 @@ impl Search {
         has_improved
     }
 
-    /// Lets a visit choose before another that has been placed before it; whether that is better for all.
+    /// Lets a visit choose before another that has been placed before it; whether that is better for all. An assessment
+    /// cannot choose before a session from which it counts.
     fn give_up(&mut self, visit: usize, other: usize) -> bool {
+        if self.state.counts_from(visit, other) {
+            return false;
+        }
         let before = self.score();
         self.state.take(visit);
         self.state.take(other);

@@ -12,9 +12,9 @@ use crate::domain::booking::{
     Busy, Facts, FollowUp, Neighbours, PatientFacts, PlannedVisit, Timing, VisitRequest, plan_visit,
 };
 use crate::domain::catalog::GRID_MINUTES;
-use crate::domain::displacement::MAX_MOVE_DAYS;
+use crate::domain::displacement::{MAX_MOVE_DAYS, earliest_move};
 use crate::domain::finding::{Board, Starts, Wanted, count, find};
-use crate::domain::ids::{ClinicId, PatientId, ResourceId, SeriesId};
+use crate::domain::ids::{AppointmentId, ClinicId, PatientId, ResourceId, SeriesId};
 use crate::domain::interval::{Instant, Interval};
 use crate::domain::refusal::{Other, Refusal};
 use crate::domain::series::Series;
@@ -73,6 +73,38 @@ impl State {
     /// How many visits there are.
     pub(super) fn len(&self) -> usize {
         self.visits.len()
+    }
+
+    /// When it is its turn: what follows a series comes after all sessions, from which it counts. Among others it does
+    /// not matter, but is always the same.
+    pub(super) fn turn(&self, visit: usize) -> (bool, Instant, AppointmentId) {
+        let Displaced { appointment, follows, .. } = &self.visits[visit];
+        (follows.is_some(), appointment.visit.start(), appointment.id)
+    }
+
+    /// Whether a visit is an assessment, which counts from the sessions of its series, and another is one of those.
+    /// Maintenance counts from sessions that have taken place.
+    pub(super) fn counts_from(&self, visit: usize, other: usize) -> bool {
+        let (visit, other) = (&self.visits[visit], &self.visits[other].appointment);
+        match visit.follows {
+            Some(Followed::Assessment(..)) => {
+                other.session.is_some_and(|of| visit.appointment.series() == Some(of.series))
+            }
+            Some(Followed::Maintenance(_)) | None => false,
+        }
+    }
+
+    /// Whether an assessment is still in time where it is, with the sessions of its series where they are.
+    pub(super) fn is_in_time(&self, visit: usize) -> bool {
+        let appointment = &self.spots[visit].appointment;
+        let day = appointment.zone.day(appointment.visit.start());
+        match self.beside(&self.visits[visit]) {
+            Ok((_, Some(FollowUp::Assessment { from, until }))) => {
+                from.is_none_or(|from| from <= day) && until.is_none_or(|until| day <= until)
+            }
+            Ok((_, Some(FollowUp::Maintenance { .. }) | None)) => true,
+            Err(_) => false,
+        }
     }
 
     /// Takes a visit from where it is.
@@ -198,7 +230,7 @@ impl State {
                 neighbours,
                 follow_up: follow_up.as_ref(),
                 moved_from: Some(visit.appointment.visit.start()),
-                earliest: self.facts.now,
+                earliest: earliest_move(visit.appointment.visit.start(), self.facts.now),
                 latest: self.facts.horizon_end,
                 grid_minutes: GRID_MINUTES,
             },

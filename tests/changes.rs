@@ -9,7 +9,7 @@ use crate::harness::wire::reason;
 use crate::harness::world::request_id;
 use crate::wire::bearer;
 
-async fn all_changes(world: &World, page_size: i32) -> Vec<pb::Change> {
+pub async fn all_changes(world: &World, page_size: i32) -> Vec<pb::Change> {
     let (mut changes, mut page_token) = (Vec::new(), String::new());
     loop {
         let request = pb::ListChangesRequest { page_size, page_token, ..Default::default() };

@@ -6,6 +6,7 @@ use stipple::rpc::pb;
 use stipple::rpc::pb::hold_appointment_request::Visit;
 use tonic::{Code, Status};
 
+use crate::changes::all_changes;
 use crate::desk::{FOUR, get_appointment, get_series, revision, said, session, session_request};
 use crate::harness::wire::fields;
 use crate::harness::world::{at, request_id};
@@ -80,16 +81,8 @@ async fn renew(world: &World, held: &pb::Appointment, hold_minutes: i32) -> Resu
 
 /// How often the history says that holds expired.
 async fn expiries(world: &World) -> usize {
-    let (mut count, mut page_token) = (0, String::new());
-    loop {
-        let request = pb::ListChangesRequest { page_size: 500, page_token, ..Default::default() };
-        let page = world.manager.history().list_changes(request).await.unwrap().into_inner();
-        count += page.changes.iter().filter(|change| change.kind == "appointment.hold_expired").count();
-        page_token = page.next_page_token;
-        if page_token.is_empty() {
-            return count;
-        }
-    }
+    let changes = all_changes(world, 500).await;
+    changes.iter().filter(|change| change.kind == "appointment.hold_expired").count()
 }
 
 /// Whether the half hour is offered in the first room.

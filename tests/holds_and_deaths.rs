@@ -11,6 +11,7 @@ use tonic::metadata::MetadataValue;
 use tonic::transport::Channel;
 use tonic::{Code, Request, Response, Status};
 
+use crate::changes::all_changes;
 use crate::desk::get_appointment;
 use crate::harness::World;
 use crate::harness::kill::{Killed, spawn};
@@ -37,17 +38,8 @@ async fn sent<T>(answer: impl Future<Output = Result<Response<T>, Status>>) -> O
 
 /// How often each appointment expired, by the history.
 async fn expired(world: &World) -> Vec<String> {
-    let (mut ids, mut page_token) = (Vec::new(), String::new());
-    loop {
-        let request = pb::ListChangesRequest { page_size: 500, page_token, ..Default::default() };
-        let page = world.manager.history().list_changes(request).await.unwrap().into_inner();
-        let ended = page.changes.into_iter().filter(|change| change.kind == "appointment.hold_expired");
-        ids.extend(ended.flat_map(|change| change.appointment_ids));
-        page_token = page.next_page_token;
-        if page_token.is_empty() {
-            return ids;
-        }
-    }
+    let ended = all_changes(world, 500).await.into_iter().filter(|change| change.kind == "appointment.hold_expired");
+    ended.flat_map(|change| change.appointment_ids).collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -5,7 +5,6 @@ use super::commands::{Known, RenewHold};
 use super::fitness::{Asked, fitness};
 use super::follow_up::following;
 use super::series::found as series_of;
-use super::visit::as_known;
 use super::write::Begun;
 use super::{App, Command, Error};
 use crate::domain::access::Caller;
@@ -17,11 +16,19 @@ use crate::store::{PgConnection, appointment, overrides, practice, series};
 
 impl App {
     /// Prolongs a hold.
-    pub async fn renew_hold(&self, caller: &Caller, command: &Command<RenewHold>) -> Result<Appointment, Error> {
+    pub async fn renew_hold(
+        &self,
+        caller: &Caller,
+        command: &Command<RenewHold<AppointmentId>>,
+    ) -> Result<Appointment, Error> {
         self.retry(|| self.try_renew_hold(caller, command)).await
     }
 
-    async fn try_renew_hold(&self, caller: &Caller, command: &Command<RenewHold>) -> Result<Appointment, Error> {
+    async fn try_renew_hold(
+        &self,
+        caller: &Caller,
+        command: &Command<RenewHold<AppointmentId>>,
+    ) -> Result<Appointment, Error> {
         let practice = Self::tenant(caller, command.practice)?;
         let mut write = match self.begin(caller, practice, command).await? {
             Begun::Fresh(write) => write,
@@ -92,7 +99,8 @@ async fn held_now(
     let held = found(db, practice, known.id).await?;
     held.must_be_held().map_err(Error::Refused)?;
     must_be_held_alone(db, practice, &held).await?;
-    as_known(db, practice, known).await
+    known.must_be_unchanged(held.changed_revision)?;
+    Ok(held)
 }
 
 /// A session of a series that is held as a whole is neither booked nor released by itself.

@@ -57,35 +57,11 @@ impl App {
         caller: &Caller,
         command: &Command<Update<(), PracticeSettings>>,
     ) -> Result<Practice, Error> {
-        self.retry(|| self.try_update_practice(caller, command)).await
-    }
-
-    async fn try_update_practice(
-        &self,
-        caller: &Caller,
-        command: &Command<Update<(), PracticeSettings>>,
-    ) -> Result<Practice, Error> {
-        let practice = Self::tenant(caller, command.practice)?;
-        let mut write = match self.begin(caller, practice, command).await? {
-            Begun::Fresh(write) => write,
-            Begun::Repeat(earlier) => return self.practice_as_it_is(PracticeId(earlier.subject)).await,
+        let change = |before, to: &PracticeSettings| {
+            let PracticeSettings { name, booking_horizon_days } = to.clone();
+            Practice { name, booking_horizon_days, ..before }
         };
-        let before = found(write.db(), practice).await?;
-        if before.changed_revision != command.body.etag {
-            return Err(Error::EtagMismatch);
-        }
-        let PracticeSettings { name, booking_horizon_days } = command.body.to.clone();
-        let after = Practice {
-            name,
-            booking_horizon_days,
-            revision: write.revision,
-            changed_revision: write.revision,
-            ..before
-        };
-        write.record(ChangeKind::PracticeUpdated, after.id, None, Vec::new()).await?;
-        practice::update(write.db(), &after).await?;
-        write.finish().await?;
-        Ok(after)
+        self.retry(|| self.try_replace(caller, command, ChangeKind::PracticeUpdated, change)).await
     }
 
     /// Replaces the booking rules of a practice.
@@ -94,13 +70,17 @@ impl App {
         caller: &Caller,
         command: &Command<Update<(), BookingRules>>,
     ) -> Result<Practice, Error> {
-        self.retry(|| self.try_update_booking_rules(caller, command)).await
+        let change = |before, to: &BookingRules| Practice { booking_rules: *to, ..before };
+        self.retry(|| self.try_replace(caller, command, ChangeKind::BookingRulesUpdated, change)).await
     }
 
-    async fn try_update_booking_rules(
+    /// Replaces something of a practice.
+    async fn try_replace<T>(
         &self,
         caller: &Caller,
-        command: &Command<Update<(), BookingRules>>,
+        command: &Command<Update<(), T>>,
+        kind: ChangeKind,
+        change: impl FnOnce(Practice, &T) -> Practice,
     ) -> Result<Practice, Error> {
         let practice = Self::tenant(caller, command.practice)?;
         let mut write = match self.begin(caller, practice, command).await? {
@@ -112,9 +92,9 @@ impl App {
             return Err(Error::EtagMismatch);
         }
         let revision = write.revision;
-        let after = Practice { booking_rules: command.body.to, revision, changed_revision: revision, ..before };
-        write.record(ChangeKind::BookingRulesUpdated, after.id, None, Vec::new()).await?;
-        practice::update_booking_rules(write.db(), &after).await?;
+        let after = Practice { revision, changed_revision: revision, ..change(before, &command.body.to) };
+        write.record(kind, after.id, None, Vec::new()).await?;
+        practice::update(write.db(), &after).await?;
         write.finish().await?;
         Ok(after)
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::commands::{Known, RenewSeriesHold};
+use super::commands::{Known, RenewHold};
 use super::fitness::{FitFor, fitness};
 use super::series::{SeriesNow, found, protocol_of};
 use super::write::Begun;
@@ -20,7 +20,7 @@ impl App {
     pub async fn renew_series_hold(
         &self,
         caller: &Caller,
-        command: &Command<RenewSeriesHold>,
+        command: &Command<RenewHold<SeriesId>>,
     ) -> Result<SeriesNow, Error> {
         self.retry(|| self.try_renew_series_hold(caller, command)).await
     }
@@ -28,7 +28,7 @@ impl App {
     async fn try_renew_series_hold(
         &self,
         caller: &Caller,
-        command: &Command<RenewSeriesHold>,
+        command: &Command<RenewHold<SeriesId>>,
     ) -> Result<SeriesNow, Error> {
         let practice = Self::tenant(caller, command.practice)?;
         let mut write = match self.begin(caller, practice, command).await? {
@@ -36,7 +36,7 @@ impl App {
             Begun::Repeat(earlier) => return self.series(practice, SeriesId(earlier.subject)).await,
         };
         let (now, revision) = (write.now, write.revision);
-        let RenewSeriesHold { held, minutes } = command.body;
+        let RenewHold { held, minutes } = command.body;
         let before = held_now(write.db(), practice, held).await?;
         let protocol = Arc::new(protocol_of(write.db(), practice, &before).await?);
         let known = before.held_until();
@@ -91,9 +91,7 @@ impl App {
 async fn held_now(db: &mut PgConnection, practice: PracticeId, known: Known<SeriesId>) -> Result<Series, Error> {
     let series = found(db, practice, known.id).await?;
     series.must_be_held().map_err(Error::Refused)?;
-    if series.changed_revision != known.etag {
-        return Err(Error::EtagMismatch);
-    }
+    known.must_be_unchanged(series.changed_revision)?;
     Ok(series)
 }
 

@@ -200,10 +200,11 @@ impl App {
 pub(super) async fn as_known(
     db: &mut PgConnection,
     practice: PracticeId,
-    Known { id, etag }: Known<AppointmentId>,
+    known: Known<AppointmentId>,
 ) -> Result<Appointment, Error> {
-    let appointment = found(db, practice, id).await?;
-    if appointment.changed_revision == etag { Ok(appointment) } else { Err(Error::EtagMismatch) }
+    let appointment = found(db, practice, known.id).await?;
+    known.must_be_unchanged(appointment.changed_revision)?;
+    Ok(appointment)
 }
 
 async fn as_it_is(

@@ -276,9 +276,7 @@ pub(super) async fn waiting_as_known(
 ) -> Result<Entry, Error> {
     let entry = found(db, practice, known.id).await?;
     entry.must_wait().map_err(Error::Refused)?;
-    if entry.changed_revision != known.etag {
-        return Err(Error::EtagMismatch);
-    }
+    known.must_be_unchanged(entry.changed_revision)?;
     Ok(entry)
 }
 

@@ -325,7 +325,7 @@ fn parse_reschedule(message: pb::RescheduleAppointmentRequest) -> Result<Command
     })
 }
 
-fn parse_renew(message: pb::RenewHoldRequest) -> Result<Command<RenewHold>, Error> {
+fn parse_renew(message: pb::RenewHoldRequest) -> Result<Command<RenewHold<AppointmentId>>, Error> {
     let head = Head::new(&message, &message.practice_id, &message.request_id, message.validate_only);
     let pb::RenewHoldRequest {
         practice_id: _,

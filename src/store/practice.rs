@@ -119,27 +119,18 @@ pub async fn insert(db: &mut PgConnection, practice: &Practice, now: Instant) ->
     expect_rows("insert practice", 1, &done.execute(db).await?)
 }
 
-/// Replaces the settings of a practice.
+/// Replaces the settings and booking rules of a practice.
 pub async fn update(db: &mut PgConnection, practice: &Practice) -> Result<(), StoreError> {
-    let done = sqlx::query!(
-        "UPDATE practices SET name = $2, booking_horizon_days = $3, changed_revision = $4 WHERE practice_id = $1",
-        practice.id.0,
-        practice.name.as_str(),
-        practice.booking_horizon_days,
-        practice.changed_revision
-    );
-    expect_rows("update practice", 1, &done.execute(db).await?)
-}
-
-/// Replaces the booking rules of a practice.
-pub async fn update_booking_rules(db: &mut PgConnection, practice: &Practice) -> Result<(), StoreError> {
     let rules = practice.booking_rules;
     let done = sqlx::query!(
         "UPDATE practices
-         SET cancel_notice_hours = $2, move_notice_hours = $3, late_cancellation_counts = $4, no_show_counts = $5,
-             max_hold_minutes = $6, max_hold_total_minutes = $7, changed_revision = $8
+         SET name = $2, booking_horizon_days = $3, cancel_notice_hours = $4, move_notice_hours = $5,
+             late_cancellation_counts = $6, no_show_counts = $7, max_hold_minutes = $8, max_hold_total_minutes = $9,
+             changed_revision = $10
          WHERE practice_id = $1",
         practice.id.0,
+        practice.name.as_str(),
+        practice.booking_horizon_days,
         rules.cancel_notice_hours,
         rules.move_notice_hours,
         rules.late_cancellation_counts,
@@ -148,7 +139,7 @@ pub async fn update_booking_rules(db: &mut PgConnection, practice: &Practice) ->
         rules.max_hold_total_minutes,
         practice.changed_revision
     );
-    expect_rows("update booking rules", 1, &done.execute(db).await?)
+    expect_rows("update practice", 1, &done.execute(db).await?)
 }
 
 struct Row {

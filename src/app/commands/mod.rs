@@ -10,6 +10,7 @@ mod waiting;
 
 use chrono::NaiveDate;
 
+use super::Error;
 use crate::domain::access::Role;
 use crate::domain::aftercare::AftercareKind;
 use crate::domain::appointment::Follows;
@@ -270,9 +271,9 @@ pub struct BookAppointment {
 
 /// A hold that is prolonged.
 #[derive(Debug, Clone, Copy)]
-pub struct RenewHold {
-    /// The appointment.
-    pub held: Known<AppointmentId>,
+pub struct RenewHold<Id> {
+    /// What is held.
+    pub held: Known<Id>,
     /// For how many minutes from now.
     pub minutes: i32,
 }
@@ -284,6 +285,13 @@ pub struct Known<Id> {
     pub id: Id,
     /// The revision that last changed it, as the caller knows it.
     pub etag: i64,
+}
+
+impl<Id> Known<Id> {
+    /// An error if it has changed since the caller read it.
+    pub fn must_be_unchanged(&self, changed_revision: i64) -> Result<(), Error> {
+        if self.etag == changed_revision { Ok(()) } else { Err(Error::EtagMismatch) }
+    }
 }
 
 /// A visit that took place.

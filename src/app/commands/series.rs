@@ -2,7 +2,7 @@
 
 use chrono::NaiveDate;
 
-use super::{Known, PageOf, StartRules};
+use super::{PageOf, StartRules};
 use crate::domain::assessment::Outcome;
 use crate::domain::booking::AskedSession;
 pub use crate::domain::booking::SessionRequest;
@@ -100,15 +100,6 @@ pub struct BookSeries {
     pub sessions: WhichSessions,
     /// For how many minutes it is only held; none to book it.
     pub hold_minutes: Option<i32>,
-}
-
-/// A hold of a series that is prolonged.
-#[derive(Debug, Clone, Copy)]
-pub struct RenewSeriesHold {
-    /// The series.
-    pub held: Known<SeriesId>,
-    /// For how many minutes from now.
-    pub minutes: i32,
 }
 
 /// A series to extend.

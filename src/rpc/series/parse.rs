@@ -2,7 +2,7 @@
 
 use crate::app::commands::{
     BookSeries, Cancel, DEFAULT_PLANS, Destination, ExtendSeries, Known, ListSeries, Needing, ProposeSeries,
-    RecordAssessment, RenewSeriesHold, RescheduleSession, SeriesOf, SessionRequest, ShortenSeries, WhichSessions,
+    RecordAssessment, RenewHold, RescheduleSession, SeriesOf, SessionRequest, ShortenSeries, WhichSessions,
 };
 use crate::app::{Command, Error, Scoped};
 use crate::domain::assessment::{MAX_ASSESSMENTS, Outcome};
@@ -109,7 +109,7 @@ pub(super) fn parse_hold(message: pb::HoldSeriesRequest) -> Result<Command<BookS
     })
 }
 
-pub(super) fn parse_renew(message: pb::RenewSeriesHoldRequest) -> Result<Command<RenewSeriesHold>, Error> {
+pub(super) fn parse_renew(message: pb::RenewSeriesHoldRequest) -> Result<Command<RenewHold<SeriesId>>, Error> {
     let head = Head::new(&message, &message.practice_id, &message.request_id, message.validate_only);
     let pb::RenewSeriesHoldRequest {
         practice_id: _,
@@ -122,7 +122,7 @@ pub(super) fn parse_renew(message: pb::RenewSeriesHoldRequest) -> Result<Command
     let mut fields = Fields::default();
     let (id, etag) = (fields.id("series_id", &series_id), fields.etag(&etag));
     let minutes = fields.hold_minutes(minutes);
-    head.command(fields, || Some(RenewSeriesHold { held: Known { id: id?, etag: etag? }, minutes: minutes? }))
+    head.command(fields, || Some(RenewHold { held: Known { id: id?, etag: etag? }, minutes: minutes? }))
 }
 
 pub(super) fn parse_convert(message: pb::ConvertSeriesHoldRequest) -> Result<Command<Known<SeriesId>>, Error> {

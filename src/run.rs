@@ -19,21 +19,13 @@ use crate::config::{Command, Config, Place};
 use crate::demo::{self, Demo};
 use crate::domain::access::Caller;
 use crate::embedded::{Cluster, Settings, default_data_dir};
-use crate::store::{self, ConnectOptions as _, PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
+use crate::store::{self, ConnectOptions as _, PgConnectOptions, PgConnection, PgPool};
 use crate::{server, telemetry};
 
 /// What the process ends with if it could not do what it was asked; 1 is for promises that verify found broken.
 const TROUBLE: u8 = 2;
-/// How long a request waits for a free connection to the database.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long the database may take to answer for the first time.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long one statement may run, as PostgreSQL writes it: shorter than a request may take.
-const STATEMENT_TIMEOUT: &str = "5s";
-/// How long one statement may wait for a lock, as PostgreSQL writes it.
-const LOCK_TIMEOUT: &str = "3s";
-/// How long a transaction may sit idle before PostgreSQL ends it, as PostgreSQL writes it.
-const IDLE_IN_TRANSACTION_TIMEOUT: &str = "15s";
 /// The file in the data folder that scripts can source.
 const DEMO_ENV: &str = "demo.env";
 
@@ -214,15 +206,7 @@ impl Database {
         // Once by itself, because a pool does not tell why it has no connection.
         let first = tokio::time::timeout(CONNECT_TIMEOUT, options.connect()).await;
         let own = first.context("connecting to the database took too long")?.context("connecting to the database")?;
-        let options = options.options([
-            ("statement_timeout", STATEMENT_TIMEOUT),
-            ("lock_timeout", LOCK_TIMEOUT),
-            // What is acknowledged is on disk, whatever the database is set to otherwise.
-            ("synchronous_commit", "on"),
-            ("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION_TIMEOUT),
-        ]);
-        let pool = PgPoolOptions::new().max_connections(place.database_connections).acquire_timeout(ACQUIRE_TIMEOUT);
-        let pool = pool.connect_with(options).await.context("connecting to the database")?;
+        let pool = store::pool(options, place.database_connections).await.context("connecting to the database")?;
         Ok(Self { pool, own: tokio::sync::Mutex::new(own), cluster })
     }
 

@@ -10,7 +10,7 @@ use stipple::app::clock::{Clock, SystemClock};
 use stipple::app::ids::{IdSource as _, SystemIds};
 use stipple::embedded::{Cluster, Durability, Settings};
 use stipple::rpc::pb;
-use stipple::store::{MIGRATIONS, PgPool, PgPoolOptions, analyze};
+use stipple::store::{MIGRATIONS, PgPool, analyze};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -40,8 +40,7 @@ impl Database {
             Ok(url) => url.parse().expect("a URL"),
             Err(_) => cluster.connect_options("stipple"),
         };
-        let pool = PgPoolOptions::new().max_connections(POOL).connect_with(options);
-        let pool = pool.await.expect("PostgreSQL answers");
+        let pool = stipple::store::pool(options, POOL).await.expect("PostgreSQL answers");
         MIGRATIONS.run(&pool).await.expect("migrations run");
         Self { pool, cluster }
     }

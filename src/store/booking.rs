@@ -11,7 +11,7 @@ use super::{StoreError, read};
 use crate::domain::booking::{
     ActivityWindow, Busy, ClinicFacts, PatientFacts, PatientVisit, ResourceFacts, SpacingWindow, WindowRole,
 };
-use crate::domain::catalog::{Activity, BodyArea, Need, Qualification, ResourceKind, SpacingScope};
+use crate::domain::catalog::{Activity, BodyArea, MAX_VISIT_MINUTES, Need, Qualification, ResourceKind, SpacingScope};
 use crate::domain::hours::Week;
 use crate::domain::ids::{AppointmentId, ClinicId, PatientId, PracticeId, ResourceId};
 use crate::domain::interval::Interval;
@@ -112,11 +112,13 @@ pub async fn resources(
                SELECT coalesce(array_agg(appointment_id), '{}') AS appointments,
                       coalesce(array_agg(lower(during)), '{}') AS starts, coalesce(array_agg(upper(during)), '{}') AS ends
                FROM unnest($6::timestamptz[], $7::timestamptz[]) AS span (a, b)
-               -- OFFSET 0 keeps the planner from joining the other way round, over all that the resource ever did.
+               -- OFFSET 0 keeps the planner from joining the other way round, over all that the resource ever did. The
+               -- ends are compared one by one, for the index by start: half as long as by the exclusion constraint's.
                CROSS JOIN LATERAL (
                    SELECT appointment_id, during FROM occupancies
                    WHERE practice_id = r.practice_id AND resource_id = r.resource_id AND live
-                     AND during && tstzrange(span.a, span.b) OFFSET 0) taken) o
+                     AND lower(during) > span.a - make_interval(mins => $8) AND lower(during) < span.b
+                     AND upper(during) > span.a OFFSET 0) taken) o
            WHERE r.practice_id = $1
              AND (r.resource_id = ANY($5)
                   OR (r.active AND (r.clinic_id IS NULL OR r.clinic_id = ANY($2))
@@ -130,7 +132,8 @@ pub async fn resources(
         qualifications.as_deref(),
         &named,
         &spans.starts,
-        &spans.ends
+        &spans.ends,
+        MAX_VISIT_MINUTES
     );
     let read = rows.fetch_all(db).await?.into_iter().map(|row| {
         let stretches = row.weekdays.into_iter().zip(row.froms).zip(row.tos);

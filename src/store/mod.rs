@@ -4,6 +4,7 @@
 
 pub mod constraint;
 pub mod error;
+mod pool;
 mod read;
 
 pub mod access;
@@ -31,7 +32,8 @@ pub mod visit_record;
 pub mod waiting;
 
 pub use error::StoreError;
-pub use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+pub use pool::pool;
+pub use sqlx::postgres::{PgConnectOptions, PgPool};
 pub use sqlx::{ConnectOptions, PgConnection, Postgres, Transaction};
 
 /// Begins a transaction that writes.

@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgPool};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _};
 use stipple::embedded::{Cluster, Settings};
 use tokio::sync::Mutex;
@@ -61,5 +61,5 @@ pub fn url(options: &PgConnectOptions) -> String {
 
 /// Connections to a database.
 pub async fn pool(options: PgConnectOptions) -> PgPool {
-    PgPoolOptions::new().max_connections(8).connect_with(options).await.unwrap()
+    stipple::store::pool(options, 8).await.unwrap()
 }

@@ -1,0 +1,44 @@
+//! Connections to the database, and what each of them is set to.
+
+use std::time::Duration;
+
+use sqlx::PgConnection;
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+
+/// How long a request waits for a free connection to the database.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long a connection may have been idle before it is asked whether it still lives. Asking each time costs every
+/// transaction a round trip; one that died within this time fails at its BEGIN, before anything is done.
+const IDLE_UNASKED: Duration = Duration::from_secs(1);
+/// How many prepared statements a connection keeps: more than there are, so that none is prepared twice.
+const KEPT_STATEMENTS: usize = 512;
+/// What each session is set to, as PostgreSQL writes it.
+const SESSION: [(&str, &str); 5] = [
+    // How long one statement may run: shorter than a request may take.
+    ("statement_timeout", "5s"),
+    // How long one statement may wait for a lock.
+    ("lock_timeout", "3s"),
+    // How long a transaction may sit idle before PostgreSQL ends it.
+    ("idle_in_transaction_session_timeout", "15s"),
+    // What is acknowledged is on disk, whatever the database is set to otherwise.
+    ("synchronous_commit", "on"),
+    // A statement is planned once. Every one of them goes by keys, and the plan would be the same each time; planning
+    // those that read a booking's facts takes longer than running them.
+    ("plan_cache_mode", "force_generic_plan"),
+];
+
+/// At most so many connections, of which one is made at once.
+pub async fn pool(options: PgConnectOptions, connections: u32) -> Result<PgPool, sqlx::Error> {
+    let options = options.statement_cache_capacity(KEPT_STATEMENTS).options(SESSION);
+    PgPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .test_before_acquire(false)
+        .before_acquire(|connection: &mut PgConnection, known| {
+            Box::pin(
+                async move { Ok(known.idle_for < IDLE_UNASKED || sqlx::Connection::ping(connection).await.is_ok()) },
+            )
+        })
+        .connect_with(options)
+        .await
+}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 use tonic::transport::Channel;
 
 use crate::dice::Dice;
@@ -69,7 +69,8 @@ pub async fn open(
     let (seats, runtime, recorder) = (seats.to_vec(), Handle::current(), recorder.clone());
     let (mut dice, free) = (Dice(dice.below(FINE)), Arc::clone(&places));
     // A thread of its own: tokio's timer is no finer than a millisecond, which is as long as many an answer takes.
-    let pace = tokio::task::spawn_blocking(move || {
+    let (done, all_arrived) = oneshot::channel();
+    std::thread::spawn(move || {
         let mut intended = during.start;
         for _ in 0..MAX_ARRIVALS {
             intended += arrivals.gap(&mut dice);
@@ -91,8 +92,10 @@ pub async fn open(
                 drop(place);
             });
         }
+        // Nobody waits for it if the run was broken off.
+        let _ = done.send(());
     });
-    pace.await.expect("arrivals do not panic");
+    all_arrived.await.expect("arrivals do not panic");
     let all = tokio::time::timeout(LAST, places.acquire_many(MAX_OUTSTANDING)).await;
     all.expect("every request ends").expect("nobody closes the semaphore").forget();
 }

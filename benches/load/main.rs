@@ -15,6 +15,7 @@ mod loops;
 mod machine;
 mod mix;
 mod options;
+mod plot;
 mod practice;
 mod process;
 mod race;
@@ -27,29 +28,41 @@ mod target;
 mod watchers;
 mod world;
 
-use std::time::Instant;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use dice::Dice;
 use loops::Arrivals;
 use machine::Machine;
 use options::{Mode, Options};
 use report::{Overload, Report};
-use step::{Asking, Stage, Step};
+use step::{Asking, Plan, Stage, Step};
 use stipple::app::clock::{Clock as _, SystemClock};
 use target::Target;
+use tokio::signal::unix::{SignalKind, signal};
 use watchers::Watchers;
 use world::World;
 
 /// What is offered in a sweep, in per cent of the most that closed steps reached.
 const SHARES: [u32; 8] = [10, 25, 50, 75, 90, 100, 125, 200];
+/// From which of these on more may arrive than can be answered.
+const OVERLOAD: u32 = 100;
 
 #[tokio::main]
-async fn main() {
+async fn main() -> ExitCode {
     let options = Options::read();
     std::fs::create_dir_all(&options.out).expect("the folder of the results can be made");
-    let report = run(options).await;
+    let mut terminated = signal(SignalKind::terminate()).expect("signals can be heard");
+    // What is broken off takes the server with it, which a process that just dies would leave behind.
+    let report = tokio::select! {
+        report = run(options) => report,
+        _ = tokio::signal::ctrl_c() => return ExitCode::FAILURE,
+        _ = terminated.recv() => return ExitCode::FAILURE,
+    };
     report.print();
     report.write(&report.options.out);
+    plot::draw(&report.open, report.peak_per_second, &report.options.out);
+    ExitCode::SUCCESS
 }
 
 /// Everything, from the start of a server to its end.
@@ -114,28 +127,44 @@ fn peak(closed: &[Step]) -> f64 {
 }
 
 async fn closed_steps(stage: &Stage<'_>, dice: &mut Dice) -> Vec<Step> {
+    let options = stage.options;
     let mut steps = Vec::new();
-    if stage.options.mode != Mode::Open {
-        for connections in &stage.options.connections {
-            let (name, asking) = (format!("closed, {connections}"), Asking::Closed(*connections as usize));
-            steps.push(stage.step(&name, asking, stage.options.measure(), dice).await);
+    if options.mode != Mode::Open {
+        for connections in &options.connections {
+            let plan = Plan {
+                name: format!("closed, {connections}"),
+                asking: Asking::Closed(*connections as usize),
+                warm: options.warm(),
+                measure: options.measure(),
+            };
+            steps.push(stage.step(plan, dice).await);
         }
     }
     steps
 }
 
 async fn open_steps(stage: &Stage<'_>, peak: f64, dice: &mut Dice) -> Vec<Step> {
-    let offered: Vec<(String, f64)> = match stage.options.mode {
+    let options = stage.options;
+    let at = |name: String, rate: f64, warm: Duration| {
+        let asking = Asking::Open(Arrivals { rate, spacing: options.spacing });
+        Plan { name, asking, warm, measure: options.measure() }
+    };
+    let plans: Vec<Plan> = match options.mode {
         Mode::Closed => Vec::new(),
-        Mode::Open => stage.options.rates.iter().map(|rate| (format!("open, {rate:.0}/s"), *rate)).collect(),
-        Mode::Sweep => {
-            SHARES.iter().map(|share| (format!("open, {share} %"), peak * f64::from(*share) / 100.0)).collect()
+        Mode::Open => {
+            options.rates.iter().map(|rate| at(format!("open, {rate:.0}/s"), *rate, options.warm())).collect()
         }
+        Mode::Sweep => SHARES
+            .iter()
+            .map(|share| {
+                let warm = if *share < OVERLOAD { options.warm() } else { options.warm_overloaded() };
+                at(format!("open, {share} %"), peak * f64::from(*share) / 100.0, warm)
+            })
+            .collect(),
     };
     let mut steps = Vec::new();
-    for (name, rate) in offered {
-        let asking = Asking::Open(Arrivals { rate, spacing: stage.options.spacing });
-        steps.push(stage.step(&name, asking, stage.options.measure(), dice).await);
+    for plan in plans {
+        steps.push(stage.step(plan, dice).await);
     }
     steps
 }

@@ -11,6 +11,9 @@ use crate::mix::Mix;
 
 /// Longest step, in seconds.
 const MAX_SECONDS: f64 = 600.0;
+/// Shortest warm-up if more may arrive than can be answered: the queue has to become as long as it gets, and a request
+/// waits up to three seconds for a connection to the database.
+const WARM_UP_OVERLOADED: Duration = Duration::from_secs(5);
 /// Longest soak, in seconds.
 const MAX_SOAK: u64 = 3_600;
 /// Highest rate of arrivals, a second.
@@ -130,6 +133,11 @@ impl Options {
     /// How long it runs before.
     pub fn warm(&self) -> Duration {
         Duration::from_secs_f64(self.warm_up)
+    }
+
+    /// How long it runs before, if more may arrive than can be answered.
+    pub fn warm_overloaded(&self) -> Duration {
+        if is_quick() { self.warm() } else { self.warm().max(WARM_UP_OVERLOADED) }
     }
 
     /// The highest number of connections.

@@ -33,6 +33,8 @@ const FIRST_START: u64 = 7 * 60;
 const STARTS: u64 = 40;
 /// Visits of today that are booked before anything is measured, for patients to come to.
 const TODAY: usize = 40;
+/// Series that are booked before.
+const SERIES: usize = 3;
 /// How long a client waits; longer than the server lets a request take.
 const PATIENCE: Duration = Duration::from_secs(15);
 
@@ -102,8 +104,11 @@ impl Practice {
         })
     }
 
-    /// Books visits of today. Refusals are no harm: then there are fewer.
+    /// Books visits of today, and series. Refusals are no harm: then there are fewer.
     pub async fn expect_patients(&self, channel: &Channel, dice: &mut Dice) {
+        for _ in 0..SERIES {
+            let _ = self.book_series(channel, dice).await;
+        }
         for _ in 0..TODAY {
             let start = self.start(0, dice.below(STARTS));
             if let Ok(visit) = self.book_at(channel, start, dice).await {

@@ -122,7 +122,7 @@ impl Report {
     fn tell_soak(&self) {
         let Some(soak) = &self.soak else { return };
         println!(
-            "\nSoak: {} requests answered, as many as one busy clinic makes in {:.0} hours",
+            "\nSoak: {} requests answered, as many as one busy clinic makes in {:.1} hours",
             soak.step.outcomes.answered(),
             soak.clinic_hours
         );

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::dice::Dice;
 use crate::loops::Arrivals;
 use crate::process::Process;
-use crate::step::{Asking, Stage, Step};
+use crate::step::{Asking, Plan, Stage, Step};
 
 /// How often memory is looked at.
 const SAMPLE: Duration = Duration::from_secs(1);
@@ -38,8 +38,9 @@ pub struct Memory {
 /// Runs it.
 pub async fn run(stage: &Stage<'_>, arrivals: Arrivals, dice: &mut Dice) -> Soak {
     let measure = Duration::from_secs(stage.options.soak);
-    let step = stage.step("soak", Asking::Open(arrivals), measure, dice);
-    let (step, samples) = tokio::join!(step, samples(stage.process, stage.options.warm() + measure));
+    let warm = stage.options.warm();
+    let plan = Plan { name: "soak".to_owned(), asking: Asking::Open(arrivals), warm, measure };
+    let (step, samples) = tokio::join!(stage.step(plan, dice), samples(stage.process, warm + measure));
     let clinic_hours = step.outcomes.answered() as f64 / CLINIC_HOUR;
     Soak { step, clinic_hours, memory: Memory::of(samples) }
 }

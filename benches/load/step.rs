@@ -63,6 +63,15 @@ pub enum Asking {
     Open(Arrivals),
 }
 
+/// What is to be run.
+pub struct Plan {
+    pub name: String,
+    pub asking: Asking,
+    /// How long it runs before it is measured.
+    pub warm: Duration,
+    pub measure: Duration,
+}
+
 /// All that steps need.
 pub struct Stage<'a> {
     pub options: &'a Options,
@@ -74,13 +83,14 @@ pub struct Stage<'a> {
 
 impl Stage<'_> {
     /// Runs a step.
-    pub async fn step(&self, name: &str, asking: Asking, measure: Duration, dice: &mut Dice) -> Step {
+    pub async fn step(&self, plan: Plan, dice: &mut Dice) -> Step {
+        let Plan { name, asking, warm, measure } = plan;
         let begin = Instant::now();
-        let start = begin + self.options.warm();
+        let start = begin + warm;
         let window = start..start + measure;
         let (recorder, mix, seats) = (Recorder::new(window.clone()), self.options.mix, &self.world.seats);
         let seen = self.watchers.seen();
-        let progress = tokio::spawn(progress(name.to_owned(), begin, window.end, recorder.clone()));
+        let progress = tokio::spawn(progress(name.clone(), begin, window.end, recorder.clone()));
         let load = async {
             match asking {
                 Asking::Closed(number) => loops::closed(&seats[..number], mix, window.end, dice, &recorder).await,
@@ -101,7 +111,7 @@ impl Stage<'_> {
             (*operation, OperationFigures { outcomes: kind.outcomes.clone(), latency: kind.times.latency() })
         });
         Step {
-            name: name.to_owned(),
+            name,
             mix,
             connections,
             offered,

@@ -10,7 +10,7 @@ use tonic::Status;
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::transport::Channel;
 
-use crate::common::{connect, with};
+use crate::common::{call, connect, with};
 use crate::practice::Practice;
 
 /// How often a watch is begun anew before it is given up.
@@ -32,13 +32,15 @@ impl Watchers {
         for number in 0..number {
             let (seen, channel) = (Arc::clone(&seen), connect(address).await);
             let practice = Arc::clone(&practices[number / 2 % practices.len()]);
+            let watch = Watch { channel, practice, seen };
             tasks.push(tokio::spawn(async move {
+                let mut revision = 0;
                 for _ in 0..MAX_BEGINS {
-                    // However it ended, a client would begin another.
+                    // However it ended, a client would begin another, from where it was.
                     let _ = if number % 2 == 0 {
-                        watch_day(&channel, &practice, &seen).await
+                        watch.day(&mut revision).await
                     } else {
-                        watch_changes(&channel, &practice, &seen).await
+                        watch.changes(&mut revision).await
                     };
                     tokio::time::sleep(PAUSE).await;
                 }
@@ -58,41 +60,58 @@ impl Watchers {
     }
 }
 
-async fn watch_day(channel: &Channel, practice: &Practice, seen: &AtomicU64) -> Result<(), Status> {
-    let request = pb::WatchDayRequest {
-        clinic_id: practice.clinic.clone(),
-        date: practice.today.to_string(),
-        ..Default::default()
-    };
-    let path = "/stipple.v1.AppointmentService/WatchDay";
-    watch::<_, pb::WatchDayResponse>(channel, practice, path, request, seen).await
+/// One of them.
+struct Watch {
+    channel: Channel,
+    practice: Arc<Practice>,
+    seen: Arc<AtomicU64>,
 }
 
-async fn watch_changes(channel: &Channel, practice: &Practice, seen: &AtomicU64) -> Result<(), Status> {
-    let path = "/stipple.v1.HistoryService/WatchChanges";
-    let request = pb::WatchChangesRequest::default();
-    watch::<_, pb::WatchChangesResponse>(channel, practice, path, request, seen).await
-}
-
-/// Counts what comes until it ends.
-async fn watch<Q, A>(
-    channel: &Channel,
-    practice: &Practice,
-    path: &'static str,
-    request: Q,
-    seen: &AtomicU64,
-) -> Result<(), Status>
-where
-    Q: prost::Message + 'static,
-    A: prost::Message + Default + 'static,
-{
-    let mut client = tonic::client::Grpc::new(channel.clone());
-    client.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
-    let codec = tonic_prost::ProstCodec::<Q, A>::default();
-    let request = with(&practice.desk.token, request);
-    let mut news = client.server_streaming(request, PathAndQuery::from_static(path), codec).await?.into_inner();
-    while news.message().await?.is_some() {
-        seen.fetch_add(1, Ordering::Relaxed);
+impl Watch {
+    async fn day(&self, revision: &mut i64) -> Result<(), Status> {
+        let request = pb::WatchDayRequest {
+            clinic_id: self.practice.clinic.clone(),
+            date: self.practice.today.to_string(),
+            from_revision: *revision,
+            ..Default::default()
+        };
+        let path = "/stipple.v1.AppointmentService/WatchDay";
+        self.count(path, request, |news: pb::WatchDayResponse| {
+            // Until the last of several messages has come, nothing is known up to their revision.
+            if !news.more {
+                *revision = news.revision;
+            }
+        })
+        .await
     }
-    Ok(())
+
+    async fn changes(&self, revision: &mut i64) -> Result<(), Status> {
+        if *revision == 0 {
+            let path = "/stipple.v1.PracticeService/GetPractice";
+            let request = with(&self.practice.desk.token, pb::GetPracticeRequest::default());
+            let answer: pb::GetPracticeResponse = call(&self.channel, path, request).await?;
+            *revision = answer.practice.unwrap_or_default().revision;
+        }
+        let request = pb::WatchChangesRequest { after_revision: *revision, ..Default::default() };
+        let path = "/stipple.v1.HistoryService/WatchChanges";
+        self.count(path, request, |news: pb::WatchChangesResponse| *revision = news.revision).await
+    }
+
+    /// Counts what comes until it ends.
+    async fn count<Q, A>(&self, path: &'static str, request: Q, mut keep: impl FnMut(A)) -> Result<(), Status>
+    where
+        Q: prost::Message + 'static,
+        A: prost::Message + Default + 'static,
+    {
+        let mut client = tonic::client::Grpc::new(self.channel.clone());
+        client.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
+        let codec = tonic_prost::ProstCodec::<Q, A>::default();
+        let request = with(&self.practice.desk.token, request);
+        let mut news = client.server_streaming(request, PathAndQuery::from_static(path), codec).await?.into_inner();
+        while let Some(message) = news.message().await? {
+            self.seen.fetch_add(1, Ordering::Relaxed);
+            keep(message);
+        }
+        Ok(())
+    }
 }

@@ -9,6 +9,10 @@
 #![expect(clippy::pedantic, reason = "a benchmark is not called by others")]
 
 mod common;
+#[path = "common/server.rs"]
+mod server;
+#[path = "common/timed.rs"]
+mod timed;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,7 +26,9 @@ use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::Channel;
 use tonic::{Request, Status};
 
-use common::{Database, Desk, NEEDS, Server, hours, id, is_quick, needling, percentiles, select_one, timed, with};
+use common::{Database, Desk, NEEDS, call, hours, id, is_quick, needling, with};
+use server::Server;
+use timed::{percentiles, select_one, timed};
 
 /// How long each line of the table is measured.
 const MEASURE: Duration = Duration::from_secs(5);
@@ -61,9 +67,8 @@ async fn main() {
     }
 
     for practice in &practices {
-        let mut client = pb::series_service_client::SeriesServiceClient::new(channel.clone());
         for _ in 0..WARM_UP {
-            client.book_series(practice.request()).await.expect("nothing is refused");
+            practice.book(&channel).await.expect("nothing is refused");
         }
     }
     database.analyze().await;
@@ -80,16 +85,9 @@ async fn main() {
         for connections in CONNECTIONS {
             let mut clients = Vec::new();
             for number in 0..connections {
-                let client = pb::series_service_client::SeriesServiceClient::new(server.connect().await);
-                clients.push((client, Arc::clone(&choice[number % choice.len()])));
+                clients.push((server.connect().await, &choice[number % choice.len()]));
             }
-            let run = clients.into_iter().map(|(client, practice)| async move {
-                timed(measure, || {
-                    let (mut client, practice) = (client.clone(), Arc::clone(&practice));
-                    async move { client.book_series(practice.request()).await.map(drop) }
-                })
-                .await
-            });
+            let run = clients.iter().map(|(client, practice)| timed(measure, || practice.book(client)));
             report(name, connections, measure, futures_of(run).await);
         }
     }
@@ -132,6 +130,11 @@ impl Practice {
             patients.push(desk.patient().await?);
         }
         Ok(Self { token: desk.token, clinic, protocol, patients, next: AtomicU64::new(0) })
+    }
+
+    async fn book(&self, channel: &Channel) -> Result<(), Status> {
+        let path = "/stipple.v1.SeriesService/BookSeries";
+        call::<_, pb::BookSeriesResponse>(channel, path, self.request()).await.map(drop)
     }
 
     /// The next series that nothing is in the way of.

@@ -16,6 +16,12 @@
 #![expect(clippy::pedantic, reason = "a benchmark is not called by others")]
 
 mod common;
+#[path = "common/dice.rs"]
+mod dice;
+#[path = "common/server.rs"]
+mod server;
+#[path = "common/timed.rs"]
+mod timed;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -29,14 +35,13 @@ use stipple::domain::zone::Zone;
 use stipple::rpc::pb;
 use stipple::store::{PgPool, PgPoolOptions};
 use tonic::Status;
-use tonic::codegen::http::uri::PathAndQuery;
 use tonic::transport::Channel;
 use uuid::Uuid;
 
-use common::{
-    Database, Desk, NEEDS, Server, hours, id, is_quick, needling, percentiles, phase, restrictions, select_one, timed,
-    with,
-};
+use common::{Database, Desk, NEEDS, call, hours, id, is_quick, needling, phase, restrictions, with};
+use dice::Dice;
+use server::Server;
+use timed::{percentiles, select_one, timed};
 
 type Appointments = pb::appointment_service_client::AppointmentServiceClient<Channel>;
 type SeriesClient = pb::series_service_client::SeriesServiceClient<Channel>;
@@ -597,19 +602,6 @@ impl Bench {
     }
 }
 
-/// Asks a server as any client does. The generated clients of this crate also look through each answer for fields that
-/// they do not know, which takes longer than most answers do.
-async fn call<Q, A>(channel: &Channel, path: &'static str, request: tonic::Request<Q>) -> Result<A, Status>
-where
-    Q: prost::Message + 'static,
-    A: prost::Message + Default + 'static,
-{
-    let mut client = tonic::client::Grpc::new(channel.clone());
-    client.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
-    let codec = tonic_prost::ProstCodec::<Q, A>::default();
-    Ok(client.unary(request, PathAndQuery::from_static(path), codec).await?.into_inner())
-}
-
 /// One page of slots.
 async fn find_slots(
     channel: &Channel,
@@ -664,16 +656,6 @@ impl Place {
             (day.date, i64::from(day.slot_count), seconds(day.first_start_time), seconds(day.last_start_time))
         };
         Ok(answer.days.into_iter().map(day).collect())
-    }
-}
-
-/// Numbers that look random, always the same.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, most: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % most
     }
 }
 

@@ -5,6 +5,9 @@
 
 #![expect(clippy::pedantic, reason = "a benchmark is not called by others")]
 
+#[path = "common/dice.rs"]
+mod dice;
+
 use std::hint::black_box;
 
 use chrono::{Days, NaiveDate, TimeDelta, Weekday};
@@ -25,6 +28,8 @@ use stipple::domain::text::{Label, Prose};
 use stipple::domain::zone::Zone;
 use uuid::Uuid;
 
+use dice::Dice;
+
 const HERE: ClinicId = ClinicId(Uuid::from_u128(1));
 const KINDS: [(ResourceKind, &str); 4] = [
     (ResourceKind::Room, "room"),
@@ -38,6 +43,8 @@ const OPENS: i64 = 9 * 60;
 const CLOSES: i64 = 17 * 60;
 /// A fifth of the day.
 const FREE: i64 = 95;
+/// Where it may begin, in steps of five minutes.
+const STARTS: u64 = ((CLOSES - OPENS - FREE) / 5) as u64;
 /// Longest visit of others.
 const TAKEN: i64 = 80;
 const GAP: GapDays = GapDays { floor: 14, minimum: 28, target: 35, maximum: 56 };
@@ -71,25 +78,13 @@ fn code(code: &str) -> Qualification {
     Qualification::new(code).expect("a code")
 }
 
-/// Numbers that look random, always the same.
-struct Dice(u64);
-
-impl Dice {
-    /// Less than so many, in steps of five.
-    fn minutes(&mut self, most: i64) -> i64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let steps = u64::try_from(most / 5).expect("a number of steps");
-        5 * i64::try_from((self.0 >> 33) % steps).expect("a number of minutes")
-    }
-}
-
 /// What takes a resource up: all of every day but one stretch.
 fn busy(dice: &mut Dice, days: u64) -> Vec<Busy> {
     let mut busy = Vec::new();
     let mut number = 0;
     for day in first_day().iter_days().take(usize::try_from(days).expect("few days")) {
         let midnight = zone().midnight(day);
-        let free = OPENS + dice.minutes(CLOSES - OPENS - FREE);
+        let free = OPENS + 5 * i64::try_from(dice.below(STARTS)).expect("a number");
         for (from, to) in [(OPENS, free), (free + FREE, CLOSES)] {
             for start in (from..to).step_by(TAKEN as usize) {
                 let end = (start + TAKEN).min(to);

@@ -1,9 +1,6 @@
-//! What the benchmarks share: a server on a PostgreSQL of its own, a practice that is made over the wire, and how long
-//! things took.
+//! What the benchmarks share: a PostgreSQL of their own, a practice that is made over the wire, and how a server is asked.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use stipple::app::App;
 use stipple::app::clock::{Clock, SystemClock};
@@ -11,9 +8,7 @@ use stipple::app::ids::{IdSource as _, SystemIds};
 use stipple::embedded::{Cluster, Durability, Settings};
 use stipple::rpc::pb;
 use stipple::store::{MIGRATIONS, PgPool, analyze};
-use tokio::net::TcpListener;
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
+use tonic::codegen::http::uri::PathAndQuery;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::Channel;
 use tonic::{Request, Status};
@@ -59,35 +54,6 @@ impl Database {
         let folder = self.cluster.data_dir().to_owned();
         self.cluster.stop().await.expect("PostgreSQL stops");
         std::fs::remove_dir_all(folder).expect("the folder is removed");
-    }
-}
-
-/// A server that listens on loopback.
-pub struct Server {
-    address: SocketAddr,
-    stop: oneshot::Sender<()>,
-    task: JoinHandle<anyhow::Result<()>>,
-}
-
-impl Server {
-    pub async fn start(app: App) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
-        let address = listener.local_addr().expect("it has an address");
-        let (stop, stopped) = oneshot::channel::<()>();
-        let task = tokio::spawn(stipple::server::serve(listener, Arc::new(app), async {
-            let _ = stopped.await;
-        }));
-        Self { address, stop, task }
-    }
-
-    pub async fn connect(&self) -> Channel {
-        let address = Channel::from_shared(format!("http://{}", self.address)).expect("an address");
-        address.connect().await.expect("the server listens")
-    }
-
-    pub async fn stop(self) {
-        let _ = self.stop.send(());
-        self.task.await.expect("the server ends").expect("it ends well");
     }
 }
 
@@ -288,30 +254,21 @@ pub fn with<T>(token: &MetadataValue<Ascii>, message: T) -> Request<T> {
     request
 }
 
-/// Does something again and again for a while; how long each took.
-pub async fn timed<F>(measure: Duration, mut act: impl FnMut() -> F) -> Vec<Duration>
+/// A connection of its own to a server.
+pub async fn connect(address: &str) -> Channel {
+    let address = Channel::from_shared(format!("http://{address}")).expect("an address");
+    address.connect().await.expect("the server listens")
+}
+
+/// Asks a server as any client does. The generated clients of this crate also look through each answer for fields that
+/// they do not know, which takes longer than most answers do.
+pub async fn call<Q, A>(channel: &Channel, path: &'static str, request: Request<Q>) -> Result<A, Status>
 where
-    F: Future<Output = Result<(), Status>>,
+    Q: prost::Message + 'static,
+    A: prost::Message + Default + 'static,
 {
-    let begin = Instant::now();
-    let mut latencies = Vec::new();
-    while begin.elapsed() < measure {
-        let start = Instant::now();
-        act().await.expect("nothing is refused");
-        latencies.push(start.elapsed());
-    }
-    latencies
-}
-
-/// `SELECT 1` over the pool.
-pub async fn select_one(pool: &PgPool) -> Result<(), Status> {
-    let done = sqlx::query("SELECT 1").execute(pool).await;
-    done.map(drop).map_err(|error| Status::internal(error.to_string()))
-}
-
-/// The 50th and the 99th percentile in milliseconds.
-pub fn percentiles(latencies: &mut [Duration]) -> (f64, f64) {
-    latencies.sort_unstable();
-    let at = |share: usize| latencies[(latencies.len() - 1) * share / 100].as_secs_f64() * 1e3;
-    (at(50), at(99))
+    let mut client = tonic::client::Grpc::new(channel.clone());
+    client.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
+    let codec = tonic_prost::ProstCodec::<Q, A>::default();
+    Ok(client.unary(request, PathAndQuery::from_static(path), codec).await?.into_inner())
 }

@@ -24,18 +24,14 @@ pub fn is_quick() -> bool {
 /// A durable PostgreSQL with the schema, and a pool of connections to it.
 pub struct Database {
     pub pool: PgPool,
-    cluster: Cluster,
+    pub cluster: Cluster,
 }
 
 impl Database {
     pub async fn start() -> Self {
         let settings = Settings { durability: Durability::Durable, ..Settings::throwaway() };
         let cluster = Cluster::start(&settings).await.expect("PostgreSQL starts");
-        let options = match std::env::var("BENCH_DATABASE_URL") {
-            Ok(url) => url.parse().expect("a URL"),
-            Err(_) => cluster.connect_options("stipple"),
-        };
-        let pool = stipple::store::pool(options, POOL).await.expect("PostgreSQL answers");
+        let pool = stipple::store::pool(cluster.connect_options("stipple"), POOL).await.expect("PostgreSQL answers");
         MIGRATIONS.run(&pool).await.expect("migrations run");
         Self { pool, cluster }
     }

@@ -110,7 +110,7 @@ impl Times {
     }
 
     /// Those of several.
-    fn merge(&mut self, other: &Self) {
+    pub fn merge(&mut self, other: &Self) {
         self.0.add(&other.0).expect("they have the same bounds");
     }
 

@@ -10,6 +10,8 @@ mod common;
 #[path = "../common/dice.rs"]
 mod dice;
 
+mod baseline;
+mod cluster;
 mod figures;
 mod loops;
 mod machine;

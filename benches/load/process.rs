@@ -12,7 +12,8 @@ use tokio::process::{Child, ChildStdout, Command};
 use tonic_health::pb::health_client::HealthClient;
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus};
 
-use crate::common::connect;
+use crate::common::{Database, connect};
+use crate::target::LOG;
 
 /// How long a server may take to start, with a new data folder, and to stop.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -54,6 +55,11 @@ impl Process {
         };
         let address = tokio::time::timeout(LIMIT, serving).await.expect("it is ready in time");
         Self { address, started_in: begun.elapsed(), child, _output: output }
+    }
+
+    /// Starts a server on a database of the cluster.
+    pub async fn on(database: &Database, name: &str, out: &Path) -> Self {
+        Self::start(&["--database-url", &database.url(name)], &out.join(LOG)).await
     }
 
     /// What it has taken so far.

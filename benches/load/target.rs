@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use stipple::app::clock::{Clock as _, SystemClock};
-use stipple::store::ConnectOptions as _;
 
 use crate::common::Database;
 use crate::options::Options;
@@ -53,6 +52,5 @@ impl Target {
 
 /// Starts a server on a database.
 pub async fn serve(database: &Database, out: &Path) -> Process {
-    let url = database.pool.connect_options().to_url_lossy();
-    Process::start(&["--database-url", url.as_str(), "--clock", START], &out.join(LOG)).await
+    Process::start(&["--database-url", &database.url("stipple"), "--clock", START], &out.join(LOG)).await
 }

@@ -32,7 +32,7 @@ pub mod visit_record;
 pub mod waiting;
 
 pub use error::StoreError;
-pub use pool::pool;
+pub use pool::{SESSION, pool};
 pub use sqlx::postgres::{PgConnectOptions, PgPool};
 pub use sqlx::{ConnectOptions, PgConnection, Postgres, Transaction};
 

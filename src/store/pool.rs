@@ -13,7 +13,7 @@ const IDLE_UNASKED: Duration = Duration::from_secs(1);
 /// How many prepared statements a connection keeps: more than there are, so that none is prepared twice.
 const KEPT_STATEMENTS: usize = 512;
 /// What each session is set to, as PostgreSQL writes it.
-const SESSION: [(&str, &str); 5] = [
+pub const SESSION: [(&str, &str); 5] = [
     // How long one statement may run: shorter than a request may take.
     ("statement_timeout", "5s"),
     // How long one statement may wait for a lock.

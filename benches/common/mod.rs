@@ -1,4 +1,5 @@
-//! What the benchmarks share: a PostgreSQL of their own, a practice that is made over the wire, and how a server is asked.
+//! What the benchmarks share: a PostgreSQL of their own, a practice that is made over the wire, and how a server is
+//! asked.
 
 use std::sync::Arc;
 

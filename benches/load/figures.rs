@@ -82,15 +82,15 @@ impl Outcomes {
     }
 }
 
-/// How long requests took, in milliseconds.
+/// How long requests took.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Latency {
     pub count: u64,
-    pub p50: f64,
-    pub p90: f64,
-    pub p99: f64,
-    pub p999: f64,
-    pub max: f64,
+    pub p50_ms: f64,
+    pub p90_ms: f64,
+    pub p99_ms: f64,
+    pub p999_ms: f64,
+    pub max_ms: f64,
 }
 
 /// Gathers times, and tells how they are distributed.
@@ -119,11 +119,11 @@ impl Times {
         let at = |quantile| self.0.value_at_quantile(quantile) as f64 / 1e3;
         Latency {
             count: self.0.len(),
-            p50: at(0.5),
-            p90: at(0.9),
-            p99: at(0.99),
-            p999: at(0.999),
-            max: self.0.max() as f64 / 1e3,
+            p50_ms: at(0.5),
+            p90_ms: at(0.9),
+            p99_ms: at(0.99),
+            p999_ms: at(0.999),
+            max_ms: self.0.max() as f64 / 1e3,
         }
     }
 }

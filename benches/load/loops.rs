@@ -16,8 +16,6 @@ use crate::practice::Practice;
 
 /// Most requests under way at once; further arrivals are counted and not sent. The server sheds beyond 512.
 const MAX_OUTSTANDING: u32 = 2_000;
-/// Most arrivals of a step.
-const MAX_ARRIVALS: usize = 5_000_000;
 /// How long the last requests of a step may take: longer than any client waits.
 const LAST: Duration = Duration::from_secs(20);
 /// What a draw is taken out of, where a share between 0 and 1 is wanted.
@@ -71,12 +69,10 @@ pub async fn open(
     // A thread of its own: tokio's timer is no finer than a millisecond, which is as long as many an answer takes.
     let (done, all_arrived) = oneshot::channel();
     std::thread::spawn(move || {
-        let mut intended = during.start;
-        for _ in 0..MAX_ARRIVALS {
-            intended += arrivals.gap(&mut dice);
-            if intended >= during.end {
-                break;
-            }
+        let mut next = during.start + arrivals.gap(&mut dice);
+        while next < during.end {
+            let intended = next;
+            next += arrivals.gap(&mut dice);
             std::thread::sleep(intended.saturating_duration_since(Instant::now()));
             let seat = seats[dice.below(seats.len() as u64) as usize].clone();
             let (wanted, mut dice) = (mix.draw(&mut dice), Dice(dice.below(FINE)));

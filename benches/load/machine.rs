@@ -10,7 +10,7 @@ pub struct Machine {
     pub processor: String,
     pub memory_gib: f64,
     pub kernel: String,
-    /// Of the own database; empty of a server that ran already.
+    /// Of the own database; that of a server that ran already is not known.
     pub postgresql: String,
     /// How generator and server were built.
     pub profile: &'static str,
@@ -28,7 +28,7 @@ impl Machine {
         let memory = value("/proc/meminfo", "MemTotal");
         let postgresql = match pool {
             Some(pool) => sqlx::query_scalar("SHOW server_version").fetch_one(pool).await.expect("PostgreSQL answers"),
-            None => String::new(),
+            None => "unknown".to_owned(),
         };
         Self {
             cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),

@@ -41,8 +41,8 @@ pub enum Mix {
 }
 
 /// Sheets are looked at again and again, and slots while a patient is on the telephone; most calls end without a
-/// booking. Of ten visits that are booked, about half are moved or cancelled; each is confirmed, and a part of them comes
-/// today. Series are few, but each is four visits.
+/// booking. Of ten visits that are booked, about half are moved or cancelled, half are confirmed, and some come today.
+/// Series are few, but each is four visits.
 const DAY: &[(Operation, u64)] = &[
     (Operation::FindSlots, 30),
     (Operation::ListAppointments, 25),

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Parser, ValueEnum};
+use clap::error::ErrorKind;
+use clap::{CommandFactory as _, Parser, ValueEnum};
 use serde::Serialize;
 
 use crate::common::is_quick;
@@ -64,13 +65,16 @@ pub struct Options {
     #[arg(long, value_name = "SECONDS", default_value = "2", value_parser = seconds)]
     pub warm_up: f64,
     /// Watches that are held open meanwhile: of days and of histories, in turn.
-    #[arg(long, value_name = "NUMBER", default_value_t = 8, value_parser = clap::value_parser!(u64).range(0..=MAX_WATCHERS))]
+    #[arg(long, value_name = "NUMBER", default_value_t = 8,
+          value_parser = clap::value_parser!(u64).range(0..=MAX_WATCHERS))]
     pub watchers: u64,
     /// After the steps, the same load for so long, with the server's memory sampled every second; 0 for none.
-    #[arg(long, value_name = "SECONDS", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=MAX_SOAK))]
+    #[arg(long, value_name = "SECONDS", default_value_t = 0,
+          value_parser = clap::value_parser!(u64).range(0..=MAX_SOAK))]
     pub soak: u64,
     /// Its arrivals, in per cent of the highest rate that was reached before.
-    #[arg(long, value_name = "PER CENT", default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..=200))]
+    #[arg(long, value_name = "PER CENT", default_value_t = 50,
+          value_parser = clap::value_parser!(u64).range(1..=200))]
     pub soak_share: u64,
     /// A server that runs already, as host:port; nothing is started, and it keeps the practices that are made there.
     #[arg(long, value_name = "ADDRESS", requires = "token")]
@@ -113,6 +117,9 @@ impl Options {
     /// The command line; what only has to run is made small.
     pub fn read() -> Self {
         let mut options = Self::parse();
+        if !options.rates.is_empty() && options.mode != Mode::Open {
+            Self::command().error(ErrorKind::ArgumentConflict, "--rate goes with --mode open").exit();
+        }
         if is_quick() {
             options.practices = options.practices.min(2);
             options.connections = vec![1, 4];

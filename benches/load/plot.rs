@@ -30,9 +30,9 @@ const LOG_HEADROOM: f64 = 2.0;
 type Curve = (&'static str, RGBColor, fn(&Latency) -> f64);
 
 const CURVES: [Curve; 3] = [
-    ("p50", RGBColor(31, 119, 180), |latency| latency.p50),
-    ("p99", RGBColor(255, 127, 14), |latency| latency.p99),
-    ("p99.9", RGBColor(214, 39, 40), |latency| latency.p999),
+    ("p50", RGBColor(31, 119, 180), |latency| latency.p50_ms),
+    ("p99", RGBColor(255, 127, 14), |latency| latency.p99_ms),
+    ("p99.9", RGBColor(214, 39, 40), |latency| latency.p999_ms),
 ];
 const ANSWERED: RGBColor = RGBColor(44, 160, 44);
 

@@ -27,8 +27,8 @@ const WEEK: u64 = 7;
 /// Slots that a screen shows.
 const SLOTS: i32 = 20;
 /// The first start of a day, in minutes from midnight in UTC, and how many there are, a quarter of an hour apart: until
-/// 16:45. A visit is over after 80 minutes and people work from 8 to 20 in Berlin, so that all are within their hours in
-/// summer and winter.
+/// 16:45. A consultation takes half an hour, and people work from 8 to 20 in Berlin, so that all starts are within their
+/// hours in summer and winter.
 const FIRST_START: u64 = 7 * 60;
 const STARTS: u64 = 40;
 /// Visits of today that are booked before anything is measured, for patients to come to.
@@ -104,8 +104,8 @@ impl Practice {
         })
     }
 
-    /// Books visits of today, and series. Refusals are no harm: then there are fewer.
-    pub async fn expect_patients(&self, channel: &Channel, dice: &mut Dice) {
+    /// Books series, and visits of today. Refusals are no harm: then there are fewer.
+    pub async fn fill(&self, channel: &Channel, dice: &mut Dice) {
         for _ in 0..SERIES {
             let _ = self.book_series(channel, dice).await;
         }
@@ -338,7 +338,7 @@ impl Practice {
         pb::SeriesWishes { first_session_from: from.to_string(), ..Default::default() }
     }
 
-    /// When a visit may begin: at a slot that was found, which others may have taken since; at any time, if none is known.
+    /// When a visit may begin: at a slot that was found, which others may have taken since; else at any time.
     fn some_start(&self, dice: &mut Dice) -> Timestamp {
         match self.slots.take(dice) {
             Some(start) => start,

@@ -43,8 +43,8 @@ pub struct Overload {
     pub share_of_peak: f64,
     pub shed: u64,
     pub shed_with_retry_info: u64,
-    /// Of what was answered, in milliseconds.
-    pub answered_p99: f64,
+    /// Of what was answered.
+    pub answered_p99_ms: f64,
 }
 
 impl Overload {
@@ -58,7 +58,7 @@ impl Overload {
             share_of_peak: step.answered_per_second / peak,
             shed: step.outcomes.resource_exhausted,
             shed_with_retry_info: step.outcomes.with_retry_info,
-            answered_p99: step.latency.p99,
+            answered_p99_ms: step.latency.p99_ms,
         })
     }
 }
@@ -107,12 +107,12 @@ impl Report {
     fn tell_overload(&self) {
         if let Some(overload) = &self.overload {
             println!(
-                "\nOverload: {:.0}/s arrived, {:.0}/s were answered, {:.0} % of the peak, 99 % of them within {:.0} ms; {} \
-                 were shed, {} of them told when to try again",
+                "\nOverload: {:.0}/s arrived, {:.0}/s were answered, {:.0} % of the peak, 99 % of them within {:.0} ms; \
+                 {} were shed, {} of them told when to try again",
                 overload.offered,
                 overload.answered_per_second,
                 overload.share_of_peak * 100.0,
-                overload.answered_p99,
+                overload.answered_p99_ms,
                 overload.shed,
                 overload.shed_with_retry_info
             );
@@ -128,8 +128,8 @@ impl Report {
         );
         if let Some(memory) = &soak.memory {
             println!(
-                "The server's memory: {:.1} MiB in the first quarter, {:.1} MiB in the last; in the second half {:+.1} MiB \
-                 an hour",
+                "The server's memory: {:.1} MiB in the first quarter, {:.1} MiB in the last; in the second half \
+                 {:+.1} MiB an hour",
                 memory.first_quarter_mib, memory.last_quarter_mib, memory.slope_mib_per_hour
             );
         }
@@ -159,11 +159,11 @@ fn latencies(steps: &[&Step]) {
             "{:<14}{offered:>10}{:>12.0}{:>10.2}{:>10.2}{:>10.2}{:>10.2}{:>10.2}{:>10}{:>10}{:>10}{:>9}",
             step.name,
             step.answered_per_second,
-            latency.p50,
-            latency.p90,
-            latency.p99,
-            latency.p999,
-            latency.max,
+            latency.p50_ms,
+            latency.p90_ms,
+            latency.p99_ms,
+            latency.p999_ms,
+            latency.max_ms,
             taken(step.server.map(|usage| usage.rss_mib)),
             taken(step.server.map(|usage| usage.cpu_seconds)),
             taken(step.clients.map(|usage| usage.cpu_seconds)),
@@ -189,7 +189,7 @@ fn outcomes(steps: &[&Step]) {
     );
     for step in steps {
         let outcomes = &step.outcomes;
-        let late = step.sent_late.as_ref().map_or_else(String::new, |late| format!("{:.2} ms", late.p99));
+        let late = step.sent_late.as_ref().map_or_else(String::new, |late| format!("{:.2} ms", late.p99_ms));
         println!(
             "{:<14}{:>10}{:>10}{:>10}{:>10}{:>10}{:>12}{:>13}{:>10}{:>10}{late:>14}",
             step.name,
@@ -222,11 +222,11 @@ fn operations(step: &Step) {
             figures.outcomes.answered(),
             figures.outcomes.refused,
             figures.outcomes.errors(),
-            latency.p50,
-            latency.p90,
-            latency.p99,
-            latency.p999,
-            latency.max
+            latency.p50_ms,
+            latency.p90_ms,
+            latency.p99_ms,
+            latency.p999_ms,
+            latency.max_ms
         );
     }
 }
@@ -247,9 +247,9 @@ fn races(rounds: &[Round]) {
             round.winners,
             round.refused,
             round.other,
-            round.latency.p50,
-            round.latency.p99,
-            round.latency.max
+            round.latency.p50_ms,
+            round.latency.p99_ms,
+            round.latency.max_ms
         );
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use futures_util::future::join_all;
+use futures_util::stream::{self, StreamExt as _};
 
 use crate::common::connect;
 use crate::dice::Dice;
@@ -10,6 +11,9 @@ use crate::loops::Seat;
 use crate::options::Options;
 use crate::practice::{Practice, TEAMS};
 use crate::target::Target;
+
+/// Practices that are made side by side: as many as the server has connections to the database.
+const MAKERS: usize = 16;
 
 /// See the module.
 pub struct World {
@@ -27,11 +31,11 @@ impl World {
                 let channel = connect(&target.address).await;
                 let practice = Practice::make(&channel, &target.operator, TEAMS, target.today).await;
                 let practice = practice.expect("nothing is refused");
-                practice.expect_patients(&channel, &mut dice).await;
+                practice.fill(&channel, &mut dice).await;
                 Arc::new(practice)
             }
         });
-        let practices = join_all(made).await;
+        let practices: Vec<_> = stream::iter(made).buffered(MAKERS).collect().await;
         let seats = (0..options.most_connections()).map(|number| {
             let practice = Arc::clone(&practices[number % practices.len()]);
             async { Seat { practice, channel: connect(&target.address).await } }

@@ -74,6 +74,10 @@ async fn run(options: Options) -> Report {
     let mut dice = Dice(options.seed);
     let target = Target::open(&options).await;
     let machine = Machine::here(target.own.as_ref().map(|own| &own.database.pool)).await;
+    let baselines = match (&target.own, options.mode) {
+        (Some(own), Mode::Sweep | Mode::Baseline) => Some(baseline::run(&own.database, &options.out).await),
+        (None, _) | (Some(_), Mode::Closed | Mode::Open) => None,
+    };
     let world = World::make(&target, &options, &mut dice).await;
     if let Some(own) = &target.own {
         own.database.analyze().await;
@@ -111,6 +115,7 @@ async fn run(options: Options) -> Report {
     Report {
         made_at,
         machine,
+        baselines,
         peak_per_second: peak,
         overload: Overload::of(&open, peak),
         closed,
@@ -131,7 +136,7 @@ fn peak(closed: &[Step]) -> f64 {
 async fn closed_steps(stage: &Stage<'_>, dice: &mut Dice) -> Vec<Step> {
     let options = stage.options;
     let mut steps = Vec::new();
-    if options.mode != Mode::Open {
+    if matches!(options.mode, Mode::Sweep | Mode::Closed) {
         for connections in &options.connections {
             let plan = Plan {
                 name: format!("closed, {connections}"),
@@ -152,7 +157,7 @@ async fn open_steps(stage: &Stage<'_>, peak: f64, dice: &mut Dice) -> Vec<Step> 
         Plan { name, asking, warm, measure: options.measure() }
     };
     let plans: Vec<Plan> = match options.mode {
-        Mode::Closed => Vec::new(),
+        Mode::Closed | Mode::Baseline => Vec::new(),
         Mode::Open => {
             options.rates.iter().map(|rate| at(format!("open, {rate:.0}/s"), *rate, options.warm())).collect()
         }

@@ -95,12 +95,14 @@ pub struct Options {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
-    /// Closed steps, open steps at shares of the best of them, races and starts.
+    /// Everything: what the others do, races and starts.
     Sweep,
     /// Closed steps only: each connection waits for its answer before it asks again.
     Closed,
     /// Open steps only: requests arrive at a rate, whether or not others were answered.
     Open,
+    /// Only the bookings that are compared with the same statements without a service.
+    Baseline,
 }
 
 /// How arrivals follow each other.

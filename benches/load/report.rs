@@ -5,6 +5,7 @@ use std::path::Path;
 use chrono::{DateTime, Utc};
 use serde::{Serialize, Serializer};
 
+use crate::baseline::Baselines;
 use crate::machine::Machine;
 use crate::options::Options;
 use crate::race::Round;
@@ -22,6 +23,8 @@ pub struct Report {
     pub made_at: DateTime<Utc>,
     pub machine: Machine,
     pub options: Options,
+    /// What the service is compared with; none of a server that ran already.
+    pub baselines: Option<Baselines>,
     /// The most that a closed step answered in a second; 0 without one.
     pub peak_per_second: f64,
     pub closed: Vec<Step>,
@@ -83,6 +86,7 @@ impl Report {
             machine.profile,
             self.made_at.format("%Y-%m-%d %H:%M UTC")
         );
+        self.baselines.iter().for_each(Baselines::print);
         let all: Vec<&Step> =
             self.closed.iter().chain(&self.open).chain(self.soak.iter().map(|soak| &soak.step)).collect();
         latencies(&all);

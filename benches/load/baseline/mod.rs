@@ -103,6 +103,40 @@ pub struct Baselines {
     pub compared: Vec<Compared>,
 }
 
+impl Baselines {
+    /// Prints the tables.
+    pub fn print(&self) {
+        println!(
+            "\n{:<32}{:>12}{:>10}{:>10}{:>10}{:>10}",
+            "nothing is done", "connections", "per s", "p50 ms", "p99 ms", "max ms"
+        );
+        for Empty { name, connections, per_second, latency } in &self.empty {
+            println!(
+                "{name:<32}{connections:>12}{per_second:>10.0}{:>10.2}{:>10.2}{:>10.2}",
+                latency.p50_ms, latency.p99_ms, latency.max_ms
+            );
+        }
+        println!(
+            "\n{:<32}{:>12}{:>10}{:>10}{:>10}{:>15}{:>13}{:>13}{:>8}",
+            "bookings", "connections", "per s", "p50 ms", "p99 ms", "server CPU ms", "pgbench/s", "average ms", "ratio"
+        );
+        for line in &self.compared {
+            println!(
+                "{:<32}{:>12}{:>10.0}{:>10.2}{:>10.2}{:>15}{:>13.0}{:>13.2}{:>8.2}",
+                line.name,
+                line.connections,
+                line.service_per_second,
+                line.service.p50_ms,
+                line.service.p99_ms,
+                line.server_cpu_ms.map_or_else(String::new, |ms| format!("{ms:.2}")),
+                line.pgbench_per_second,
+                line.pgbench_average_ms,
+                line.ratio
+            );
+        }
+    }
+}
+
 /// Measures everything, in databases of its own on this cluster.
 pub async fn run(database: &Database, out: &Path) -> Baselines {
     let mut admin = database.options("postgres").connect().await.expect("PostgreSQL answers");

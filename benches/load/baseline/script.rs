@@ -38,7 +38,7 @@ impl Script {
 
         let mut text = format!(
             "-- Made from the log of PostgreSQL. What comes first is not the service's: the next booking's values.\n\
-             SELECT * FROM {TABLE} WHERE number = nextval('{TURN}') \\gset\n"
+             SELECT * FROM {TABLE} WHERE number = (SELECT nextval('{TURN}')) \\gset\n"
         );
         let mut columns = BTreeMap::new();
         for (place, statement) in first.iter().enumerate() {

@@ -7,13 +7,16 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio::net::TcpListener;
 use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
 use crate::app::App;
 use crate::rpc::guard::GuardLayer;
-use crate::rpc::{Services, codec, pb};
+use crate::rpc::{MAX_MESSAGE_BYTES, Services, codec, pb};
+
+mod connections;
+
+pub use connections::Limits;
 
 /// Most requests under way on one connection.
 const MAX_STREAMS: u32 = 256;
@@ -21,13 +24,27 @@ const MAX_STREAMS: u32 = 256;
 const MAX_HEADER_BYTES: u32 = 16 * 1024;
 /// How often an idle connection is asked whether it is still there.
 const KEEPALIVE: Duration = Duration::from_secs(30);
+/// How long it may take to answer, before it is taken to be gone.
+const KEEPALIVE_ANSWER: Duration = Duration::from_secs(20);
 /// How often the database is asked whether it answers, for the health service.
 const HEALTH_CHECK: Duration = Duration::from_secs(2);
 /// How long requests under way may take to finish once the server is to stop.
 const DRAIN: Duration = Duration::from_secs(15);
 
+const BUILDING: &str = "building reflection";
+
 /// Serves until `stop` ends, then finishes what is under way.
 pub async fn serve(listener: TcpListener, app: Arc<App>, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+    serve_within(Limits::default(), listener, app, stop).await
+}
+
+/// The same within other limits of connections.
+pub async fn serve_within(
+    limits: Limits,
+    listener: TcpListener,
+    app: Arc<App>,
+    stop: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
     let (health, health_service) = tonic_health::server::health_reporter();
     let names: Vec<String> = codec::DESCRIPTORS
         .services()
@@ -43,9 +60,9 @@ pub async fn serve(listener: TcpListener, app: Arc<App>, stop: impl Future<Outpu
     };
     let routes = Services::new(Arc::clone(&app))
         .routes()
-        .add_service(health_service)
-        .add_service(reflection().build_v1().context("building reflection")?)
-        .add_service(reflection().build_v1alpha().context("building reflection")?);
+        .add_service(health_service.max_decoding_message_size(MAX_MESSAGE_BYTES))
+        .add_service(reflection().build_v1().context(BUILDING)?.max_decoding_message_size(MAX_MESSAGE_BYTES))
+        .add_service(reflection().build_v1alpha().context(BUILDING)?.max_decoding_message_size(MAX_MESSAGE_BYTES));
 
     let (watched, looking_on) = (Arc::clone(&app), Arc::clone(&app));
     let reporter = health.clone();
@@ -68,9 +85,10 @@ pub async fn serve(listener: TcpListener, app: Arc<App>, stop: impl Future<Outpu
         .max_concurrent_streams(MAX_STREAMS)
         .http2_max_header_list_size(MAX_HEADER_BYTES)
         .http2_keepalive_interval(Some(KEEPALIVE))
+        .http2_keepalive_timeout(Some(KEEPALIVE_ANSWER))
         .layer(GuardLayer::new(app))
         .add_routes(routes)
-        .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), async move {
+        .serve_with_incoming_shutdown(connections::connections(listener, limits), async move {
             // An error means that the sender is gone, which is just as good a reason to stop.
             let _ = stopped.changed().await;
         });

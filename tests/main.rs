@@ -21,6 +21,7 @@ mod harness;
 mod holds;
 mod holds_and_deaths;
 mod house;
+mod limits;
 mod maintenance;
 mod messages;
 mod model;

@@ -7,6 +7,7 @@ pub mod parse;
 pub mod pb;
 pub mod render;
 pub mod status;
+pub mod stream;
 
 mod access;
 mod aftercare;
@@ -29,7 +30,6 @@ mod screening;
 mod series;
 mod sheet;
 mod slots;
-mod stream;
 mod visit;
 mod visit_record;
 mod waiting;

@@ -1,4 +1,4 @@
-//! Answers of many messages.
+//! Streams: answers of many messages, and whatever else comes one after the other.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -7,9 +7,9 @@ use std::task::{Context, Poll};
 use tonic::Status;
 use tonic::codegen::{BoxStream, tokio_stream::Stream};
 
-/// The messages that a state gives one after the other, until there are no more, or an error. Nothing is done ahead of
-/// a caller who does not read, and dropping the stream drops the state.
-pub fn messages<S, M, N, F>(state: S, next: N) -> BoxStream<M>
+/// What a state gives one after the other, until there is no more, or an error. Nothing is done ahead of a caller who
+/// does not read, and dropping the stream drops the state.
+pub fn unfold<S, M, N, F>(state: S, next: N) -> BoxStream<M>
 where
     S: Send + 'static,
     M: Send + 'static,
@@ -17,15 +17,15 @@ where
     F: Future<Output = Result<Option<(M, S)>, Status>> + Send + 'static,
 {
     let first = Some(Box::pin(next(state)));
-    Box::pin(Messages { next, under_way: first })
+    Box::pin(Unfolded { next, under_way: first })
 }
 
-struct Messages<N, F> {
+struct Unfolded<N, F> {
     next: N,
     under_way: Option<Pin<Box<F>>>,
 }
 
-impl<S, M, N, F> Stream for Messages<N, F>
+impl<S, M, N, F> Stream for Unfolded<N, F>
 where
     N: Fn(S) -> F + Unpin,
     F: Future<Output = Result<Option<(M, S)>, Status>>,

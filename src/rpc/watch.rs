@@ -40,7 +40,7 @@ fn revision(fields: &mut Fields, field: &str, revision: i64) -> Option<i64> {
 
 /// The messages of a watch of the history.
 pub fn changes(watch: HistoryWatch) -> BoxStream<pb::WatchChangesResponse> {
-    stream::messages(watch, |mut watch| async move {
+    stream::unfold(watch, |mut watch| async move {
         let message = watch.next().await?.map(|news| match news {
             HistoryNews::Changed(change) => pb::WatchChangesResponse {
                 revision: change.revision,
@@ -56,7 +56,7 @@ pub fn changes(watch: HistoryWatch) -> BoxStream<pb::WatchChangesResponse> {
 
 /// The messages of a watch of a day.
 pub fn day(watch: DayWatch) -> BoxStream<pb::WatchDayResponse> {
-    stream::messages((watch, VecDeque::new()), |(mut watch, mut parts)| async move {
+    stream::unfold((watch, VecDeque::new()), |(mut watch, mut parts)| async move {
         if parts.is_empty() {
             match watch.next().await? {
                 Some(news) => parts = split(news),

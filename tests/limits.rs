@@ -1,0 +1,207 @@
+//! What happens at the limits: whoever asks for more than there is gets told so and when to come back, and takes
+//! nothing from anybody else.
+
+use std::future::pending;
+use std::net::SocketAddr;
+use std::str::FromStr as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use prost::Message as _;
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use stipple::app::App;
+use stipple::app::clock::SystemClock;
+use stipple::app::ids::SystemIds;
+use stipple::rpc::pb;
+use stipple::rpc::pb::practice_service_client::PracticeServiceClient;
+use stipple::server::Limits;
+use tokio::io::AsyncReadExt as _;
+use tokio::net::{TcpListener, TcpStream};
+use tonic::Status;
+use tonic::codegen::http::{Request, Response, header};
+use tonic::transport::Channel;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+use tonic_types::StatusExt as _;
+
+use crate::harness::World;
+use crate::wire::frame;
+
+const GET_PRACTICE: &str = "stipple.v1.PracticeService/GetPractice";
+/// How long a test waits for what should come at once, before it fails.
+const LONG: Duration = Duration::from_secs(60);
+
+/// A server in this process on a world's database, over connections and within limits of its own. It ends with the test.
+struct Site {
+    address: SocketAddr,
+    pool: PgPool,
+}
+
+impl Site {
+    async fn on(world: &World, limits: Limits, pool: PgPoolOptions, options: &[(&str, &str)]) -> Self {
+        let database = PgConnectOptions::from_str(&world.server.database_url()).unwrap();
+        let pool = pool.connect_with(database.options(options.iter().copied())).await.unwrap();
+        let app = App::new(pool.clone(), Arc::new(SystemClock::default()), Arc::new(SystemIds));
+        let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(stipple::server::serve_within(limits, listener, Arc::new(app), pending()));
+        Self { address, pool }
+    }
+
+    async fn usual(world: &World) -> Self {
+        Self::on(world, Limits::default(), PgPoolOptions::new().max_connections(8), &[]).await
+    }
+
+    /// A connection that sends nothing again by itself.
+    async fn connect(&self) -> Channel {
+        Channel::from_shared(format!("http://{}", self.address)).unwrap().connect().await.unwrap()
+    }
+
+    /// A connection without the manners of a gRPC client.
+    async fn raw(&self) -> h2::client::SendRequest<Bytes> {
+        let (client, connection) =
+            h2::client::handshake(TcpStream::connect(self.address).await.unwrap()).await.unwrap();
+        tokio::spawn(connection);
+        client
+    }
+}
+
+fn bearing<T>(world: &World, message: T) -> tonic::Request<T> {
+    let mut request = tonic::Request::new(message);
+    let token = format!("Bearer {}", world.manager.token());
+    request.metadata_mut().insert("authorization", token.parse().unwrap());
+    request
+}
+
+async fn read(world: &World, channel: &Channel) -> Result<i64, Status> {
+    let ask = bearing(world, pb::GetPracticeRequest::default());
+    let answer = PracticeServiceClient::new(channel.clone()).get_practice(ask).await?;
+    Ok(answer.into_inner().practice.unwrap().revision)
+}
+
+/// Sends a message over a raw connection, with further headers, and takes the head of the answer.
+async fn send_raw(
+    client: &h2::client::SendRequest<Bytes>,
+    world: &World,
+    (method, message): (&str, Vec<u8>),
+    headers: &[(&str, &str)],
+) -> Result<Response<h2::RecvStream>, h2::Error> {
+    let mut request = Request::post(format!("http://localhost/{method}"))
+        .header(header::CONTENT_TYPE, "application/grpc")
+        .header(header::TE, "trailers")
+        .header(header::AUTHORIZATION, format!("Bearer {}", world.manager.token()));
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let mut client = client.clone().ready().await?;
+    let (answer, mut body) = client.send_request(request.body(()).unwrap(), false)?;
+    body.send_data(frame(&message), true)?;
+    answer.await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn health_says_when_the_database_is_out_of_reach() {
+    let world = World::new().await;
+    let site = Site::usual(&world).await;
+    let mut health = HealthClient::new(site.connect().await);
+    let mut check = async || {
+        let ask = HealthCheckRequest { service: "stipple.v1.SeriesService".into() };
+        health.check(ask).await.unwrap().into_inner().status()
+    };
+    assert_eq!(check().await, ServingStatus::Serving);
+    site.pool.close().await;
+    let until_told = async {
+        while check().await != ServingStatus::NotServing {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(LONG, until_told).await.expect("it is told");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_beyond_those_that_are_taken_is_served_once_another_ends() {
+    let world = World::new().await;
+    let limits = Limits { connections: 2, ..Limits::default() };
+    let site = Site::on(&world, limits, PgPoolOptions::new().max_connections(4), &[]).await;
+    let (first, second) = (site.connect().await, site.connect().await);
+    read(&world, &first).await.unwrap();
+    let third = tokio::spawn({
+        let (world, address) = (world.clone(), site.address);
+        async move {
+            let third = Channel::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap();
+            read(&world, &third).await
+        }
+    });
+    // Far more than it would take, were it taken.
+    for _ in 0..100 {
+        read(&world, &second).await.unwrap();
+    }
+    assert!(!third.is_finished());
+    drop(first);
+    third.await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_does_not_say_what_it_speaks_is_ended() {
+    let world = World::new().await;
+    let limits = Limits { preface: Duration::from_millis(100), ..Limits::default() };
+    let site = Site::on(&world, limits, PgPoolOptions::new().max_connections(4), &[]).await;
+    let speaking = site.connect().await;
+    read(&world, &speaking).await.unwrap();
+    for said in ["", "PRI * HTTP/2.0\r\n"] {
+        let mut silent = TcpStream::connect(site.address).await.unwrap();
+        tokio::io::AsyncWriteExt::write_all(&mut silent, said.as_bytes()).await.unwrap();
+        let mut told = Vec::new();
+        let ended = tokio::time::timeout(LONG, silent.read_to_end(&mut told)).await.expect("it is ended");
+        // With the server's own settings, at most.
+        assert!(ended.is_err() || told.len() < 100, "{told:?}");
+    }
+    // One that has said so may be silent.
+    read(&world, &speaking).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_connection_has_so_many_requests_under_way_and_so_large_headers() {
+    let world = World::new().await;
+    let site = Site::usual(&world).await;
+    let raw = site.raw().await;
+    let ask = || (GET_PRACTICE, pb::GetPracticeRequest::default().encode_to_vec());
+    let large = "a".repeat(15 * 1024);
+    let answer = send_raw(&raw, &world, ask(), &[("x-large", &large)]).await.unwrap();
+    assert_eq!((answer.status().as_u16(), Status::from_header_map(answer.headers()).is_none()), (200, true));
+    assert_eq!(raw.current_max_send_streams(), 256);
+    let larger = "a".repeat(17 * 1024);
+    let answer = send_raw(&raw, &world, ask(), &[("x-large", &larger)]).await.unwrap();
+    assert_eq!(answer.status().as_u16(), 431);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn health_and_reflection_take_no_larger_messages_than_the_service() {
+    let world = World::new().await;
+    let site = Site::usual(&world).await;
+    let raw = site.raw().await;
+    for method in [
+        "grpc.health.v1.Health/Check",
+        "grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+        "grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+    ] {
+        let mut told = Vec::new();
+        for bytes in [1_000, 250 * 1024, 260 * 1024] {
+            // The first field of each is a text.
+            let asked = tonic_types::pb::LocalizedMessage { locale: "a".repeat(bytes), message: String::new() };
+            let mut answer = send_raw(&raw, &world, (method, asked.encode_to_vec()), &[]).await.unwrap();
+            let head = Status::from_header_map(answer.headers()).map(|status| status.code());
+            while let Some(data) = answer.body_mut().data().await {
+                answer.body_mut().flow_control().release_capacity(data.unwrap().len()).unwrap();
+            }
+            let end = answer.body_mut().trailers().await.unwrap();
+            let end = end.and_then(|end| Status::from_header_map(&end)).map(|status| status.code());
+            told.push(head.or(end).expect("a code"));
+        }
+        // What is read is understood, and answered all the same way.
+        assert_eq!(told[0], told[1], "{method}");
+        assert_ne!(told[1], told[2], "{method}");
+    }
+}

@@ -13,20 +13,26 @@ use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use stipple::app::App;
 use stipple::app::clock::SystemClock;
 use stipple::app::ids::SystemIds;
+use stipple::rpc::guard::MAX_REQUESTS;
 use stipple::rpc::pb;
+use stipple::rpc::pb::patient_service_client::PatientServiceClient;
 use stipple::rpc::pb::practice_service_client::PracticeServiceClient;
 use stipple::server::Limits;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::{TcpListener, TcpStream};
-use tonic::Status;
+use tokio::task::JoinSet;
 use tonic::codegen::http::{Request, Response, header};
 use tonic::transport::Channel;
+use tonic::{Code, Status};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 use tonic_types::StatusExt as _;
+use uuid::Uuid;
 
 use crate::harness::World;
+use crate::harness::wire::reason;
+use crate::harness::world::request_id;
 use crate::wire::frame;
 
 const GET_PRACTICE: &str = "stipple.v1.PracticeService/GetPractice";
@@ -81,6 +87,20 @@ async fn read(world: &World, channel: &Channel) -> Result<i64, Status> {
     Ok(answer.into_inner().practice.unwrap().revision)
 }
 
+fn patient() -> pb::CreatePatientRequest {
+    pb::CreatePatientRequest {
+        request_id: request_id(),
+        given_name: "Given".into(),
+        family_name: "Family".into(),
+        birth_date: "1990-04-01".into(),
+        ..Default::default()
+    }
+}
+
+async fn write(world: &World, channel: &Channel, patient: pb::CreatePatientRequest) -> Result<(), Status> {
+    PatientServiceClient::new(channel.clone()).create_patient(bearing(world, patient)).await.map(drop)
+}
+
 /// Sends a message over a raw connection, with further headers, and takes the head of the answer.
 async fn send_raw(
     client: &h2::client::SendRequest<Bytes>,
@@ -99,6 +119,119 @@ async fn send_raw(
     let (answer, mut body) = client.send_request(request.body(()).unwrap(), false)?;
     body.send_data(frame(&message), true)?;
     answer.await
+}
+
+/// What a caller is told who comes when there is no room: to come back, and after how long.
+fn is_told_to_come_back(status: &Status, code: Code, named: &str) {
+    assert_eq!((status.code(), reason(status).as_str()), (code, named), "{status:?}");
+    let delay = status.get_details_retry_info().expect("a hint").retry_delay.expect("a delay");
+    assert_eq!(delay, Duration::from_secs(1));
+}
+
+/// Holds the row of a practice, so that its writers wait, until what is returned is dropped.
+async fn hold(site: &Site, world: &World) -> sqlx::Transaction<'static, sqlx::Postgres> {
+    // Over a connection that is none of the server's.
+    let pool =
+        PgPoolOptions::new().max_connections(1).connect_with((*site.pool.connect_options()).clone()).await.unwrap();
+    let mut held = pool.begin().await.unwrap();
+    let practice: Uuid = world.practice.parse().unwrap();
+    sqlx::query("SELECT 1 FROM practices WHERE practice_id = $1 FOR UPDATE")
+        .bind(practice)
+        .execute(&mut *held)
+        .await
+        .unwrap();
+    held
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_more_requests_than_a_server_takes_the_surplus_is_told_to_come_back() {
+    const MORE: usize = 8;
+    let world = World::new().await;
+    let site = Site::usual(&world).await;
+    // Nobody's token can be looked up, so that every request that is taken waits.
+    let pool =
+        PgPoolOptions::new().max_connections(1).connect_with((*site.pool.connect_options()).clone()).await.unwrap();
+    let mut held = pool.begin().await.unwrap();
+    sqlx::query("LOCK TABLE access_tokens IN ACCESS EXCLUSIVE MODE").execute(&mut *held).await.unwrap();
+    let mut answers = JoinSet::new();
+    for _ in 0..4 {
+        let channel = site.connect().await;
+        for _ in 0..(MAX_REQUESTS + MORE) / 4 {
+            let (world, channel) = (world.clone(), channel.clone());
+            answers.spawn(async move { read(&world, &channel).await });
+        }
+    }
+    for _ in 0..MORE {
+        let status = answers.join_next().await.unwrap().unwrap().unwrap_err();
+        is_told_to_come_back(&status, Code::ResourceExhausted, "OVERLOADED");
+    }
+    held.rollback().await.unwrap();
+    assert_eq!(answers.len(), MAX_REQUESTS);
+    while let Some(answer) = answers.join_next().await {
+        answer.unwrap().expect("what was taken is answered");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn writers_of_a_practice_for_whom_there_is_no_room_are_told_to_come_back_and_nobody_else_is() {
+    /// Four that write and ninety-six that wait.
+    const ROOM: usize = 100;
+    const MORE: usize = 40;
+    let world = World::new().await;
+    let other = World::on(world.server.clone(), "Asia/Tokyo").await;
+    let site = Site::usual(&world).await;
+    let (channel, elsewhere) = (site.connect().await, site.connect().await);
+    let before = read(&world, &channel).await.unwrap();
+    let held = hold(&site, &world).await;
+    let mut answers = JoinSet::new();
+    for _ in 0..ROOM + MORE {
+        let (world, channel) = (world.clone(), channel.clone());
+        answers.spawn(async move { write(&world, &channel, patient()).await });
+    }
+    for _ in 0..MORE {
+        let status = answers.join_next().await.unwrap().unwrap().unwrap_err();
+        is_told_to_come_back(&status, Code::ResourceExhausted, "OVERLOADED");
+    }
+    // Whoever reads, and whoever writes in another practice, does not wait for them.
+    assert_eq!(read(&world, &elsewhere).await.unwrap(), before);
+    read(&other, &elsewhere).await.unwrap();
+    write(&other, &elsewhere, patient()).await.unwrap();
+    assert_eq!(answers.len(), ROOM);
+    held.rollback().await.unwrap();
+    while let Some(answer) = answers.join_next().await {
+        answer.unwrap().expect("who waited writes");
+    }
+    assert_eq!(read(&world, &channel).await.unwrap(), before + i64::try_from(ROOM).unwrap());
+    world.server.assert_clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_that_gets_no_connection_to_the_database_in_time_is_told_to_come_back() {
+    let world = World::new().await;
+    let short = PgPoolOptions::new().max_connections(2).acquire_timeout(Duration::from_millis(50));
+    let site = Site::on(&world, Limits::default(), short, &[]).await;
+    let channel = site.connect().await;
+    let all = [site.pool.acquire().await.unwrap(), site.pool.acquire().await.unwrap()];
+    let status = read(&world, &channel).await.unwrap_err();
+    is_told_to_come_back(&status, Code::ResourceExhausted, "OVERLOADED");
+    drop(all);
+    read(&world, &channel).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_statement_that_takes_or_waits_too_long_is_given_up_and_its_caller_told_to_come_back() {
+    let world = World::new().await;
+    for limit in ["lock_timeout", "statement_timeout"] {
+        let pool = PgPoolOptions::new().max_connections(4);
+        let site = Site::on(&world, Limits::default(), pool, &[(limit, "50ms")]).await;
+        let channel = site.connect().await;
+        let before = read(&world, &channel).await.unwrap();
+        let held = hold(&site, &world).await;
+        let status = write(&world, &channel, patient()).await.unwrap_err();
+        is_told_to_come_back(&status, Code::Unavailable, "UNAVAILABLE");
+        held.rollback().await.unwrap();
+        assert_eq!(read(&world, &channel).await.unwrap(), before, "{limit}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -12,7 +12,7 @@ use chrono::TimeDelta;
 
 use super::facts::patient_question;
 use super::fitness::{FitFor, fitness};
-use super::lanes::Lanes;
+use super::lanes::{Lanes, MAX_WAITING};
 use super::{App, Error};
 use crate::domain::booking::PatientFacts;
 use crate::domain::catalog::{BodyArea, MAX_VISIT_MINUTES, Protocol, Treatment};
@@ -127,7 +127,7 @@ impl Look {
 
 impl Default for Boards {
     fn default() -> Self {
-        Self { kept: Mutex::default(), makers: Lanes::new(MAKERS) }
+        Self { kept: Mutex::default(), makers: Lanes::new(MAKERS, MAX_WAITING) }
     }
 }
 
@@ -188,7 +188,7 @@ impl App {
             return Ok(look);
         }
         // Who waited here most often finds that the one before has done the work.
-        let _maker = self.boards.makers.enter(practice_id).await;
+        let _maker = self.boards.makers.enter(practice_id).await?;
         if let Some(look) = self.look_back(practice_id, sought, now).await? {
             return Ok(look);
         }

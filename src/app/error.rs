@@ -48,6 +48,9 @@ pub enum Error {
     /// The token is bound to another practice.
     #[error("the token is bound to another practice")]
     PracticeNotAllowed,
+    /// As many requests of the practice as may wait do so.
+    #[error("as many requests of the practice as may wait do so")]
+    Overloaded,
     /// The server, or the practice on it, has as many watches as it takes.
     #[error("as many watches as there may be")]
     TooManyWatches,

@@ -78,7 +78,7 @@ pub use write::{Command, Scoped};
 use boards::Boards;
 use clock::Clock;
 use ids::IdSource;
-use lanes::Lanes;
+use lanes::{Lanes, MAX_WAITING};
 use thinkers::Thinkers;
 use watch::Watches;
 
@@ -111,7 +111,7 @@ impl App {
             pool,
             clock,
             ids,
-            lanes: Arc::new(Lanes::new(write::WRITERS)),
+            lanes: Arc::new(Lanes::new(write::WRITERS, MAX_WAITING)),
             boards: Arc::default(),
             advice: Arc::new(Thinkers::new(MAX_ADVICE, MAX_ADVICE)),
             planners: Arc::new(Thinkers::new(MAX_PLANNERS, MAX_PLANNERS.div_ceil(2))),

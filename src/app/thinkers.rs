@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 use super::Error;
-use super::lanes::Lanes;
+use super::lanes::{Lanes, MAX_WAITING};
 use crate::domain::ids::PracticeId;
 use crate::store::StoreError;
 
@@ -19,7 +19,7 @@ pub(super) struct Thinkers {
 impl Thinkers {
     /// So many places in all, and for one practice.
     pub fn new(places: usize, of_one_practice: usize) -> Self {
-        Self { places: Arc::new(Semaphore::new(places)), lanes: Lanes::new(of_one_practice) }
+        Self { places: Arc::new(Semaphore::new(places)), lanes: Lanes::new(of_one_practice, MAX_WAITING) }
     }
 
     /// Thinks for a practice, as soon as there is a place.
@@ -28,7 +28,7 @@ impl Thinkers {
         practice: PracticeId,
         think: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Error> {
-        let lane = self.lanes.enter(practice).await;
+        let lane = self.lanes.enter(practice).await?;
         // It is never closed.
         let place = Arc::clone(&self.places).acquire_owned().await;
         let thought = tokio::task::spawn_blocking(move || {

@@ -99,7 +99,7 @@ impl App {
         practice_id: PracticeId,
         command: &Command<T>,
     ) -> Result<Begun, Error> {
-        let lane = self.lanes.enter(practice_id).await;
+        let lane = self.lanes.enter(practice_id).await?;
         let mut db = store::begin_write(&self.pool).await?;
         let missing = || Error::not_found("practice_id");
         let mut revision = practice::next_revision(&mut db, practice_id).await?.ok_or_else(missing)?;
@@ -139,7 +139,7 @@ impl App {
     /// Ends the holds that have expired, if nobody has done so meanwhile.
     pub(super) async fn expire_holds(&self, practice_id: PracticeId) -> Result<(), Error> {
         self.retry(|| async {
-            let _lane = self.lanes.enter(practice_id).await;
+            let _lane = self.lanes.enter(practice_id).await?;
             // Of many who saw it, one ends it; the others need not wait for the practice.
             let standing = practice::standing(&mut *self.read().await?, practice_id).await?;
             if standing.is_none_or(|standing| !standing.is_outlasted(self.clock.now())) {

@@ -59,6 +59,7 @@ fn describe(error: Error) -> Status {
             let message = "the token is bound to another practice: leave practice_id empty or name the token's own";
             simple(Code::PermissionDenied, message, pb::Reason::PracticeNotAllowed)
         }
+        Error::Overloaded => overloaded(),
         Error::TooManyWatches => {
             let message = "as many watches as this server takes are under way; try again after a pause";
             retry_later(Code::ResourceExhausted, message, pb::Reason::Overloaded)

@@ -32,7 +32,7 @@ pub(super) async fn run(app: App, practice: PracticeId, hub: Arc<Hub>, news: New
         failures = match &looked {
             Ok(_) => 0,
             // The database answers, if only others: watchers wait, as everybody does.
-            Err(Error::Store(StoreError::Exhausted)) => failures,
+            Err(Error::Overloaded | Error::Store(StoreError::Exhausted)) => failures,
             Err(_) => failures + 1,
         };
         let hold_ends = looked.ok().flatten().map(|end| (end - app.now()).to_std().unwrap_or_default());

@@ -92,7 +92,7 @@ impl Line {
             // What has been told but not sent is sent as soon as a watch has to wait, and the watch is then left alone
             // until its reader takes it, however long that is. So it waits once while it holds nothing.
             tokio::task::yield_now().await;
-            let _lane = app.watches.readers.enter(practice).await;
+            let _lane = app.watches.readers.enter(practice).await?;
             let _place = app.watches.reading().await;
             read.await
         };

@@ -141,7 +141,8 @@ impl Watches {
             pace,
             places: Arc::new(Semaphore::new(pace.of_server)),
             hubs: Mutex::default(),
-            readers: Lanes::new(READERS),
+            // Each of them is a watch, of which there are only so many.
+            readers: Lanes::new(READERS, pace.of_practice),
             reads: Semaphore::new(usize::try_from(reads).unwrap_or(Semaphore::MAX_PERMITS)),
             over: watch::Sender::new(false),
         }

@@ -36,6 +36,7 @@ use crate::harness::world::request_id;
 use crate::wire::frame;
 
 const GET_PRACTICE: &str = "stipple.v1.PracticeService/GetPractice";
+const CREATE_PATIENT: &str = "stipple.v1.PatientService/CreatePatient";
 /// How long a test waits for what should come at once, before it fails.
 const LONG: Duration = Duration::from_secs(60);
 
@@ -202,6 +203,42 @@ async fn writers_of_a_practice_for_whom_there_is_no_room_are_told_to_come_back_a
         answer.unwrap().expect("who waited writes");
     }
     assert_eq!(read(&world, &channel).await.unwrap(), before + i64::try_from(ROOM).unwrap());
+    world.server.assert_clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_writer_that_waits_in_its_lane_for_longer_than_it_may_is_told_so_and_has_written_nothing() {
+    let world = World::new().await;
+    let site = Site::usual(&world).await;
+    let channel = site.connect().await;
+    let before = read(&world, &channel).await.unwrap();
+    let held = hold(&site, &world).await;
+    let mut first = JoinSet::new();
+    for _ in 0..4 {
+        let (world, channel) = (world.clone(), channel.clone());
+        first.spawn(async move { write(&world, &channel, patient()).await });
+    }
+    let waiting =
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    while sqlx::query_scalar::<_, i64>(waiting).fetch_one(&site.pool).await.unwrap() < 4 {
+        tokio::task::yield_now().await;
+    }
+    let raw = site.raw().await;
+    let late = patient();
+    for timeout in ["50m", "60000u", "70000000n", "0S"] {
+        let message = (CREATE_PATIENT, late.encode_to_vec());
+        let answer = send_raw(&raw, &world, message, &[("grpc-timeout", timeout)]).await.unwrap();
+        let status = Status::from_header_map(answer.headers()).expect("nothing but an error");
+        assert_eq!((status.code(), reason(&status).as_str()), (Code::DeadlineExceeded, "DEADLINE_EXCEEDED"));
+    }
+    held.rollback().await.unwrap();
+    while let Some(answer) = first.join_next().await {
+        answer.unwrap().unwrap();
+    }
+    assert_eq!(read(&world, &channel).await.unwrap(), before + 4);
+    // Nor is its request id used up.
+    write(&world, &channel, late).await.unwrap();
+    assert_eq!(read(&world, &channel).await.unwrap(), before + 5);
     world.server.assert_clean().await;
 }
 

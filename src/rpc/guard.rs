@@ -21,11 +21,14 @@ use crate::app::{App, Error};
 /// Most requests under way at once; more are turned away at once. A watch is a request until its answer begins; from
 /// then on it has limits of its own (`app/watch`), and none of these.
 pub const MAX_REQUESTS: usize = 512;
-/// How long a request may take.
+/// How long a request may take, unless its caller gives it less.
 pub const DEADLINE: Duration = Duration::from_secs(10);
 /// Methods that need no token: what a load balancer or grpcurl asks before it has one.
 const PUBLIC: [&str; 3] =
     ["grpc.health.v1.Health/", "grpc.reflection.v1.ServerReflection/", "grpc.reflection.v1alpha.ServerReflection/"];
+/// Where a caller says how long they wait: at most so many digits, and a unit.
+const TIMEOUT: &str = "grpc-timeout";
+const MAX_TIMEOUT_DIGITS: usize = 8;
 /// Where the details of a status are.
 const DETAILS: &str = "grpc-status-details-bin";
 
@@ -78,15 +81,18 @@ where
         let clone = self.inner.clone();
         let inner = std::mem::replace(&mut self.inner, clone);
         let layer = self.layer.clone();
+        // Begins before the transport's own timer for the same, whose error says less.
+        let out_of_time = tokio::time::sleep(patience(request.headers()).map_or(DEADLINE, |wait| wait.min(DEADLINE)));
         Box::pin(async move {
             let method = request.uri().path().trim_start_matches('/').to_owned();
             if PUBLIC.iter().any(|public| method.starts_with(public)) {
                 let mut inner = inner;
                 return inner.call(request).await;
             }
-            let answer = match tokio::time::timeout(DEADLINE, admit(layer, inner, request, &method)).await {
-                Ok(answer) => answer,
-                Err(_) => Err(status::deadline_exceeded()),
+            let answer = tokio::select! {
+                biased;
+                answer = admit(layer, inner, request, &method) => answer,
+                () = out_of_time => Err(status::deadline_exceeded()),
             };
             let response = answer.unwrap_or_else(Status::into_http);
             let code = Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code());
@@ -117,6 +123,22 @@ where
     request.extensions_mut().insert(caller);
     let Ok(response) = inner.call(request).await;
     Ok(shaped(response))
+}
+
+/// How long the caller waits, if they say so: as `500m`.
+fn patience(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(TIMEOUT)?.to_str().ok()?;
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let number: u64 = digits.parse().ok().filter(|_| digits.len() <= MAX_TIMEOUT_DIGITS)?;
+    match unit {
+        "H" => Some(Duration::from_secs(number * 60 * 60)),
+        "M" => Some(Duration::from_secs(number * 60)),
+        "S" => Some(Duration::from_secs(number)),
+        "m" => Some(Duration::from_millis(number)),
+        "u" => Some(Duration::from_micros(number)),
+        "n" => Some(Duration::from_nanos(number)),
+        _ => None,
+    }
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {

@@ -22,8 +22,11 @@ use crate::domain::ids::{ClinicId, PatientId, PracticeId, ProtocolId, SeriesId, 
 use crate::domain::interval::{Instant, Interval};
 use crate::store::{PgConnection, booking, catalog, history, practice};
 
-/// Bytes of boards that are kept, of all practices together.
+/// Bytes of boards, treatments and protocols that are kept, of all practices together.
 const MAX_BYTES: usize = 32 * 1024 * 1024;
+/// What a treatment or a protocol that is kept counts as: most of them are smaller, and none is larger than the message
+/// that it came in.
+const COURSE_BYTES: usize = 16 * 1024;
 /// Treatments and protocols that are kept of a practice; beyond that all are read again.
 const MAX_COURSES: usize = 64;
 /// Most changes that a board is led through; after more, it is made anew.
@@ -163,7 +166,8 @@ impl Boards {
 
 impl Known {
     fn bytes(&self) -> usize {
-        self.boards.values().map(|board| board.bytes()).sum()
+        let boards: usize = self.boards.values().map(|board| board.bytes()).sum();
+        boards + self.courses.len() * COURSE_BYTES
     }
 
     /// The course and what is added to it, if all are known.
@@ -382,3 +386,6 @@ async fn board(
     let resources = booking::resources(db, practice_id, &[id], None, &[], &spans).await?;
     Ok(Some(Board::new(id, &facts, &resources, span)))
 }
+
+#[cfg(test)]
+mod tests;

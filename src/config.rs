@@ -6,6 +6,13 @@ use std::path::PathBuf;
 use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand};
 
+/// Connections to the database, unless the operator says otherwise.
+const DEFAULT_CONNECTIONS: u32 = 16;
+/// Fewest connections to the database: whoever writes may have to read beside that.
+const MIN_CONNECTIONS: i64 = 2;
+/// Most connections to the database; PostgreSQL takes 100 unless it is told otherwise.
+const MAX_CONNECTIONS: i64 = 200;
+
 /// Books series of treatments for clinics, over gRPC, on PostgreSQL.
 ///
 /// Without a command it serves. Without configuration it runs a private PostgreSQL in a data folder, with a
@@ -34,8 +41,9 @@ pub struct Place {
     #[arg(long, global = true, env = "STIPPLE_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:50051")]
     pub listen: SocketAddr,
     /// Most connections to the database.
-    #[arg(long, global = true, env = "STIPPLE_DATABASE_CONNECTIONS", value_name = "NUMBER", default_value_t = 16,
-          value_parser = clap::value_parser!(u32).range(2..=200))]
+    #[arg(long, global = true, env = "STIPPLE_DATABASE_CONNECTIONS", value_name = "NUMBER",
+          default_value_t = DEFAULT_CONNECTIONS,
+          value_parser = clap::value_parser!(u32).range(MIN_CONNECTIONS..=MAX_CONNECTIONS))]
     pub database_connections: u32,
     /// Starts the server's clock at this time instead of now, for rehearsals and tests.
     #[arg(long, global = true, env = "STIPPLE_CLOCK", value_name = "TIME", hide = true)]

@@ -375,3 +375,22 @@ async fn health_and_reflection_take_no_larger_messages_than_the_service() {
         assert_ne!(told[1], told[2], "{method}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_of_our_own_takes_as_many_connections_as_a_server_may_be_given() {
+    let world = World::new().await;
+    let most = sqlx::query_scalar::<_, String>("SHOW max_connections").fetch_one(world.server.pool()).await.unwrap();
+    // With the server's own connection, and some for commands beside it and for who looks on.
+    assert!(most.parse::<u32>().unwrap() >= 200 + 1 + 10, "{most}");
+    let program = |arguments: &[&str]| {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_stipple")).args(arguments).output().unwrap();
+        (output.status.code(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
+    };
+    for number in ["1", "201"] {
+        let (code, told) = program(&["--database-connections", number, "migrate"]);
+        assert!(code == Some(2) && told.contains(&format!("{number} is not in 2..=200")), "{told}");
+    }
+    let (_, help) = program(&["--help"]);
+    let option = help.split("--database-connections").nth(1).unwrap().split("\n      --").next().unwrap();
+    assert!(option.contains("[default: 16]"), "{help}");
+}

@@ -28,7 +28,8 @@ const ALWAYS: [&str; 11] = [
     "listen_addresses=",
     "port=5432",
     "unix_socket_permissions=0700",
-    "max_connections=100",
+    // More than a server may be given, so that commands find some beside it.
+    "max_connections=220",
     "shared_buffers=64MB",
     "timezone=UTC",
     "log_timezone=UTC",

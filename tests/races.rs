@@ -146,7 +146,7 @@ async fn a_transaction_that_is_given_up_while_it_begins_does_not_stay_open() {
     let options = cluster::migrated_database().await;
     let observer = cluster::pool(options.clone()).await;
     let options = options.application_name("given up");
-    let pool = stipple::store::PgPoolOptions::new().max_connections(1).connect_with(options).await.unwrap();
+    let pool = sqlx::postgres::PgPoolOptions::new().max_connections(1).connect_with(options).await.unwrap();
     for turns in 0..100 {
         // Given up after so many turns of the runtime, which is finer than its timers are.
         let mut begin = Box::pin(stipple::store::begin_write(&pool));

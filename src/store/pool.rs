@@ -12,14 +12,17 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 const IDLE_UNASKED: Duration = Duration::from_secs(1);
 /// How many prepared statements a connection keeps: more than there are, so that none is prepared twice.
 const KEPT_STATEMENTS: usize = 512;
-/// What each session is set to, as PostgreSQL writes it.
+/// How long one statement may run, as PostgreSQL writes it: shorter than a request may take.
+const STATEMENT_TIMEOUT: &str = "5s";
+/// How long one statement may wait for a lock, as PostgreSQL writes it.
+const LOCK_TIMEOUT: &str = "3s";
+/// How long a transaction may sit idle before PostgreSQL ends it, as PostgreSQL writes it.
+const IDLE_IN_TRANSACTION_TIMEOUT: &str = "15s";
+/// What each session is set to.
 pub const SESSION: [(&str, &str); 5] = [
-    // How long one statement may run: shorter than a request may take.
-    ("statement_timeout", "5s"),
-    // How long one statement may wait for a lock.
-    ("lock_timeout", "3s"),
-    // How long a transaction may sit idle before PostgreSQL ends it.
-    ("idle_in_transaction_session_timeout", "15s"),
+    ("statement_timeout", STATEMENT_TIMEOUT),
+    ("lock_timeout", LOCK_TIMEOUT),
+    ("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION_TIMEOUT),
     // What is acknowledged is on disk, whatever the database is set to otherwise.
     ("synchronous_commit", "on"),
     // A statement is planned once. Every one of them goes by keys, and the plan would be the same each time; planning

@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand};
 
 /// Connections to the database, unless the operator says otherwise.
 const DEFAULT_CONNECTIONS: u32 = 16;
-/// Fewest connections to the database: whoever writes may have to read beside that.
+/// Fewest connections to the database: one for requests, while the other reads for watches.
 const MIN_CONNECTIONS: i64 = 2;
 /// Most connections to the database; PostgreSQL takes 100 unless it is told otherwise.
 const MAX_CONNECTIONS: i64 = 200;

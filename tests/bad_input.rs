@@ -80,7 +80,9 @@ fn refuses(rpc: &Rpc, leaf: &Leaf) -> (Vec<Value>, String) {
         Kind::Bool => Vec::new(),
         Kind::Int64 => vec![Value::I64(-1), Value::I64(i64::MIN)],
         Kind::Int32 => match name {
-            "page_size" if method == "ListSeries" => numbers(&[-1, 101, i32::MAX, i32::MIN]),
+            "page_size" if matches!(method, "ListSeries" | "ListScreenings" | "ListClearances") => {
+                numbers(&[-1, 101, i32::MAX, i32::MIN])
+            }
             "page_size" => numbers(&[-1, 501, i32::MAX, i32::MIN]),
             "version" => numbers(&[-1, i32::MIN]),
             "session_number" => numbers(&[0, -1, 13, i32::MAX]),

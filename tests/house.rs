@@ -8,6 +8,7 @@ use std::path::Path;
 
 use source::{Token, is_mark, paths, tokens, without_tests};
 
+mod limits;
 mod source;
 
 /// A module right under the root, what of the crate it may use, and which other crates.

@@ -33,7 +33,7 @@ use uuid::Uuid;
 use crate::harness::World;
 use crate::harness::wire::reason;
 use crate::harness::world::request_id;
-use crate::wire::frame;
+use crate::wire::{Ids, call, crowded, frame, lists, rpcs};
 
 const GET_PRACTICE: &str = "stipple.v1.PracticeService/GetPractice";
 const CREATE_PATIENT: &str = "stipple.v1.PatientService/CreatePatient";
@@ -374,6 +374,53 @@ async fn health_and_reflection_take_no_larger_messages_than_the_service() {
         assert_eq!(told[0], told[1], "{method}");
         assert_ne!(told[1], told[2], "{method}");
     }
+}
+
+/// Most entries of a list; nothing for what a plan only says of itself, which is looked at as a whole, by its digest.
+fn most_entries(list: &str) -> Option<usize> {
+    let nobody_reads = ["plan.sessions[0].aftercare", "plan.cost.terms", "plan.assessments"];
+    let name = list.rsplit('.').next().unwrap();
+    (!nobody_reads.contains(&list)).then(|| match name {
+        "sessions" | "phases" => 12,
+        "resource_ids" | "needs" | "assessments" => 8,
+        "exposures" | "restrictions" | "duties" => 13,
+        "combinations" | "dates_away" | "practitioner_ids" => 20,
+        "screening_rules" | "reaction_rules" | "answers" | "cleared_conditions" => 50,
+        "opening_hours" | "qualifications" => 50,
+        "working_hours" => 100,
+        "clinic_ids" | "hours" => 10,
+        "weekdays" => 7,
+        "kinds" => 10,
+        "moves" => 500,
+        name => panic!("teach this test the limit of {name}"),
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_list_of_every_request_has_a_limit_and_one_entry_more_is_refused() {
+    let world = World::new().await;
+    let ids = Ids::of(&world).await;
+    let (mut tried, mut wrong) = (0, Vec::new());
+    for rpc in rpcs() {
+        for (name, leaf, depth) in lists(&rpc.input) {
+            let Some(most) = most_entries(&name) else { continue };
+            for (entries, refused) in [(most, false), (most + 1, true)] {
+                tried += 1;
+                let message = crowded(&rpc, &ids, (&leaf, depth), entries);
+                let answer = call(&world.server, Some(ids.token(&rpc)), &rpc, &message).await;
+                let told = answer.as_ref().err().and_then(|status| status.get_details_bad_request());
+                let told = told.map(|bad| bad.field_violations).unwrap_or_default();
+                let remedy = format!("must have at most {most} entries");
+                let found = told.iter().any(|told| told.field == name && told.description == remedy);
+                if found != refused {
+                    wrong.push(format!("{} {name} with {entries}: {told:?}", rpc.name));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(tried > 60, "{tried}");
+    world.server.assert_clean().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

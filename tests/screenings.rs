@@ -7,6 +7,7 @@ use crate::desk::{FOUR, said};
 use crate::harness::Clinic;
 use crate::harness::clinical::screening_rules;
 use crate::harness::kill::Killed;
+use crate::harness::wire::fields;
 use crate::harness::world::request_id;
 
 /// The findings of a screening: condition, reason, until when, and whether lifted.
@@ -262,4 +263,19 @@ async fn an_age_that_a_patient_reaches_while_a_clearance_may_last_is_told_with_i
     let findings = clinic.screen(&clinic.world.patients[0], &[]).await.findings;
     let told = findings.iter().map(|finding| [&finding.condition, &finding.from, &finding.until].map(String::as_str));
     assert_eq!(told.collect::<Vec<_>>(), [["at_36", "2026-04-01", "2027-04-01"]]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ages_that_nobody_reaches_are_no_question() {
+    let clinic = Clinic::new().await;
+    let request = pb::GetProtocolRequest { protocol_id: clinic.world.protocol.clone(), ..Default::default() };
+    let protocol = clinic.world.manager.catalog().get_protocol(request).await.unwrap().into_inner().protocol.unwrap();
+    let publish = |most| {
+        let mut content = protocol.content.clone().unwrap();
+        content.screening_rules.last_mut().unwrap().most = most;
+        pb::PublishProtocolRequest { request_id: request_id(), content: Some(content), ..Default::default() }
+    };
+    let status = clinic.world.manager.catalog().publish_protocol(publish(151)).await.unwrap_err();
+    assert_eq!(fields(&status), [format!("content.screening_rules[{}].least", screening_rules().len() - 1)]);
+    clinic.world.manager.catalog().publish_protocol(publish(150)).await.unwrap();
 }

@@ -361,3 +361,18 @@ async fn verify_finds_a_visit_that_does_not_stand_where_its_steps_left_it() {
         assert!(broken.iter().all(|check| check.promise == "P6"), "{damage}: {report}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_comes_a_month_late_is_checked_in_and_treated_within_a_day_of_that() {
+    let world = World::new().await;
+    let visit = world.book_sauna("2026-01-20T10:00:00").await.unwrap().appointment_id;
+    let Some(()) = world.server.set_clock("2026-02-21T10:00:00Z") else { return };
+    assert_eq!(said(&world, &world.check_in(&visit).await.unwrap_err()), ["APPOINTMENT_STARTED"]);
+    let Some(()) = world.server.set_clock("2026-02-20T10:00:00Z") else { return };
+    world.check_in(&visit).await.unwrap();
+    let Some(()) = world.server.set_clock("2026-02-21T10:00:01Z") else { return };
+    assert_eq!(said(&world, &start(&world, &visit).await.unwrap_err()), ["NOT_CHECKED_IN"]);
+    let Some(()) = world.server.set_clock("2026-02-21T10:00:00Z") else { return };
+    start(&world, &visit).await.unwrap();
+    world.server.assert_clean().await;
+}

@@ -397,3 +397,17 @@ async fn verify_finds_an_offer_of_something_else_than_was_wished() {
         assert_eq!(found.violations, 1, "{damage}: {report}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_many_who_want_a_time_the_first_are_told_in_the_history_and_fewer_offered_at_once() {
+    let world = World::new().await;
+    let booked = world.book_sauna(START).await.unwrap();
+    let other = world.patient().await;
+    let mut waiting = Vec::new();
+    for _ in 0..52 {
+        waiting.push(add(&world, wish(&world, &other, &world.sauna)).await.unwrap().waiting_id);
+    }
+    let answer = cancel(&world, &booked).await;
+    assert_eq!(ids(&answer.waiting_matches), waiting[..10]);
+    assert_eq!(last_change(&world, "appointment.cancelled").await.waiting_ids, waiting[..50]);
+}

@@ -612,12 +612,58 @@ pub fn with(rpc: &Rpc, ids: &Ids, leaf: &Leaf, value: Value) -> DynamicMessage {
     }
     put(&mut message, &leaf.path, value, ids);
     if is_signed_and_read(leaf) {
-        let outer = if leaf.name.starts_with("plan.") { "plan" } else { "rebooking" };
-        let outer = message.get_field_by_name_mut(outer).unwrap().as_message_mut().unwrap();
-        match outer.get_field_by_name_mut("moves") {
-            Some(moves) => sign(moves.as_list_mut().unwrap()[0].as_message_mut().unwrap()),
-            None => sign(outer),
+        sign_within(&mut message, leaf);
+    }
+    message
+}
+
+/// Gives the plan, or the move, that a leaf is of the digest that it would have been proposed with.
+fn sign_within(message: &mut DynamicMessage, leaf: &Leaf) {
+    let outer = if leaf.name.starts_with("plan.") { "plan" } else { "rebooking" };
+    let outer = message.get_field_by_name_mut(outer).unwrap().as_message_mut().unwrap();
+    match outer.get_field_by_name_mut("moves") {
+        Some(moves) => sign(moves.as_list_mut().unwrap()[0].as_message_mut().unwrap()),
+        None => sign(outer),
+    }
+}
+
+/// The lists somewhere in a message: the name of each as errors have it, a leaf that is in it, and how many fields lie
+/// around it.
+pub fn lists(message: &MessageDescriptor) -> Vec<(String, Leaf, usize)> {
+    let mut lists: Vec<(String, Leaf, usize)> = Vec::new();
+    for leaf in leaves(message) {
+        let names: Vec<&str> = leaf.name.split('.').collect();
+        for depth in (0..leaf.path.len()).filter(|depth| leaf.path[*depth].is_list()) {
+            let name = names[..=depth].join(".").strip_suffix("[0]").unwrap().to_owned();
+            if !lists.iter().any(|(known, ..)| *known == name) {
+                lists.push((name, leaf.clone(), depth));
+            }
         }
+    }
+    lists
+}
+
+/// A message that would be taken, as far as one can tell, but for one list, which has that many entries.
+pub fn crowded(rpc: &Rpc, ids: &Ids, (leaf, depth): (&Leaf, usize), entries: usize) -> DynamicMessage {
+    let mut message = with(rpc, ids, leaf, likely(leaf.field(), ids).expect("a value"));
+    let mut within = &mut message;
+    for field in &leaf.path[..depth] {
+        within = match within.get_field_mut(field) {
+            Value::Message(inner) => inner,
+            Value::List(list) => list[0].as_message_mut().unwrap(),
+            other => panic!("{other:?}"),
+        };
+    }
+    let field = &leaf.path[depth];
+    let first = within.get_field(field).as_list().unwrap()[0].clone();
+    let entry = |place: usize| match &first {
+        Value::String(text) if text.parse::<uuid::Uuid>().is_ok() => Value::String(request_id()),
+        Value::String(_) => Value::String(format!("a_code_{place}")),
+        other => other.clone(),
+    };
+    within.set_field(field, Value::List((0..entries).map(entry).collect()));
+    if leaf.name.starts_with("plan.") || leaf.name.starts_with("rebooking.moves") {
+        sign_within(&mut message, leaf);
     }
     message
 }

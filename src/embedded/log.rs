@@ -108,6 +108,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_log_is_emptied_once_it_is_too_large() {
+        let folder = std::env::temp_dir().join(format!("stipple-log-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let log = Log::create(&Layout::of(&folder).unwrap()).unwrap();
+        // Without a byte on the disk.
+        for (size, left) in [(LARGEST, LARGEST), (LARGEST + 1, 0)] {
+            log.file().set_len(size).unwrap();
+            log.trim();
+            assert_eq!(log.end(), left);
+        }
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
     fn the_last_error_is_the_reason() {
         let text = "LOG:  starting\nFATAL:  no space left\nLOG:  database system is shut down\n\n";
         assert_eq!(reason(text), "FATAL:  no space left");

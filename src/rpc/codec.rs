@@ -107,6 +107,17 @@ mod tests {
     }
 
     #[test]
+    fn no_message_of_the_schema_is_nested_so_deep_that_it_would_not_be_looked_into() {
+        fn depth(message: &MessageDescriptor) -> u32 {
+            let inner = message.fields().filter_map(|field| field.kind().as_message().cloned());
+            inner.map(|inner| 1 + depth(&inner)).max().unwrap_or_default()
+        }
+        let methods = DESCRIPTORS.services().flat_map(|service| service.methods().collect::<Vec<_>>());
+        let deepest = methods.map(|method| depth(&method.input())).max().unwrap();
+        assert!((3..MAX_DEPTH).contains(&deepest), "{deepest}");
+    }
+
+    #[test]
     fn a_field_of_the_future_is_found_at_any_depth() {
         let known = pb::BookSeriesRequest {
             patient_id: "x".into(),

@@ -351,3 +351,16 @@ fn build<const N: usize>(
 fn any(name: &str, message: &impl prost::Message) -> prost_types::Any {
     prost_types::Any { type_url: format!("type.googleapis.com/{name}"), value: message.encode_to_vec() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_says_a_few_of_many_violations_in_words_and_counts_the_others() {
+        let clauses = |count: usize| summary((0..count).map(|number| format!("clause {number}")), count);
+        assert_eq!(clauses(2), "clause 0; clause 1");
+        assert!(clauses(MAX_CLAUSES).ends_with(&format!("; clause {}", MAX_CLAUSES - 1)));
+        assert!(clauses(MAX_CLAUSES + 2).ends_with(&format!("; clause {}; and 2 more", MAX_CLAUSES - 1)));
+    }
+}

@@ -97,7 +97,7 @@ pub fn word(tokens: &[Token], i: usize) -> Option<&str> {
 }
 
 /// Where the bracket that opens at `i` is closed, plus one.
-fn closed(tokens: &[Token], mut i: usize) -> usize {
+pub fn closed(tokens: &[Token], mut i: usize) -> usize {
     let mut depth = 0;
     while i < tokens.len() {
         match tokens[i] {

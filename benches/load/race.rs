@@ -13,6 +13,7 @@ use tonic::{Code, Status};
 
 use crate::common::{call, connect, id, with};
 use crate::figures::{Latency, Times};
+use crate::mix::Operation;
 use crate::practice::Practice;
 use crate::target::Target;
 
@@ -95,9 +96,9 @@ impl Way {
         let token = &practice.desk.token;
         match self {
             Way::Book => {
-                let (path, request) =
-                    ("/stipple.v1.AppointmentService/BookAppointment", practice.booking(patient, start));
-                call::<_, pb::BookAppointmentResponse>(channel, path, with(token, request)).await.map(drop)
+                let request = with(token, practice.booking(patient, start));
+                let path = Operation::BookAppointment.path();
+                call::<_, pb::BookAppointmentResponse>(channel, path, request).await.map(drop)
             }
             Way::Hold => {
                 let request = pb::HoldAppointmentRequest {

@@ -29,11 +29,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
+use sqlx::postgres::PgPoolOptions;
 use stipple::app::clock::{Clock, SystemClock};
 use stipple::app::ids::{IdSource as _, SystemIds};
 use stipple::domain::zone::Zone;
 use stipple::rpc::pb;
-use stipple::store::{PgPool, PgPoolOptions};
+use stipple::store::PgPool;
 use tonic::Status;
 use tonic::transport::Channel;
 use uuid::Uuid;

@@ -50,7 +50,7 @@ pub struct Booking {
 
 #[derive(Clone)]
 enum Request {
-    Series(pb::BookSeriesRequest),
+    Series(Box<pb::BookSeriesRequest>),
     Appointment(pb::BookAppointmentRequest),
 }
 
@@ -60,7 +60,9 @@ impl Booking {
         match &self.request {
             Request::Series(request) => {
                 let path = "/stipple.v1.SeriesService/BookSeries";
-                call::<_, pb::BookSeriesResponse>(channel, path, with(&self.token, request.clone())).await.map(drop)
+                call::<_, pb::BookSeriesResponse>(channel, path, with(&self.token, request.as_ref().clone()))
+                    .await
+                    .map(drop)
             }
             Request::Appointment(request) => {
                 let path = "/stipple.v1.AppointmentService/BookAppointment";
@@ -135,7 +137,7 @@ impl Bookings {
             sessions: sessions.collect(),
             ..Default::default()
         };
-        Booking { token: practice.token.clone(), request: Request::Series(request) }
+        Booking { token: practice.token.clone(), request: Request::Series(Box::new(request)) }
     }
 
     /// When one of the visits of a day begins.

@@ -73,7 +73,8 @@ fn statements(log: &str) -> Vec<(String, Statement)> {
             found.push((session.to_owned(), Statement { sql: sql.to_owned(), values: Vec::new() }));
         } else if let Some((_, sql)) = said.strip_prefix("LOG:  execute ").and_then(|said| said.split_once(": ")) {
             found.push((session.to_owned(), Statement { sql: sql.to_owned(), values: Vec::new() }));
-        } else if let Some((_, given)) = said.strip_prefix("DETAIL:  ").and_then(|said| said.split_once("arameters: ")) {
+        } else if let Some((_, given)) = said.strip_prefix("DETAIL:  ").and_then(|said| said.split_once("arameters: "))
+        {
             let (owner, statement) = found.last_mut().expect("values follow their statement");
             assert_eq!(owner, session, "a statement and its values are written together");
             statement.values = values(given);

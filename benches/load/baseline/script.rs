@@ -47,8 +47,8 @@ impl Script {
             // From the last on, so that $1 is not found in $12.
             for (number, kind) in types.iter().enumerate().rev() {
                 let given: Vec<_> = transactions.iter().map(|t| t[place].values[number].as_ref()).collect();
-                let is_revision = kind == "bigint"
-                    && transactions.iter().all(|t| t[place].values[number] == revision(t));
+                let is_revision =
+                    kind == "bigint" && transactions.iter().all(|t| t[place].values[number] == revision(t));
                 let value = if is_revision {
                     ":revision".to_owned()
                 } else if given.iter().all(Option::is_none) {

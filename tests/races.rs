@@ -2,14 +2,22 @@
 
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
+use sqlx::postgres::PgPoolOptions;
 use stipple::rpc::pb;
+use stipple::store::{Connections, StoreError};
 use tokio::sync::Barrier;
 
 use crate::harness::cluster;
 use crate::harness::server::Home;
 use crate::harness::world::request_id;
 use crate::harness::{TestServer, World, refusal};
+
+/// How long a connection is waited for, and kept by each of a crowd that is too large for that.
+const WAIT: Duration = Duration::from_secs(2);
+const KEPT: Duration = Duration::from_millis(50);
+const CROWD: usize = 60;
 
 /// Requests whose caller goes away, one each fifth of a millisecond later than the one before, from the start on.
 const GONE: u64 = 60;
@@ -117,7 +125,7 @@ async fn a_caller_who_goes_away_leaves_nothing_behind_for_the_next() {
         let day = 1 + number % 28;
         let start = format!("2026-02-{day:02}T{:02}:00:00", 8 + number / 28);
         let request = world.visit_request(&world.sauna, &start);
-        let patience = std::time::Duration::from_micros(200 * number);
+        let patience = Duration::from_micros(200 * number);
         // Whether it was carried out is open: that is what the request id is for.
         let _ = tokio::time::timeout(patience, world.book(request.clone())).await;
         asked.push(request);
@@ -142,14 +150,41 @@ async fn a_caller_who_goes_away_leaves_nothing_behind_for_the_next() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_waits_behind_a_crowd_is_told_so_and_who_waits_for_a_database_that_is_away_is_told_that() {
+    let one = PgPoolOptions::new().max_connections(1).acquire_timeout(WAIT);
+    let connections = Connections::new(one.clone().connect_with(cluster::migrated_database().await).await.unwrap());
+    let mut crowd = tokio::task::JoinSet::new();
+    for _ in 0..CROWD {
+        let connections = connections.clone();
+        crowd.spawn(async move {
+            let begun = connections.begin_read().await?;
+            tokio::time::sleep(KEPT).await;
+            drop(begun);
+            Ok(())
+        });
+    }
+    let turned_away: Vec<StoreError> = crowd.join_all().await.into_iter().filter_map(Result::err).collect();
+    let crowded = turned_away.iter().filter(|error| matches!(error, StoreError::Exhausted)).count();
+    assert!(crowded > 0 && crowded == turned_away.len(), "{turned_away:?}");
+
+    // Nobody listens there, as where PostgreSQL has ended.
+    let away = Connections::new(one.connect_lazy("postgres://nobody@127.0.0.1:1/nothing").unwrap());
+    let (read, written, taken) = tokio::join!(away.begin_read(), away.begin_write(), away.acquire());
+    for error in [read.err(), written.err(), taken.err()] {
+        assert!(matches!(error, Some(StoreError::Unavailable(_))), "{error:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_transaction_that_is_given_up_while_it_begins_does_not_stay_open() {
     let options = cluster::migrated_database().await;
     let observer = cluster::pool(options.clone()).await;
     let options = options.application_name("given up");
-    let pool = sqlx::postgres::PgPoolOptions::new().max_connections(1).connect_with(options).await.unwrap();
+    let pool = PgPoolOptions::new().max_connections(1).connect_with(options).await.unwrap();
+    let connections = Connections::new(pool);
     for turns in 0..100 {
         // Given up after so many turns of the runtime, which is finer than its timers are.
-        let mut begin = Box::pin(stipple::store::begin_write(&pool));
+        let mut begin = Box::pin(connections.begin_write());
         for _ in 0..turns {
             let begun = std::future::poll_fn(|context| Poll::Ready(begin.as_mut().poll(context).is_ready()));
             if begun.await {
@@ -164,7 +199,7 @@ async fn a_transaction_that_is_given_up_while_it_begins_does_not_stay_open() {
                 tokio::task::yield_now().await;
             }
         };
-        let closed = tokio::time::timeout(std::time::Duration::from_secs(10), closed).await;
+        let closed = tokio::time::timeout(Duration::from_secs(10), closed).await;
         assert!(closed.is_ok(), "given up after {turns} turns");
     }
 }

@@ -14,7 +14,7 @@ use crate::domain::catalog::ResourceKind;
 use crate::domain::history::ChangeKind;
 use crate::domain::ids::{PracticeId, RequestId, TokenId};
 use crate::domain::text::Label;
-use crate::store::{PgConnection, StoreError, access, resource};
+use crate::store::{PgConnection, access, resource};
 
 /// Everybody.
 const READERS: &[Role] = &[Operator, Manager, Practitioner, FrontDesk, ReadOnly];
@@ -164,7 +164,7 @@ impl App {
     /// Who bears a token; an error if it opens nothing.
     pub async fn authenticate(&self, bearer: &str) -> Result<Caller, Error> {
         let bearer = Bearer::read(bearer).ok_or(Error::Unauthenticated)?;
-        let mut db = self.pool.acquire().await.map_err(StoreError::from)?;
+        let mut db = self.connections.acquire().await?;
         let known = access::bearer(&mut db, bearer.practice, bearer.token, &bearer.secret_hash()).await?;
         let (role, practitioner) = known.ok_or(Error::Unauthenticated)?;
         Ok(Caller { practice: bearer.practice, token: Some(bearer.token), role, practitioner })

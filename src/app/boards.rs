@@ -247,7 +247,7 @@ impl App {
     ) -> Result<Option<Look>, Error> {
         let Some(known) = self.boards.get(practice_id) else { return Ok(None) };
         let Some(courses) = known.courses(sought) else { return Ok(None) };
-        let mut db = self.pool.acquire().await.map_err(crate::store::StoreError::from)?;
+        let mut db = self.connections.acquire().await?;
         let (standing, patient) = match sought.patient {
             Some((id, _)) => {
                 // The horizon is not known yet; a practice's longest one is.

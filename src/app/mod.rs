@@ -55,7 +55,7 @@ use std::sync::Arc;
 
 use crate::domain::access::Caller;
 use crate::domain::ids::PracticeId;
-use crate::store::{self, PgPool, Postgres, Transaction};
+use crate::store::{self, Connections, PgPool, Postgres, Transaction};
 
 pub use boards::Course;
 pub use clearance::Signed;
@@ -92,7 +92,7 @@ const MAX_SEARCHES: usize = 2;
 /// The use cases, with all that they need from outside.
 #[derive(Clone)]
 pub struct App {
-    pool: PgPool,
+    connections: Connections,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
     lanes: Arc<Lanes>,
@@ -106,9 +106,9 @@ pub struct App {
 impl App {
     /// The use cases on a database.
     pub fn new(pool: PgPool, clock: Arc<dyn Clock>, ids: Arc<dyn IdSource>) -> Self {
-        let connections = pool.options().get_max_connections();
+        let size = pool.options().get_max_connections();
         Self {
-            pool,
+            connections: Connections::new(pool),
             clock,
             ids,
             lanes: Arc::new(Lanes::new(write::WRITERS, MAX_WAITING)),
@@ -116,14 +116,14 @@ impl App {
             advice: Arc::new(Thinkers::new(MAX_ADVICE, MAX_ADVICE)),
             planners: Arc::new(Thinkers::new(MAX_PLANNERS, MAX_PLANNERS.div_ceil(2))),
             searches: Arc::new(Thinkers::new(MAX_SEARCHES, MAX_SEARCHES.div_ceil(2))),
-            watches: Arc::new(Watches::new(Pace::default(), connections)),
+            watches: Arc::new(Watches::new(Pace::default(), size)),
         }
     }
 
     /// The same use cases on the same database, by another clock.
     #[must_use]
     pub fn by_clock(&self, clock: Arc<dyn Clock>) -> Self {
-        Self::new(self.pool.clone(), clock, self.ids.clone())
+        Self::new(self.connections.pool().clone(), clock, self.ids.clone())
     }
 
     /// The current time, by the clock that the use cases go by.
@@ -133,7 +133,7 @@ impl App {
 
     /// A transaction for reading: all its statements see the same state.
     async fn read(&self) -> Result<Transaction<'static, Postgres>, Error> {
-        Ok(store::begin_read(&self.pool).await?)
+        Ok(self.connections.begin_read().await?)
     }
 
     /// The same for what visits take up. Holds that have expired by now end first: whoever reads does not take them for
@@ -152,7 +152,7 @@ impl App {
 
     /// Whether the database answers.
     pub async fn is_reachable(&self) -> bool {
-        store::ping(&self.pool).await.is_ok()
+        self.connections.ping().await.is_ok()
     }
 
     /// The practice that a request is about: the one it names, or else the caller's own.

@@ -14,7 +14,7 @@ use crate::domain::history::{Change, ChangeKind};
 use crate::domain::ids::{AppointmentId, PatientId, PracticeId, RequestId, SeriesId};
 use crate::domain::interval::Instant;
 use crate::store::history::Earlier;
-use crate::store::{self, PgConnection, Postgres, StoreError, Transaction, appointment, history, practice, series};
+use crate::store::{PgConnection, Postgres, StoreError, Transaction, appointment, history, practice, series};
 
 /// Writers of one practice that may hold a connection: one that writes, and those that come next without a pause.
 pub(super) const WRITERS: usize = 4;
@@ -100,7 +100,7 @@ impl App {
         command: &Command<T>,
     ) -> Result<Begun, Error> {
         let lane = self.lanes.enter(practice_id).await?;
-        let mut db = store::begin_write(&self.pool).await?;
+        let mut db = self.connections.begin_write().await?;
         let missing = || Error::not_found("practice_id");
         let mut revision = practice::next_revision(&mut db, practice_id).await?.ok_or_else(missing)?;
         let (earlier, hold_ends) = earlier(&mut db, practice_id, command).await?;
@@ -145,7 +145,7 @@ impl App {
             if standing.is_none_or(|standing| !standing.is_outlasted(self.clock.now())) {
                 return Ok(());
             }
-            let mut db = store::begin_write(&self.pool).await?;
+            let mut db = self.connections.begin_write().await?;
             let revision = practice::next_revision(&mut db, practice_id).await?;
             let revision = revision.ok_or_else(|| Error::not_found("practice_id"))?;
             let now = self.clock.now();

@@ -20,7 +20,7 @@ pub enum StoreError {
     /// The database cannot be reached, or not in time.
     #[error("the database cannot be reached")]
     Unavailable(#[source] sqlx::Error),
-    /// All connections are in use and stayed so for longer than a request waits.
+    /// Others got connections, but for longer than a request waits none became free for it.
     #[error("no database connection became free")]
     Exhausted,
     /// What is stored makes no sense to this server.

@@ -88,14 +88,14 @@ impl App {
     }
 
     async fn standing(&self, practice: PracticeId) -> Result<practice::Standing, Error> {
-        let mut db = self.pool.acquire().await.map_err(StoreError::from)?;
+        let mut db = self.connections.acquire().await?;
         practice::standing(&mut db, practice).await?.ok_or_else(|| Error::not_found("practice_id"))
     }
 
     /// Finds out which tokens of watchers are revoked. An operator's is not one of the practice that it watches.
     async fn check_tokens(&self, practice: PracticeId, hub: &Hub) -> Result<(), Error> {
         let tokens: Vec<TokenId> = hub.watched().tokens.keys().copied().collect();
-        let mut db = self.pool.acquire().await.map_err(StoreError::from)?;
+        let mut db = self.connections.acquire().await?;
         let revoked = access::revoked(&mut db, [practice, PracticeId::DEPLOYMENT], &tokens).await?;
         hub.revoked.send_replace(revoked.into_iter().collect());
         Ok(())

@@ -221,8 +221,8 @@ impl App {
     /// The same use cases with other times and limits for watches.
     #[must_use]
     pub fn with_pace(self, pace: Pace) -> Self {
-        let connections = self.pool.options().get_max_connections();
-        Self { watches: Arc::new(Watches::new(pace, connections)), ..self }
+        let size = self.connections.pool().options().get_max_connections();
+        Self { watches: Arc::new(Watches::new(pace, size)), ..self }
     }
 
     /// Ends every watch, and each that begins from now on: the server is about to stop.

@@ -14,7 +14,8 @@ pub const FOUR: [&str; 4] =
 
 /// An instant from a message.
 pub fn instant(at: Option<&Timestamp>) -> DateTime<Utc> {
-    DateTime::from_timestamp(at.expect("a time").seconds, 0).unwrap()
+    let at = at.expect("a time");
+    DateTime::from_timestamp(at.seconds, at.nanos.cast_unsigned()).unwrap()
 }
 
 /// What a refusal says, one line for each violated rule, with times on the clinic's wall clock:

@@ -4,26 +4,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use stipple::rpc::pb;
 
 use crate::desk::{instant, said, session_request, simple, treatment_request, work};
+use crate::harness::random::Random;
 use crate::harness::world::{every_day, request_id, timestamp};
 use crate::harness::{World, refusal};
-
-/// Numbers that look random, and are the same in every run.
-pub struct Random(pub u64);
-
-impl Random {
-    /// A number below a limit.
-    pub fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 % u64::try_from(limit).unwrap()).unwrap()
-    }
-
-    /// One of these.
-    pub fn of<'a, T>(&mut self, choices: &'a [T]) -> &'a T {
-        &choices[self.below(choices.len())]
-    }
-}
 
 /// A start in three weeks of February, in the hours in which the clinic is open, or nearly so.
 fn some_start(world: &World, random: &mut Random) -> DateTime<Utc> {

@@ -13,10 +13,11 @@ use tokio::process::{Child, Command};
 use tokio::sync::Mutex;
 use tonic::transport::Channel;
 
+use super::random::Random;
 use super::server::NOW;
 
 /// Of how many replies one is lost.
-const ONE_IN: u64 = 8;
+const ONE_IN: usize = 8;
 /// How often a request is sent at most.
 pub const MAX_SENDS: usize = 25;
 
@@ -30,7 +31,7 @@ struct Running {
     child: Child,
     channel: Channel,
     generation: u64,
-    random: u64,
+    random: Random,
 }
 
 impl Killed {
@@ -42,8 +43,7 @@ impl Killed {
     /// Starts the first server on a database.
     pub async fn start(url: &str, seed: u64) -> Self {
         let (child, channel) = spawn(url, NOW).await;
-        // A splitmix step, so that small seeds differ.
-        let random = seed.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let random = Random::seeded(seed);
         Self { url: url.to_owned(), running: Mutex::new(Running { child, channel, generation: 0, random }) }
     }
 
@@ -56,10 +56,7 @@ impl Killed {
     /// Decides whether a reply is lost; if so, kills the server that sent it.
     pub async fn loses_reply(&self, generation: u64) -> bool {
         let mut running = self.running.lock().await;
-        running.random ^= running.random << 13;
-        running.random ^= running.random >> 7;
-        running.random ^= running.random << 17;
-        let lost = running.random % ONE_IN == 0;
+        let lost = running.random.below(ONE_IN) == 0;
         if lost && running.generation == generation {
             self.replace(&mut running).await;
         }

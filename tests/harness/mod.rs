@@ -3,6 +3,7 @@
 pub mod clinical;
 pub mod cluster;
 pub mod kill;
+pub mod random;
 pub mod server;
 pub mod wire;
 pub mod world;

@@ -12,9 +12,9 @@ use tonic::Status;
 use super::{found, local, search, session_of, start, treatment};
 use crate::desk::{said, session, simple};
 use crate::harness::kill::Killed;
+use crate::harness::random::Random;
 use crate::harness::world::{request_id, timestamp};
 use crate::harness::{World, refusal};
-use crate::offers::Random;
 use crate::who_and_where::{update, working};
 
 /// How often a calendar is searched, and then changed, in each stretch of days.

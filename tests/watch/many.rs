@@ -10,6 +10,7 @@ use stipple::rpc::pb;
 use super::{Watcher, hold_request, listed, quick};
 use crate::desk::revision;
 use crate::harness::World;
+use crate::harness::random::Random;
 use crate::harness::wire::Clients;
 use crate::harness::world::request_id;
 
@@ -28,25 +29,9 @@ const PATIENTS: usize = 10;
 /// How far those who write may be ahead of the last watcher: as far as it may be resumed.
 const AHEAD: i64 = 1_000;
 /// Most messages between two cuts of a connection.
-const MAX_MESSAGES: u64 = 150;
+const MAX_MESSAGES: usize = 150;
 /// Fewest connections of each watcher: what one takes falls far short of all changes.
 const SEVERAL: usize = 4;
-
-/// Xorshift: the same seed gives the same cuts.
-struct Random(u64);
-
-impl Random {
-    fn new(seed: usize) -> Self {
-        Self((seed as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15))
-    }
-
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % bound
-    }
-}
 
 /// How far each watcher has come.
 #[derive(Clone)]
@@ -93,14 +78,14 @@ async fn hold_booked(world: &World, patient: &str, writer: usize, place: usize) 
 
 /// Writes so many changes that each concern the day.
 async fn write(world: World, writer: usize, mut patients: Vec<pb::Patient>, changes: usize, progress: Progress) {
-    let mut random = Random::new(1_000 + writer);
+    let mut random = Random::seeded(1_000 + writer as u64);
     let mut left = changes;
     let mut at = revision(&world).await;
     while left > 0 {
         while at - progress.slowest() > AHEAD {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        let place = usize::try_from(random.below(PATIENTS as u64)).unwrap();
+        let place = random.below(PATIENTS);
         if left >= 2 && random.below(4) == 0 {
             // A half hour that no visit has.
             let request = pb::HoldAppointmentRequest {
@@ -140,7 +125,7 @@ async fn watch(
     progress: Progress,
     last: tokio::sync::watch::Receiver<i64>,
 ) -> (Watcher, usize) {
-    let mut random = Random::new(place);
+    let mut random = Random::seeded(place as u64);
     let mut cuts = 0;
     while watcher.seen < *last.borrow() {
         let server = world.server.connect(65_535).await.unwrap();

@@ -15,6 +15,7 @@ mod combinations;
 mod crud;
 mod desk;
 mod displacement;
+mod faults;
 mod fitness;
 mod fuzz;
 mod harness;

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use chrono::{DateTime, Utc};
-use sqlx::postgres::{PgConnectOptions, PgPool};
+use sqlx::postgres::PgPool;
 use stipple::app::clock::Clock;
 use stipple::app::ids::SystemIds;
 use stipple::app::{App, Pace};
@@ -44,6 +44,8 @@ pub enum Home {
     },
     /// In a process that is killed at random.
     Killed(Box<Killed>),
+    /// In a process that the test itself keeps, behind this channel.
+    Away(Channel),
 }
 
 /// A server on a database of its own.
@@ -51,7 +53,7 @@ pub enum Home {
 pub struct TestServer {
     home: Arc<Home>,
     pool: PgPool,
-    options: PgConnectOptions,
+    url: String,
     operator: String,
     pace: Pace,
 }
@@ -78,11 +80,20 @@ impl TestServer {
         let clock = Arc::new(TestClock(Mutex::new(NOW.parse().unwrap())));
         let app = App::new(pool.clone(), Arc::clone(&clock) as Arc<dyn Clock>, Arc::new(SystemIds));
         let operator = app.create_operator_token("tests").await.unwrap();
+        let url = cluster::url(&options);
         let home = match killed {
-            Some(seed) => Home::Killed(Box::new(Killed::start(&cluster::url(&options), seed).await)),
+            Some(seed) => Home::Killed(Box::new(Killed::start(&url, seed).await)),
             None => Self::here(app.with_pace(pace), clock).await,
         };
-        Self { home: Arc::new(home), pool, options, operator, pace }
+        Self { home: Arc::new(home), pool, url, operator, pace }
+    }
+
+    /// A server that the test itself keeps, on a database that it keeps as well. Nothing is sent again: who asks is
+    /// told what became of it.
+    pub fn away(channel: Channel, url: &str, operator: &str) -> Self {
+        let pool = PgPool::connect_lazy(url).unwrap();
+        let (home, pace) = (Arc::new(Home::Away(channel)), Pace::default());
+        Self { home, pool, url: url.to_owned(), operator: operator.to_owned(), pace }
     }
 
     async fn here(app: App, clock: Arc<TestClock>) -> Home {
@@ -113,8 +124,9 @@ impl TestServer {
             }
             Home::Killed(_) => {
                 let seed = Killed::wanted().unwrap_or_default().wrapping_add(1);
-                Home::Killed(Box::new(Killed::start(&cluster::url(&self.options), seed).await))
+                Home::Killed(Box::new(Killed::start(&self.url, seed).await))
             }
+            Home::Away(_) => unreachable!("whoever keeps a server starts the next"),
         };
         Self { home: Arc::new(home), pace, ..self.clone() }
     }
@@ -132,7 +144,7 @@ impl TestServer {
                 *clock.0.lock().unwrap() = now.parse().unwrap();
                 Some(())
             }
-            Home::Killed(_) => None,
+            Home::Killed(_) | Home::Away(_) => None,
         }
     }
 
@@ -170,7 +182,7 @@ impl TestServer {
 
     /// How to connect to the database.
     pub fn database_url(&self) -> String {
-        cluster::url(&self.options)
+        self.url.clone()
     }
 
     /// What verifying the database finds.

@@ -67,6 +67,7 @@ impl tower::Service<Request<Body>> for Wire {
             match server.home() {
                 Home::Here { channel, .. } => send_until_in_time(channel, request).await,
                 Home::Killed(_) => send_until_answered(&server, request).await,
+                Home::Away(channel) => Ok(channel.clone().ready_oneshot().await?.call(request).await?),
             }
         })
     }

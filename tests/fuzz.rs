@@ -1,170 +1,144 @@
-//! Messages that nobody would send, by the thousand: none of them may be the server's fault.
+//! Requests that nobody would send, by the thousand and by the million: none of them may be the server's fault, change
+//! anything that it is refused, or leave anything behind in the server's memory.
+//!
+//! `STIPPLE_TEST_FUZZ=<seed>` repeats a run with the seed that it printed. The full run takes minutes:
+//! `cargo test --release --test stipple fuzz:: -- --ignored --nocapture`.
 
-use std::collections::BTreeMap;
+mod broken;
+mod line;
+mod messages;
+mod random;
+mod report;
+mod rows;
+mod timing;
+mod worker;
 
-use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, Value};
-use stipple::rpc::pb;
-use tonic::Code;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use crate::harness::World;
-use crate::harness::kill::Killed;
-use crate::harness::world::request_id;
-use crate::wire::{Ids, call, filled, instant, leaves, rpcs, with};
+use tokio::task::JoinSet;
+use tonic::transport::Channel;
 
-/// How many messages.
-const MESSAGES: usize = 3000;
-/// How many when servers are killed and started anew all the time.
-const MESSAGES_WITH_KILLS: usize = 150;
+use crate::harness::TestServer;
+use crate::harness::server::NOW;
+use crate::running::program::Program;
+use worker::{Site, Tally, Way};
 
-struct Random(u64);
+/// The seed of a run that is given none.
+const SEED: u64 = 20_260_105;
+/// How often the full run looks at the server's memory.
+const LOOK: Duration = Duration::from_millis(500);
+/// Of how many parts of the full run the first is the warm-up; memory is told after each.
+const PARTS: u64 = 10;
+/// How much more memory than after the warm-up the server may take, in KiB. Most of it are boards, which have a limit of
+/// their own (32 MiB).
+const GROWTH: u64 = 48 * 1024;
 
-impl Random {
-    fn below(&mut self, bound: usize) -> usize {
-        // splitmix64.
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        usize::try_from((z ^ (z >> 31)) % u64::try_from(bound).unwrap()).unwrap()
-    }
-
-    fn pick<T: Clone>(&mut self, from: &[T]) -> T {
-        from[self.below(from.len())].clone()
-    }
+fn seed() -> u64 {
+    let seed = std::env::var("STIPPLE_TEST_FUZZ").ok().map_or(SEED, |seed| seed.parse().unwrap());
+    println!("STIPPLE_TEST_FUZZ={seed}");
+    seed
 }
 
-fn value(random: &mut Random, field: &FieldDescriptor, ids: &Ids) -> Value {
-    match field.kind() {
-        Kind::Message(inner) if inner.full_name() == "google.protobuf.Timestamp" => {
-            // Around the world's visits, around the clock changes, at the edges of what is supported, and beyond.
-            let visits = 1_770_000_000 + i64::try_from(random.below(40_000)).unwrap() * 300;
-            let seconds = [
-                visits,
-                visits,
-                visits,
-                visits,
-                1_774_746_000,
-                946_684_800,
-                4_133_980_500,
-                4_133_980_799,
-                0,
-                i64::MAX,
-                i64::MIN,
-            ];
-            instant(random.pick(&seconds), random.pick(&[0, 0, 0, 0, 0, 1, 999_999_999, -1, i32::MAX]))
-        }
-        Kind::Message(inner) => Value::Message(message(random, &inner, ids)),
-        Kind::Enum(_) => Value::EnumNumber(random.pick(&[0, 1, 2, 3, 4, 5, 8, 14, 15, -1, i32::MAX])),
-        Kind::Bool => Value::Bool(random.below(2) == 0),
-        Kind::Int64 => Value::I64(random.pick(&[0, 1, 40, -1, i64::MAX, i64::MIN])),
-        Kind::Int32 => {
-            Value::I32(random.pick(&[0, 1, 2, 3, 5, 12, 13, 15, 30, 365, 480, 1000, -1, i32::MAX, i32::MIN]))
-        }
-        Kind::String if field.name() == "request_id" && random.below(8) != 0 => Value::String(request_id()),
-        Kind::String if field.name() == "practice_id" && random.below(8) != 0 => Value::String(String::new()),
-        Kind::String => {
-            let mut known: Vec<&String> = ids.by_field.values().collect();
-            known.sort();
-            let own = ids.by_field.get(field.name()).cloned().unwrap_or_default();
-            let any = random.pick(&known).clone();
-            let texts = [
-                "",
-                "1",
-                "20",
-                "-1",
-                "x",
-                "\0",
-                "'; DROP TABLE practices; --",
-                "%",
-                "\\",
-                "_",
-                "\u{202e}abc",
-                "🩹",
-                "٣",
-                "09:00",
-                "24:00",
-                "2026-02-30",
-                "1990-04-01",
-                "2026-02-02",
-                "2026-03-30",
-                "Europe/Berlin",
-                "Pacific/Apia",
-                "treatment_room",
-                "a_code",
-                "a@b",
-                "NaN",
-            ];
-            let text = random.pick(&texts).to_owned();
-            let long = text.repeat(random.pick(&[1, 1, 1, 50, 5000]));
-            Value::String(random.pick(&[own.clone(), own.clone(), own, any, text.clone(), text, long]))
-        }
-        kind => panic!("teach the fuzzer {kind:?}"),
-    }
+/// A server in a process of its own, beside one in this process that makes practices in the same database.
+async fn program(server: &TestServer) -> (Program, String) {
+    let url = server.database_url();
+    let mut program = Program::start(&["--listen", "127.0.0.1:0", "--clock", NOW, "--database-url", &url]);
+    let address = program.ready().await.address;
+    (program, format!("http://{address}"))
 }
 
-fn message(random: &mut Random, descriptor: &MessageDescriptor, ids: &Ids) -> DynamicMessage {
-    let mut made = DynamicMessage::new(descriptor.clone());
-    for field in descriptor.fields() {
-        if random.below(4) == 0 {
-            continue;
-        }
-        if field.is_list() {
-            let length = random.pick(&[0, 1, 1, 2, 3, 3, 9, 13, 60]);
-            made.set_field(&field, Value::List((0..length).map(|_| value(random, &field, ids)).collect()));
-        } else {
-            made.set_field(&field, value(random, &field, ids));
-        }
+/// Has workers send to it, each so many requests to each of so many practices.
+async fn send_all(address: &str, site: &Arc<Site>, workers: u64) -> Tally {
+    let mut running = JoinSet::new();
+    for number in 0..workers {
+        let channel = Channel::from_shared(address.to_owned()).unwrap().connect_lazy();
+        running.spawn(worker::run(Arc::clone(site), number, channel));
     }
-    made
+    let mut all = Tally::default();
+    while let Some(done) = running.join_next().await {
+        all.add(done.unwrap());
+    }
+    all
+}
+
+/// Fails if the server panicked, or logged a fault of its own.
+fn assert_no_fault(program: &Program) {
+    let faults: Vec<_> =
+        program.errors().into_iter().filter(|line| line.contains("panicked") || line.contains("ERROR")).collect();
+    assert!(faults.is_empty(), "{faults:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_message_is_answered_with_a_fault_of_the_server() {
-    let seed = std::env::var("STIPPLE_TEST_FUZZ").ok().map_or(20_260_105, |seed| seed.parse().unwrap());
-    println!("STIPPLE_TEST_FUZZ={seed}");
-    let mut random = Random(seed);
-    let world = World::new().await;
-    let ids = Ids::of(&world).await;
-    let rpcs = rpcs();
-    let mut codes: BTreeMap<String, usize> = BTreeMap::new();
-    let count = if Killed::wanted().is_some() { MESSAGES_WITH_KILLS } else { MESSAGES };
-    for turn in 0..count {
-        let rpc = &rpcs[turn % rpcs.len()];
-        let message = match random.below(3) {
-            0 => message(&mut random, &rpc.input, &ids),
-            // Almost right.
-            1 if !leaves(&rpc.input).is_empty() => {
-                let leaf = random.pick(&leaves(&rpc.input));
-                let value = value(&mut random, leaf.field(), &ids);
-                with(rpc, &ids, &leaf, value)
-            }
-            _ => {
-                let mut right = filled(&rpc.input, &ids);
-                for field in rpc.input.fields() {
-                    if random.below(6) == 0 && !field.is_list() {
-                        right.set_field(&field, value(&mut random, &field, &ids));
-                    }
+async fn no_request_is_answered_with_a_fault_of_the_server_or_changes_what_it_is_refused() {
+    let seed = seed();
+    let server = TestServer::start().await;
+    let (program, address) = program(&server).await;
+    let site = Site::new(server.clone(), seed, 1, 2000).await;
+    let tally = send_all(&address, &site, 2).await;
+    tally.print();
+    assert_no_fault(&program);
+    let (ok, missing, bad) = (tally.coded("Ok"), tally.coded("NotFound"), tally.coded("InvalidArgument"));
+    assert!(ok > 200 && missing > 50 && bad > 1000, "the requests get everywhere: {ok} {missing} {bad}");
+    assert!(tally.changes > 50 && tally.looks > 10 && tally.repeats > 2 && tally.went(Way::BrokenHead) > 100);
+    server.assert_clean().await;
+}
+
+/// How much memory a process holds, in KiB.
+fn resident(program: &Program) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", program.pid())).expect("Linux");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+/// Workers, each with a connection: more than the server has connections to the database would wait for each other.
+const WORKERS: u64 = 12;
+/// Practices of each.
+const ROUNDS: u64 = 17;
+/// Requests to each.
+const REQUESTS: u64 = 5000;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes minutes"]
+#[expect(clippy::disallowed_methods, reason = "a rate is told")]
+async fn a_million_requests_leave_no_fault_no_change_and_no_memory_behind() {
+    let seed = seed();
+    let server = TestServer::start().await;
+    let (program, address) = program(&server).await;
+    let site = Site::new(server.clone(), seed, ROUNDS, REQUESTS).await;
+    let whole = WORKERS * ROUNDS * REQUESTS;
+    let (mut memory, begun) = (vec![resident(&program)], std::time::Instant::now());
+    let sending = send_all(&address, &site, WORKERS);
+    tokio::pin!(sending);
+    let tally = loop {
+        tokio::select! {
+            tally = &mut sending => break tally,
+            () = tokio::time::sleep(LOOK) => {
+                let sent = site.sent.load(Ordering::Relaxed);
+                while u64::try_from(memory.len()).unwrap() <= sent * PARTS / whole {
+                    memory.push(resident(&program));
+                    println!("{sent:>8} requests {:>5.0} s {:>8} KiB", begun.elapsed().as_secs_f64(), resident(&program));
                 }
-                right
             }
-        };
-        let answer = call(&world.server, Some(ids.token(rpc)), rpc, &message).await;
-        let code = answer.as_ref().map_or_else(tonic::Status::code, |_| Code::Ok);
-        let sane = [
-            Code::Ok,
-            Code::InvalidArgument,
-            Code::NotFound,
-            Code::Aborted,
-            Code::FailedPrecondition,
-            Code::PermissionDenied,
-        ];
-        assert!(sane.contains(&code), "seed {seed}, turn {turn}: {} {message:?}: {answer:?}", rpc.name);
-        *codes.entry(format!("{code:?}")).or_default() += 1;
-    }
-    println!("{codes:?}");
-    if count == MESSAGES {
-        assert!(codes["Ok"] > 100 && codes["NotFound"] > 50 && codes["InvalidArgument"] > 500, "{codes:?}");
-    }
-    world.manager.practices().get_practice(pb::GetPracticeRequest::default()).await.unwrap();
-    world.server.assert_clean().await;
+        }
+    };
+    let seconds = begun.elapsed().as_secs_f64();
+    memory.push(resident(&program));
+    tally.print();
+    println!("{} requests in {seconds:.0} s, {:.0} a second, seed {seed}", tally.sent(), tally.sent() as f64 / seconds);
+    println!("resident memory in KiB, before and after each tenth: {memory:?}");
+    assert_no_fault(&program);
+    let (warm, most) = (memory[1], memory[1..].iter().max().unwrap());
+    assert!(*most <= warm + GROWTH, "{memory:?}");
+    server.assert_clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes a minute; prints, and fails of nothing but a broken answer"]
+async fn ids_of_others_and_ids_of_nothing_are_compared_by_the_time_that_answers_take() {
+    let server = TestServer::start().await;
+    let (program, address) = program(&server).await;
+    timing::compare(&server, &Channel::from_shared(address).unwrap().connect_lazy()).await;
+    assert_no_fault(&program);
 }

@@ -31,6 +31,8 @@ pub struct Rpc {
     pub name: String,
     /// What it takes.
     pub input: MessageDescriptor,
+    /// What it answers with.
+    pub output: MessageDescriptor,
 }
 
 /// All methods of `stipple.v1`.
@@ -41,6 +43,7 @@ pub fn rpcs() -> Vec<Rpc> {
         .map(|method| Rpc {
             name: format!("{}/{}", method.parent_service().full_name(), method.name()),
             input: method.input(),
+            output: method.output(),
         })
         .collect();
     assert!(rpcs.len() >= 40, "the descriptors have the methods");
@@ -465,7 +468,8 @@ pub fn is_signed_and_read(leaf: &Leaf) -> bool {
     read.contains(&leaf.name) || visits.into_iter().any(is_of)
 }
 
-fn likely(field: &FieldDescriptor, ids: &Ids) -> Option<Value> {
+/// A value that a field would be taken with, as far as one can tell; nothing where it is better left out.
+pub fn likely(field: &FieldDescriptor, ids: &Ids) -> Option<Value> {
     let text = |text: &str| Some(Value::String(text.to_owned()));
     match (field.kind(), field.name()) {
         (Kind::Message(inner), name) if is_timestamp(&inner) => {

@@ -128,14 +128,15 @@ const PREFIX: &str = "stipple_";
 const TOKEN_BYTES: usize = 16 + 16 + 32;
 
 /// A bearer token taken apart.
-struct Bearer {
+pub struct Bearer {
     practice: PracticeId,
     token: TokenId,
     secret: [u8; 32],
 }
 
 impl Bearer {
-    fn write(&self) -> String {
+    /// Its text.
+    pub fn write(&self) -> String {
         let mut bytes = Vec::with_capacity(TOKEN_BYTES);
         bytes.extend(self.practice.0.as_bytes());
         bytes.extend(self.token.0.as_bytes());
@@ -143,7 +144,8 @@ impl Bearer {
         format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes))
     }
 
-    fn read(text: &str) -> Option<Self> {
+    /// The token of a text; nothing if it is none.
+    pub fn read(text: &str) -> Option<Self> {
         let bytes: [u8; TOKEN_BYTES] = URL_SAFE_NO_PAD.decode(text.strip_prefix(PREFIX)?).ok()?.try_into().ok()?;
         let (practice, rest) = bytes.split_first_chunk::<16>()?;
         let (token, secret) = rest.split_first_chunk::<16>()?;

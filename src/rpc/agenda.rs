@@ -83,7 +83,7 @@ fn known_revision(fields: &mut Fields, query: &Query, etag: &str) -> Option<Opti
 }
 
 /// The file; empty if the caller has it.
-fn rendered(agenda: &Agenda) -> String {
+pub fn rendered(agenda: &Agenda) -> String {
     let Some(entries) = &agenda.entries else { return String::new() };
     let mut file = Calendar::empty();
     file.append_property(("VERSION", "2.0"))

@@ -1,5 +1,6 @@
 //! The wire shell. A handler parses a message into a command, makes one call into `app`, and renders what comes back.
 
+pub mod agenda;
 pub mod codec;
 pub mod guard;
 pub mod page;
@@ -11,7 +12,6 @@ pub mod stream;
 
 mod access;
 mod aftercare;
-mod agenda;
 mod appointment;
 mod booking_rules;
 mod catalog;

@@ -59,10 +59,10 @@ pub struct Options {
     #[arg(long, value_enum, default_value_t = Spacing::Exponential)]
     pub spacing: Spacing,
     /// How long each step is measured.
-    #[arg(long, value_name = "SECONDS", default_value = "8", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", default_value = "6", value_parser = seconds)]
     pub seconds: f64,
     /// How long each step runs before it is measured.
-    #[arg(long, value_name = "SECONDS", default_value = "2", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", default_value = "1.5", value_parser = seconds)]
     pub warm_up: f64,
     /// Watches that are held open meanwhile: of days and of histories, in turn.
     #[arg(long, value_name = "NUMBER", default_value_t = 8,

@@ -16,8 +16,9 @@ use crate::domain::interval::Instant;
 use crate::store::history::Earlier;
 use crate::store::{PgConnection, Postgres, StoreError, Transaction, appointment, history, practice, series};
 
-/// Writers of one practice that may hold a connection: one that writes, and those that come next without a pause.
-pub(super) const WRITERS: usize = 4;
+/// Writers of one practice that may hold a connection: one that writes, and one that comes next without a pause. Others
+/// would only wait for the same row, with connections that other practices need.
+pub(super) const WRITERS: usize = 2;
 /// How often a write that met contention is tried.
 const MAX_TRIES: u32 = 5;
 /// The longest pause before the second try; doubled for each one after.

@@ -20,7 +20,7 @@ use crate::app::{App, Error};
 
 /// Most requests under way at once; more are turned away at once. A watch is a request until its answer begins; from
 /// then on it has limits of its own (`app/watch`), and none of these.
-pub const MAX_REQUESTS: usize = 256;
+pub const MAX_REQUESTS: usize = 192;
 /// How long a request may take, unless its caller gives it less.
 pub const DEADLINE: Duration = Duration::from_secs(10);
 /// Methods that need no token: what a load balancer or grpcurl asks before it has one.

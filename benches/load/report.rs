@@ -42,8 +42,10 @@ pub struct Report {
 pub struct Overload {
     pub offered: f64,
     pub answered_per_second: f64,
-    /// Of the peak.
-    pub share_of_peak: f64,
+    /// What the most connections were answered right after it, each waiting for its answer.
+    pub closed_per_second: f64,
+    /// Of that.
+    pub share: f64,
     pub shed: u64,
     pub shed_with_retry_info: u64,
     /// Of what was answered.
@@ -51,14 +53,15 @@ pub struct Overload {
 }
 
 impl Overload {
-    /// Of the last open step, if it offered more than the peak.
-    pub fn of(open: &[Step], peak: f64) -> Option<Self> {
+    /// Of the last open step, if it offered more than was answered after it.
+    pub fn of(open: &[Step], closed_per_second: f64) -> Option<Self> {
         let step = open.last()?;
-        let offered = step.offered.filter(|offered| peak > 0.0 && *offered > peak)?;
+        let offered = step.offered.filter(|offered| closed_per_second > 0.0 && *offered > closed_per_second)?;
         Some(Self {
             offered,
             answered_per_second: step.answered_per_second,
-            share_of_peak: step.answered_per_second / peak,
+            closed_per_second,
+            share: step.answered_per_second / closed_per_second,
             shed: step.outcomes.resource_exhausted,
             shed_with_retry_info: step.outcomes.with_retry_info,
             answered_p99_ms: step.latency.p99_ms,
@@ -111,11 +114,12 @@ impl Report {
     fn tell_overload(&self) {
         if let Some(overload) = &self.overload {
             println!(
-                "\nOverload: {:.0}/s arrived, {:.0}/s were answered, {:.0} % of the peak, 99 % of them within {:.0} ms; \
-                 {} were shed, {} of them told when to try again",
+                "\nOverload: {:.0}/s arrived, {:.0}/s were answered, {:.0} % of the {:.0}/s of a closed step right after it, \
+                 99 % of them within {:.0} ms; {} were shed, {} of them told when to try again",
                 overload.offered,
                 overload.answered_per_second,
-                overload.share_of_peak * 100.0,
+                overload.share * 100.0,
+                overload.closed_per_second,
                 overload.answered_p99_ms,
                 overload.shed,
                 overload.shed_with_retry_info

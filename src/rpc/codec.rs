@@ -4,7 +4,6 @@
 use std::marker::PhantomData;
 use std::sync::LazyLock;
 
-use bytes::Bytes;
 use prost::encoding::{WireType, decode_key, decode_varint, skip_field};
 use prost::{Message, Name};
 use prost_reflect::{DescriptorPool, Kind, MessageDescriptor};
@@ -61,15 +60,15 @@ impl<U: Message + Name + Default> Decoder for StrictDecoder<U> {
 
     fn decode(&mut self, buf: &mut DecodeBuf<'_>) -> Result<Option<U>, Status> {
         use bytes::Buf as _;
-        decoded(buf.copy_to_bytes(buf.remaining())).map(Some)
+        decoded(&buf.copy_to_bytes(buf.remaining())).map(Some)
     }
 }
 
 /// The message in these bytes, unless it has a field that the server does not know.
-pub fn decoded<U: Message + Name + Default>(bytes: Bytes) -> Result<U, Status> {
-    let message = U::decode(bytes.clone()).map_err(|_| status::malformed_message())?;
+pub fn decoded<U: Message + Name + Default>(bytes: &[u8]) -> Result<U, Status> {
+    let message = U::decode(bytes).map_err(|_| status::malformed_message())?;
     if let Some(descriptor) = DESCRIPTORS.get_message_by_name(&U::full_name())
-        && let Some(Some(field)) = unknown_field(&descriptor, &bytes, 0)
+        && let Some(Some(field)) = unknown_field(&descriptor, bytes, 0)
     {
         return Err(status::unknown_field(&field));
     }

@@ -13,6 +13,7 @@ use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use stipple::app::App;
 use stipple::app::clock::SystemClock;
 use stipple::app::ids::SystemIds;
+use stipple::app::lanes::MAX_WAITING_WRITERS;
 use stipple::rpc::guard::MAX_REQUESTS;
 use stipple::rpc::pb;
 use stipple::rpc::pb::patient_service_client::PatientServiceClient;
@@ -175,8 +176,8 @@ async fn of_more_requests_than_a_server_takes_the_surplus_is_told_to_come_back()
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn writers_of_a_practice_for_whom_there_is_no_room_are_told_to_come_back_and_nobody_else_is() {
-    /// Four that write and ninety-six that wait.
-    const ROOM: usize = 100;
+    /// Two that write, and those that wait.
+    const ROOM: usize = 2 + MAX_WAITING_WRITERS;
     const MORE: usize = 40;
     let world = World::new().await;
     let other = World::on(world.server.clone(), "Asia/Tokyo").await;
@@ -214,15 +215,18 @@ async fn a_writer_that_waits_in_its_lane_for_longer_than_it_may_is_told_so_and_h
     let before = read(&world, &channel).await.unwrap();
     let held = hold(&site, &world).await;
     let mut first = JoinSet::new();
-    for _ in 0..4 {
+    for _ in 0..2 {
         let (world, channel) = (world.clone(), channel.clone());
         first.spawn(async move { write(&world, &channel, patient()).await });
     }
     let waiting =
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    while sqlx::query_scalar::<_, i64>(waiting).fetch_one(&site.pool).await.unwrap() < 4 {
-        tokio::task::yield_now().await;
-    }
+    let both = async {
+        while sqlx::query_scalar::<_, i64>(waiting).fetch_one(&site.pool).await.unwrap() < 2 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(LONG, both).await.expect("both wait for the practice");
     let raw = site.raw().await;
     let late = patient();
     for timeout in ["50m", "60000u", "70000000n", "0S"] {
@@ -235,17 +239,17 @@ async fn a_writer_that_waits_in_its_lane_for_longer_than_it_may_is_told_so_and_h
     while let Some(answer) = first.join_next().await {
         answer.unwrap().unwrap();
     }
-    assert_eq!(read(&world, &channel).await.unwrap(), before + 4);
+    assert_eq!(read(&world, &channel).await.unwrap(), before + 2);
     // Nor is its request id used up.
     write(&world, &channel, late).await.unwrap();
-    assert_eq!(read(&world, &channel).await.unwrap(), before + 5);
+    assert_eq!(read(&world, &channel).await.unwrap(), before + 3);
     world.server.assert_clean().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_request_that_gets_no_connection_to_the_database_in_time_is_told_to_come_back() {
     let world = World::new().await;
-    let short = PgPoolOptions::new().max_connections(2).acquire_timeout(Duration::from_millis(50));
+    let short = PgPoolOptions::new().max_connections(2).acquire_timeout(Duration::from_secs(2));
     let site = Site::on(&world, Limits::default(), short, &[]).await;
     let channel = site.connect().await;
     let all = [site.pool.acquire().await.unwrap(), site.pool.acquire().await.unwrap()];
@@ -261,7 +265,7 @@ async fn a_statement_that_takes_or_waits_too_long_is_given_up_and_its_caller_tol
     let world = World::new().await;
     for limit in ["lock_timeout", "statement_timeout"] {
         let pool = PgPoolOptions::new().max_connections(4);
-        let site = Site::on(&world, Limits::default(), pool, &[(limit, "50ms")]).await;
+        let site = Site::on(&world, Limits::default(), pool, &[(limit, "1s")]).await;
         let channel = site.connect().await;
         let before = read(&world, &channel).await.unwrap();
         let held = hold(&site, &world).await;
@@ -317,7 +321,7 @@ async fn a_connection_beyond_those_that_are_taken_is_served_once_another_ends() 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_connection_that_does_not_say_what_it_speaks_is_ended() {
     let world = World::new().await;
-    let limits = Limits { preface: Duration::from_millis(100), ..Limits::default() };
+    let limits = Limits { preface: Duration::from_secs(2), ..Limits::default() };
     let site = Site::on(&world, limits, PgPoolOptions::new().max_connections(4), &[]).await;
     let speaking = site.connect().await;
     read(&world, &speaking).await.unwrap();

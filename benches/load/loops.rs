@@ -14,7 +14,7 @@ use crate::mix::Mix;
 use crate::options::Spacing;
 use crate::practice::Practice;
 
-/// Most requests under way at once; further arrivals are counted and not sent. The server sheds beyond 512.
+/// Most requests under way at once; further arrivals are counted and not sent. The server sheds long before.
 const MAX_OUTSTANDING: u32 = 2_000;
 /// How long the last requests of a step may take: longer than any client waits.
 const LAST: Duration = Duration::from_secs(20);

@@ -13,9 +13,11 @@ use crate::domain::ids::PracticeId;
 
 /// Practices that are kept in mind before those whose lanes are empty are forgotten.
 const KEPT: usize = 1_024;
-/// Most requests that wait in one lane of a practice: so few that those in all of its lanes together leave room for
-/// others among the requests that the server takes at once.
-pub const MAX_WAITING: usize = 96;
+/// Most writers of a practice that wait for their turn.
+pub const MAX_WAITING_WRITERS: usize = 64;
+/// Most requests that wait in each of a practice's other lanes. All who wait together are fewer than the requests that
+/// the server takes at once.
+pub const MAX_WAITING: usize = 24;
 
 /// The lanes of all practices.
 #[derive(Debug)]

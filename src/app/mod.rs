@@ -5,7 +5,7 @@ pub mod access;
 pub mod clock;
 pub mod error;
 pub mod ids;
-mod lanes;
+pub mod lanes;
 pub mod page;
 mod write;
 
@@ -52,6 +52,7 @@ pub mod commands;
 mod facts;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::domain::access::Caller;
 use crate::domain::ids::PracticeId;
@@ -78,10 +79,12 @@ pub use write::{Command, Scoped};
 use boards::Boards;
 use clock::Clock;
 use ids::IdSource;
-use lanes::{Lanes, MAX_WAITING};
+use lanes::{Lanes, MAX_WAITING_WRITERS};
 use thinkers::Thinkers;
 use watch::Watches;
 
+/// How long the database may take for a sign of life.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(3);
 /// Searches for an earliest start that are under way at once: they keep a core busy, and the others are for booking.
 const MAX_ADVICE: usize = 1;
 /// Series that are planned at once, half of them of one practice: likewise.
@@ -111,7 +114,7 @@ impl App {
             connections: Connections::new(pool),
             clock,
             ids,
-            lanes: Arc::new(Lanes::new(write::WRITERS, MAX_WAITING)),
+            lanes: Arc::new(Lanes::new(write::WRITERS, MAX_WAITING_WRITERS)),
             boards: Arc::default(),
             advice: Arc::new(Thinkers::new(MAX_ADVICE, MAX_ADVICE)),
             planners: Arc::new(Thinkers::new(MAX_PLANNERS, MAX_PLANNERS.div_ceil(2))),
@@ -146,13 +149,17 @@ impl App {
         }
         // The pool may have no other connection.
         drop(db);
-        self.expire_holds(practice).await?;
-        self.read().await
+        match self.expire_holds(practice).await {
+            // The next of those who wait to write ends them.
+            Ok(()) | Err(Error::Overloaded) => self.read().await,
+            Err(error) => Err(error),
+        }
     }
 
-    /// Whether the database answers.
+    /// Whether the database answers. A crowd before it is no outage.
     pub async fn is_reachable(&self) -> bool {
-        self.connections.ping().await.is_ok()
+        let answer = tokio::time::timeout(SIGN_OF_LIFE, self.connections.ping()).await;
+        matches!(answer, Ok(Ok(()) | Err(store::StoreError::Exhausted)))
     }
 
     /// The practice that a request is about: the one it names, or else the caller's own.

@@ -34,7 +34,10 @@ impl Connections {
 
     /// Begins a transaction that writes.
     pub async fn begin_write(&self) -> Result<Transaction<'static, Postgres>, StoreError> {
-        self.begin("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE").await
+        // Statements of a write are planned once: they go by keys, and to plan those that read a booking's facts takes longer
+        // than to run them. Those that only read also search and filter, where a plan depends on the values.
+        self.begin("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL plan_cache_mode = force_generic_plan")
+            .await
     }
 
     /// Begins a transaction that reads, all of it from the same state.

@@ -19,15 +19,12 @@ const LOCK_TIMEOUT: &str = "3s";
 /// How long a transaction may sit idle before PostgreSQL ends it, as PostgreSQL writes it.
 const IDLE_IN_TRANSACTION_TIMEOUT: &str = "15s";
 /// What each session is set to.
-pub const SESSION: [(&str, &str); 5] = [
+pub const SESSION: [(&str, &str); 4] = [
     ("statement_timeout", STATEMENT_TIMEOUT),
     ("lock_timeout", LOCK_TIMEOUT),
     ("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION_TIMEOUT),
     // What is acknowledged is on disk, whatever the database is set to otherwise.
     ("synchronous_commit", "on"),
-    // A statement is planned once. Every one of them goes by keys, and the plan would be the same each time; planning
-    // those that read a booking's facts takes longer than running them.
-    ("plan_cache_mode", "force_generic_plan"),
 ];
 
 /// At most so many connections, of which one is made at once.

@@ -43,7 +43,9 @@ impl Script {
         let mut columns = BTreeMap::new();
         for (place, statement) in first.iter().enumerate() {
             let types = types(&statement.sql, statement.values.len(), pool).await;
-            let mut sql = statement.sql.clone();
+            // Of two statements in one message the second is a setting, which pgbench's sessions have from the start.
+            let mut sql =
+                statement.sql.split_once("; SET LOCAL").map_or(&*statement.sql, |(first, _)| first).to_owned();
             // From the last on, so that $1 is not found in $12.
             for (number, kind) in types.iter().enumerate().rev() {
                 let given: Vec<_> = transactions.iter().map(|t| t[place].values[number].as_ref()).collect();

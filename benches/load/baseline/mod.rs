@@ -257,9 +257,14 @@ async fn empty(database: &Database, served: &Process) -> Vec<Empty> {
     let measure = if is_quick() { Duration::from_millis(100) } else { EMPTY };
     let mut all = Vec::new();
     for connections in PLANS[0].lines.map(|(connections, _)| connections) {
-        let pool = &database.pool;
-        let asked = || async move { sqlx::query("SELECT 1").execute(pool).await.map(drop).expect("it answers") };
-        all.push(measured("SELECT 1 over the pool", measure, (0..connections).map(|_| asked)).await);
+        let asked = (0..connections).map(|_| {
+            let pool = database.pool.clone();
+            move || {
+                let pool = pool.clone();
+                async move { sqlx::query("SELECT 1").execute(&pool).await.map(drop).expect("it answers") }
+            }
+        });
+        all.push(measured("SELECT 1 over the pool", measure, asked).await);
         let channels = join_all((0..connections).map(|_| connect(&served.address))).await;
         let asked = channels.into_iter().map(|channel| {
             move || {
@@ -273,22 +278,25 @@ async fn empty(database: &Database, served: &Process) -> Vec<Empty> {
 }
 
 /// Callers that ask again as soon as they are answered.
-async fn measured<F: Future<Output = ()>>(
+async fn measured<F: Future<Output = ()> + Send + 'static>(
     name: &'static str,
     measure: Duration,
-    callers: impl Iterator<Item = impl Fn() -> F>,
+    callers: impl Iterator<Item = impl Fn() -> F + Send + 'static>,
 ) -> Empty {
     let begun = Instant::now();
-    let run = callers.map(|ask| async move {
-        let mut times = Times::default();
-        while begun.elapsed() < measure {
-            let start = Instant::now();
-            ask().await;
-            times.add(start.elapsed());
-        }
-        times
+    let run = callers.map(|ask| {
+        tokio::spawn(async move {
+            let mut times = Times::default();
+            while begun.elapsed() < measure {
+                let start = Instant::now();
+                ask().await;
+                times.add(start.elapsed());
+            }
+            times
+        })
     });
-    let each = join_all(run).await;
+    let run = run.collect::<Vec<_>>();
+    let each: Vec<Times> = join_all(run).await.into_iter().map(|done| done.expect("a caller does not panic")).collect();
     let seconds = begun.elapsed().as_secs_f64();
     let mut times = Times::default();
     for caller in &each {

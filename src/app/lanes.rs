@@ -13,11 +13,12 @@ use crate::domain::ids::PracticeId;
 
 /// Practices that are kept in mind before those whose lanes are empty are forgotten.
 const KEPT: usize = 1_024;
-/// Most writers of a practice that wait for their turn.
+/// Most writers of a practice that wait for their turn; and of those who were refused, for a search for the earliest
+/// start, so that of a crowd that wants one slot each is told when else.
 pub const MAX_WAITING_WRITERS: usize = 64;
 /// Most requests that wait in each of a practice's other lanes. All who wait together are fewer than the requests that
 /// the server takes at once.
-pub const MAX_WAITING: usize = 24;
+pub const MAX_WAITING: usize = 16;
 
 /// The lanes of all practices.
 #[derive(Debug)]

@@ -79,7 +79,7 @@ pub use write::{Command, Scoped};
 use boards::Boards;
 use clock::Clock;
 use ids::IdSource;
-use lanes::{Lanes, MAX_WAITING_WRITERS};
+use lanes::{Lanes, MAX_WAITING, MAX_WAITING_WRITERS};
 use thinkers::Thinkers;
 use watch::Watches;
 
@@ -116,9 +116,9 @@ impl App {
             ids,
             lanes: Arc::new(Lanes::new(write::WRITERS, MAX_WAITING_WRITERS)),
             boards: Arc::default(),
-            advice: Arc::new(Thinkers::new(MAX_ADVICE, MAX_ADVICE)),
-            planners: Arc::new(Thinkers::new(MAX_PLANNERS, MAX_PLANNERS.div_ceil(2))),
-            searches: Arc::new(Thinkers::new(MAX_SEARCHES, MAX_SEARCHES.div_ceil(2))),
+            advice: Arc::new(Thinkers::new(MAX_ADVICE, MAX_ADVICE, MAX_WAITING_WRITERS)),
+            planners: Arc::new(Thinkers::new(MAX_PLANNERS, MAX_PLANNERS.div_ceil(2), MAX_WAITING)),
+            searches: Arc::new(Thinkers::new(MAX_SEARCHES, MAX_SEARCHES.div_ceil(2), MAX_WAITING)),
             watches: Arc::new(Watches::new(Pace::default(), size)),
         }
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 use super::Error;
-use super::lanes::{Lanes, MAX_WAITING};
+use super::lanes::Lanes;
 use crate::domain::ids::PracticeId;
 use crate::store::StoreError;
 
@@ -17,9 +17,9 @@ pub(super) struct Thinkers {
 }
 
 impl Thinkers {
-    /// So many places in all, and for one practice.
-    pub fn new(places: usize, of_one_practice: usize) -> Self {
-        Self { places: Arc::new(Semaphore::new(places)), lanes: Lanes::new(of_one_practice, MAX_WAITING) }
+    /// So many places in all, and for one practice, of whose requests so many may wait.
+    pub fn new(places: usize, of_one_practice: usize, waiting: usize) -> Self {
+        Self { places: Arc::new(Semaphore::new(places)), lanes: Lanes::new(of_one_practice, waiting) }
     }
 
     /// Thinks for a practice, as soon as there is a place.
@@ -48,7 +48,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_place_is_held_until_the_thinking_ends_although_nobody_waits_for_it() {
-        let thinkers = Arc::new(Thinkers::new(1, 1));
+        let thinkers = Arc::new(Thinkers::new(1, 1, 8));
         let (begun, has_begun) = mpsc::channel();
         let (end, may_end) = mpsc::channel::<()>();
         let thinking = tokio::spawn({

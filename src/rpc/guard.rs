@@ -22,8 +22,8 @@ use crate::app::{App, Error};
 /// Most requests under way at once; more are turned away at once. A watch is a request until its answer begins; from
 /// then on it has limits of its own (`app/watch`), and none of these.
 pub const MAX_REQUESTS: usize = 192;
-/// A practice has a lane for its writers and four others; those who wait in all of them leave room for other practices.
-const _: () = assert!(MAX_WAITING_WRITERS + 4 * MAX_WAITING < MAX_REQUESTS);
+/// A practice has two lanes for its writers and three others; those who wait in all of them leave room for others.
+const _: () = assert!(2 * MAX_WAITING_WRITERS + 3 * MAX_WAITING < MAX_REQUESTS);
 /// How long a request may take, unless its caller gives it less.
 pub const DEADLINE: Duration = Duration::from_secs(10);
 /// Methods that need no token: what a load balancer or grpcurl asks before it has one.

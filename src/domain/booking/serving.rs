@@ -107,7 +107,7 @@ impl<'a> Desk<'a> {
         };
         let on_duty = resource.on_duty(self.request.clinic, self.clinic, self.span);
         let needed = move |start| self.timing.needed(need, start).collect::<Vec<_>>();
-        vec![
+        let checks = vec![
             check(
                 Rule::OutsideWorkingHours,
                 Box::new(move |start| {
@@ -133,7 +133,23 @@ impl<'a> Desk<'a> {
                     taken.map(|busy| Obstacle::new(Some(busy.other), "the resource is taken at that time")).collect()
                 }),
             ),
-        ]
+        ];
+        if self.timing.needs.iter().filter(|need| resource.is_qualified(need)).count() == 1 {
+            return checks;
+        }
+        // At another start it may do for another of the needs that it is qualified for.
+        let requested = self.request.start;
+        let unless_served = |Check { rule, resource, lasting, obstacles }: Check<'a>| Check {
+            rule,
+            resource,
+            lasting,
+            obstacles: Box::new(move |start| {
+                let against = obstacles(start);
+                let served = !against.is_empty() && start != requested && self.serving(start).is_some();
+                if served { Vec::new() } else { against }
+            }),
+        };
+        checks.into_iter().map(unless_served).collect()
     }
 
     fn need_check(&'a self, need: usize, must_use: &'a [ResourceId]) -> Check<'a> {

@@ -71,18 +71,7 @@ impl Practice {
         let desk = Desk::found(channel, operator).await?;
         let clinic = desk.clinic().await?;
         let work = hours(1..=7, &[("08:00", "20:00")]);
-        for _ in 0..teams {
-            for need in NEEDS {
-                desk.resource(&clinic, need, &work).await?;
-            }
-        }
-        let consultation = pb::TreatmentContent {
-            name: "Bench".into(),
-            phases: vec![phase("talk", 30, (true, false), &[NEEDS[0], NEEDS[2]])],
-            ..Default::default()
-        };
-        let consultation = desk.treatment(consultation).await?;
-        let protocol = desk.protocol(&desk.treatment(needling()).await?, 4).await?;
+        let (consultation, protocol) = furnish(&desk, &clinic, teams, &work).await?;
         let mut patients = Vec::new();
         for _ in 0..PATIENTS {
             patients.push(desk.patient().await?);
@@ -362,4 +351,26 @@ impl From<pb::Appointment> for Visit {
 
 fn midnight(day: NaiveDate) -> Timestamp {
     Timestamp { seconds: day.and_time(NaiveTime::MIN).and_utc().timestamp(), nanos: 0 }
+}
+
+/// Gives a clinic teams that work in these hours, a consultation and a protocol of four sessions: the ids of those two.
+pub async fn furnish(
+    desk: &Desk,
+    clinic: &str,
+    teams: usize,
+    hours: &[pb::WeeklyHours],
+) -> Result<(String, String), Status> {
+    for _ in 0..teams {
+        for need in NEEDS {
+            desk.resource(clinic, need, hours).await?;
+        }
+    }
+    let consultation = pb::TreatmentContent {
+        name: "Bench".into(),
+        phases: vec![phase("talk", 30, (true, false), &[NEEDS[0], NEEDS[2]])],
+        ..Default::default()
+    };
+    let consultation = desk.treatment(consultation).await?;
+    let protocol = desk.protocol(&desk.treatment(needling()).await?, 4).await?;
+    Ok((consultation, protocol))
 }

@@ -9,12 +9,11 @@ use tonic::Status;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::Channel;
 
-use crate::common::{Desk, NEEDS, call, connect, hours, id, is_quick, needling, phase, with};
+use crate::common::{Desk, call, connect, hours, id, is_quick, with};
+use crate::practice::{TEAMS, furnish};
 
 /// Practices; the last is the one that is booked alone.
 const PRACTICES: usize = 17;
-/// Rooms, practitioners, assistants and pens of each practice.
-const TEAMS: usize = 8;
 /// Patients of each, who are made side by side. Each has a series on each of as many areas as there are teams.
 const PATIENTS: usize = 160;
 const MAKERS: usize = 16;
@@ -153,18 +152,7 @@ impl Practice {
         let desk = Desk::found(channel, operator).await?;
         let clinic = desk.clinic().await?;
         let always = hours(1..=7, &[("00:00", "24:00")]);
-        for _ in 0..TEAMS {
-            for need in NEEDS {
-                desk.resource(&clinic, need, &always).await?;
-            }
-        }
-        let talk = pb::TreatmentContent {
-            name: "Bench".into(),
-            phases: vec![phase("talk", 30, (true, false), &[NEEDS[0], NEEDS[2]])],
-            ..Default::default()
-        };
-        let consultation = desk.treatment(talk).await?;
-        let protocol = desk.protocol(&desk.treatment(needling()).await?, 4).await?;
+        let (consultation, protocol) = furnish(&desk, &clinic, TEAMS, &always).await?;
         let mut patients = Vec::new();
         for _ in 0..PATIENTS {
             patients.push(desk.patient().await?);

@@ -119,7 +119,8 @@ async fn send_raw(
     }
     let mut client = client.clone().ready().await?;
     let (answer, mut body) = client.send_request(request.body(()).unwrap(), false)?;
-    body.send_data(frame(&message), true)?;
+    // A server that has refused by the headers alone takes no message any more; its answer tells.
+    let _refused_already = body.send_data(frame(&message), true);
     answer.await
 }
 

@@ -23,7 +23,7 @@ use tonic::transport::Channel;
 use crate::harness::TestServer;
 use crate::harness::server::NOW;
 use crate::running::program::Program;
-use worker::{Site, Tally, Way};
+use worker::{FAR, Site, Tally, WIDE, Way};
 
 /// The seed of a run that is given none.
 const SEED: u64 = 20_260_105;
@@ -75,7 +75,7 @@ async fn no_request_is_answered_with_a_fault_of_the_server_or_changes_what_it_is
     let seed = seed();
     let server = TestServer::start().await;
     let (program, address) = program(&server).await;
-    let site = Site::new(server.clone(), seed, 1, 2000).await;
+    let site = Site::new(server.clone(), seed, FAR, (1, 2000)).await;
     let tally = send_all(&address, &site, 2).await;
     tally.print();
     assert_no_fault(&program);
@@ -95,9 +95,9 @@ fn resident(program: &Program) -> u64 {
 /// Workers, each with a connection: more than the server has connections to the database would wait for each other.
 const WORKERS: u64 = 12;
 /// Practices of each.
-const ROUNDS: u64 = 17;
+const ROUNDS: u64 = 10;
 /// Requests to each.
-const REQUESTS: u64 = 5000;
+const REQUESTS: u64 = 8500;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "takes minutes"]
@@ -106,7 +106,7 @@ async fn a_million_requests_leave_no_fault_no_change_and_no_memory_behind() {
     let seed = seed();
     let server = TestServer::start().await;
     let (program, address) = program(&server).await;
-    let site = Site::new(server.clone(), seed, ROUNDS, REQUESTS).await;
+    let site = Site::new(server.clone(), seed, WIDE, (ROUNDS, REQUESTS)).await;
     let whole = WORKERS * ROUNDS * REQUESTS;
     let (mut memory, begun) = (vec![resident(&program)], std::time::Instant::now());
     let sending = send_all(&address, &site, WORKERS);

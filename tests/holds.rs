@@ -4,6 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::{AssertSqlSafe, Executor as _};
 use stipple::rpc::pb;
 use stipple::rpc::pb::hold_appointment_request::Visit;
+use tokio::task::JoinSet;
 use tonic::{Code, Status};
 
 use crate::changes::all_changes;
@@ -286,6 +287,28 @@ async fn what_is_held_stays_where_it_is_when_others_of_its_series_move() {
         ..Default::default()
     };
     assert!(world.manager.aftercare().check_activity(ask).await.unwrap().into_inner().allowed);
+    world.server.assert_clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crowd_that_wants_what_is_taken_does_not_wait_for_a_hold_that_has_expired_meanwhile() {
+    let world = World::new().await;
+    hold(&world, START).await.unwrap();
+    let taken = "2026-01-26T14:00:00";
+    rival(&world, taken).await.unwrap();
+    let Some(()) = world.server.set_clock(EXPIRED) else { return };
+    // The first of them are refused under the lock, and undo the end of the hold with all else that they did. The others
+    // have waited for their turn, and look before they take the lock.
+    let mut sent = JoinSet::new();
+    for _ in 0..16 {
+        let (mut client, request) = (world.manager.appointments(), rival_request(&world, taken));
+        sent.spawn(async move { client.book_appointment(request).await });
+    }
+    for answer in sent.join_all().await {
+        let status = answer.unwrap_err();
+        assert_eq!(status.code(), Code::FailedPrecondition, "{status}");
+    }
+    rival(&world, START).await.unwrap();
     world.server.assert_clean().await;
 }
 

@@ -76,7 +76,7 @@ async fn run(options: Options) -> Report {
     let machine = Machine::here(target.own.as_ref().map(|own| &own.database.pool)).await;
     let baselines = match (&target.own, options.mode) {
         (Some(own), Mode::Sweep | Mode::Baseline) => Some(baseline::run(&own.database, &options.out).await),
-        (None, _) | (Some(_), Mode::Closed | Mode::Open) => None,
+        (None, _) | (Some(_), Mode::Closed | Mode::Open | Mode::Race) => None,
     };
     let world = World::make(&target, &options, &mut dice).await;
     if let Some(own) = &target.own {
@@ -109,7 +109,7 @@ async fn run(options: Options) -> Report {
     };
     watchers.end();
     let (mut races, mut starts) = (Vec::new(), Vec::new());
-    if options.mode == Mode::Sweep {
+    if matches!(options.mode, Mode::Sweep | Mode::Race) {
         races = race::run(&target).await;
     }
     if let Some(own) = target.own {
@@ -163,7 +163,7 @@ async fn open_steps(stage: &Stage<'_>, peak: f64, dice: &mut Dice) -> Vec<Step> 
         Plan { name, asking, warm, measure: options.measure() }
     };
     let plans: Vec<Plan> = match options.mode {
-        Mode::Closed | Mode::Baseline => Vec::new(),
+        Mode::Closed | Mode::Baseline | Mode::Race => Vec::new(),
         Mode::Open => {
             options.rates.iter().map(|rate| at(format!("open, {rate:.0}/s"), *rate, options.warm())).collect()
         }

@@ -103,6 +103,8 @@ pub enum Mode {
     Open,
     /// Only the bookings that are compared with the same statements without a service.
     Baseline,
+    /// Only the races for one slot.
+    Race,
 }
 
 /// How arrivals follow each other.

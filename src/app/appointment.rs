@@ -1,17 +1,20 @@
 //! Single visits, and the day sheet.
 
+use super::advice::{LookAhead, says_when};
 use super::combination::{Added, added};
 use super::commands::{BookAppointment, EndVisit, ListAppointments, SheetOf, WhichVisit};
+use super::crowd;
 use super::facts::{self, Asked, Question};
 use super::fitness::FitFor;
 use super::follow_up::{Following, following, series_field};
 use super::holds::must_be_held_alone;
+use super::lanes::Lane;
 use super::next_session::NextSession;
 use super::page::{Page, fetch};
 use super::sheet::{SheetEntry, entries};
 use super::visit::as_known;
 use super::waiting::waiting_as_known;
-use super::write::Begun;
+use super::write::{Begun, was_carried_out};
 use super::{App, Command, Error, Scoped};
 use crate::domain::access::Caller;
 use crate::domain::appointment::{Appointment, Follows, SessionOf};
@@ -58,9 +61,22 @@ impl App {
         caller: &Caller,
         command: &Command<BookAppointment>,
     ) -> Result<Appointment, Error> {
-        match self.retry(|| self.try_book_appointment(caller, command)).await {
-            Err(Error::Refused(refusal)) => {
-                Err(Error::Refused(self.advise_appointment(caller, command, refusal).await))
+        let practice = Self::tenant(caller, command.practice)?;
+        let booked = self.retry(|| async {
+            let lane = self.lanes.enter(practice).await?;
+            // Of a crowd that wants the same time the first one gets it; the others are told so without holding the
+            // practice. Where that cannot be found out, it is found out under the lock.
+            if lane.was_waited_for
+                && let Ok(Some(refusal)) = self.refused_now(practice, command, Some(&lane)).await
+            {
+                return Err(Error::Refused(refusal));
+            }
+            self.try_book_appointment(caller, practice, command, lane).await
+        });
+        match booked.await {
+            Err(Error::Refused(refusal)) if !says_when(&refusal) => {
+                let advised = self.refused_now(practice, command, None).await;
+                Err(Error::Refused(advised.ok().flatten().unwrap_or(refusal)))
             }
             done => done,
         }
@@ -69,10 +85,11 @@ impl App {
     async fn try_book_appointment(
         &self,
         caller: &Caller,
+        practice: PracticeId,
         command: &Command<BookAppointment>,
+        lane: Lane,
     ) -> Result<Appointment, Error> {
-        let practice = Self::tenant(caller, command.practice)?;
-        let mut write = match self.begin(caller, practice, command).await? {
+        let mut write = match self.begin_in(lane, caller, practice, command).await? {
             Begun::Fresh(write) => write,
             Begun::Repeat(earlier) => return self.appointment(practice, AppointmentId(earlier.subject)).await,
         };
@@ -81,8 +98,8 @@ impl App {
         if let Some(entry) = ask.offered_to {
             waiting_as_known(write.db(), practice, entry).await?;
         }
-        let visit = visit(write.db(), practice, ask, now).await?;
-        let facts = facts_of(write.db(), practice, ask, &visit, now, false).await?;
+        let visit = visit(write.db(), practice, ask, now, None).await?;
+        let facts = facts_of(write.db(), practice, ask, &visit, now, None).await?;
         let plan = decide(&facts, ask, &visit).map_err(Error::Refused)?;
 
         let id = AppointmentId(self.ids.new_id(now));
@@ -109,29 +126,27 @@ impl App {
         Ok(booked)
     }
 
-    /// Finds out, without holding the practice, when a refused visit would do. If meanwhile nothing is in its way any
-    /// more, or it cannot be found out, the refusal stands as it was.
-    async fn advise_appointment(
+    /// What is against a visit as things are, and when it would do; found out without holding the practice. Nothing is
+    /// against what the same request has booked already.
+    async fn refused_now(
         &self,
-        caller: &Caller,
+        practice: PracticeId,
         command: &Command<BookAppointment>,
-        refusal: Refusal,
-    ) -> Refusal {
-        let ask = command.body.clone();
-        let known = async {
-            let practice = Self::tenant(caller, command.practice)?;
-            let mut db = self.read_current(practice).await?;
-            let now = self.clock.now();
+        lane: Option<&Lane>,
+    ) -> Result<Option<Refusal>, Error> {
+        self.advice(practice, lane, |mut db, ahead| async move {
+            if was_carried_out(&mut db, practice, command).await? {
+                return Ok(None);
+            }
+            let (ask, now) = (command.body.clone(), self.clock.now());
             if let Some(entry) = ask.offered_to {
                 waiting_as_known(&mut db, practice, entry).await?;
             }
-            let visit = visit(&mut db, practice, &ask, now).await?;
-            let facts = facts_of(&mut db, practice, &ask, &visit, now, true).await?;
-            Ok::<_, Error>((practice, facts, visit))
-        };
-        let Ok((practice, facts, visit)) = known.await else { return refusal };
-        let think = move || decide(&facts, &ask, &visit).err();
-        self.advice.think(practice, think).await.ok().flatten().unwrap_or(refusal)
+            let visit = visit(&mut db, practice, &ask, now, Some(&ahead)).await?;
+            let facts = facts_of(&mut db, practice, &ask, &visit, now, Some(&ahead)).await?;
+            Ok(Some(move || decide(&facts, &ask, &visit).err()))
+        })
+        .await
     }
 
     /// Cancels an appointment that has not begun, or releases its hold.
@@ -219,8 +234,9 @@ async fn visit(
     practice: PracticeId,
     ask: &BookAppointment,
     now: Instant,
+    ahead: Option<&LookAhead>,
 ) -> Result<Visit, Error> {
-    let (visit, gap) = base(db, practice, &ask.which, now).await?;
+    let (visit, gap) = base(db, practice, &ask.which, now, ahead).await?;
     let Some(id) = ask.add_on else { return Ok(visit) };
     let Added { combined, add_on, refusal } = added(db, practice, visit.patient, &visit.treatment, id).await?;
     let spacing_days = match gap {
@@ -236,11 +252,12 @@ async fn base(
     practice: PracticeId,
     which: &WhichVisit,
     now: Instant,
+    ahead: Option<&LookAhead>,
 ) -> Result<(Visit, Option<GapDays>), Error> {
     let (add_on, misfit) = (None, Vec::new());
     match *which {
         WhichVisit::Treatment { patient, treatment, area } => {
-            let treatment = the_treatment(db, practice, treatment, None).await?;
+            let treatment = the_treatment(db, practice, (treatment, None), ahead).await?;
             let spacing_days = treatment.content.spacing_days.map(i64::from);
             let (spacing_override, session, protocol, neighbours, follow_up) = (None, None, None, None, None);
             let visit = Visit {
@@ -265,7 +282,7 @@ async fn base(
             let protocol = catalog::protocol(db, practice, series.protocol, version).await?;
             let protocol = protocol.ok_or_else(|| Error::not_found("session.series_id"))?;
             let version = Some(protocol.treatment_version);
-            let treatment = the_treatment(db, practice, protocol.content.treatment, version).await?;
+            let treatment = the_treatment(db, practice, (protocol.content.treatment, version), ahead).await?;
             let gap = series.gap.days();
             let visit = Visit {
                 patient: series.patient,
@@ -306,14 +323,19 @@ async fn base(
     }
 }
 
+/// A treatment in a version, none for the highest; as it is or as somebody who searched at the same revision has read it.
 pub(super) async fn the_treatment(
     db: &mut PgConnection,
     practice: PracticeId,
-    id: TreatmentId,
-    version: Option<i32>,
+    wanted: (TreatmentId, Option<i32>),
+    ahead: Option<&LookAhead>,
 ) -> Result<Treatment, Error> {
-    let treatment = catalog::treatment(db, practice, id, version).await?;
-    treatment.ok_or_else(|| Error::not_found("treatment.treatment_id"))
+    let kept = ahead.and_then(LookAhead::shared).map(|(at, crowd)| (at, &crowd.treatments));
+    crowd::shared(kept, wanted, async |(id, version)| {
+        let treatment = catalog::treatment(db, practice, *id, *version).await?;
+        treatment.ok_or_else(|| Error::not_found("treatment.treatment_id"))
+    })
+    .await
 }
 
 /// Whether a session of a series may be booked, or is the appointment that is to be moved.
@@ -343,7 +365,7 @@ async fn facts_of(
     ask: &BookAppointment,
     visit: &Visit,
     now: Instant,
-    look_for_earliest: bool,
+    ahead: Option<&LookAhead>,
 ) -> Result<Facts, Error> {
     let (path, named) = (String::new(), ask.named.as_slice());
     let asked = Asked { path, clinic: ask.clinic, start: ask.start, named, practitioner: None };
@@ -353,7 +375,7 @@ async fn facts_of(
         None => FitFor::Treatment(treatment),
     };
     let (patient, area, treatments, visits) = (*patient, *area, vec![treatment], vec![asked]);
-    let question = Question { patient, treatments, area, visits, fit_for, look_for_earliest };
+    let question = Question { patient, treatments, area, visits, fit_for, ahead };
     facts::load(db, practice, &question, now).await.map_err(|error| match (error, &ask.which) {
         (Error::NotFound(field), WhichVisit::Treatment { .. }) if field == "patient_id" => {
             Error::not_found("treatment.patient_id")

@@ -3,8 +3,10 @@
 use chrono::{Days, NaiveDate, TimeDelta};
 
 use super::Error;
+use super::advice::LookAhead;
+use super::crowd::{self, Places, PlacesOf};
 use super::fitness::{FitFor, fitness};
-use crate::domain::booking::{EARLIEST_SEARCH_DAYS, Facts, SessionRequest};
+use crate::domain::booking::{Facts, SessionRequest};
 use crate::domain::calendar::Calendar;
 use crate::domain::catalog::{Activity, BodyArea, MAX_GAP_DAYS, MAX_SPAN, Need, ResourceKind, Treatment};
 use crate::domain::ids::{ClinicId, PatientId, PracticeId, ResourceId};
@@ -47,8 +49,8 @@ pub(super) struct Question<'a> {
     pub visits: Vec<Asked<'a>>,
     /// For what the patient has to be fit.
     pub fit_for: FitFor<'a>,
-    /// Whether a refusal should say when it would do.
-    pub look_for_earliest: bool,
+    /// How far to look for when it would do, if a refusal is to say so.
+    pub ahead: Option<&'a LookAhead>,
 }
 
 /// Loads the facts. What the request names and the practice does not have is an error that names the field.
@@ -68,9 +70,9 @@ pub(super) async fn load(
     let patient = booking::patient(db, practice_id, &asked).await?;
     let (standing, mut patient) = patient.ok_or_else(|| Error::not_found("patient_id"))?;
     patient.fitness = fitness(db, practice_id, question.patient, question.area, question.fit_for).await?;
-    let clinics = booking::clinics(db, practice_id, &clinic_ids, &spans).await?;
-    let needs: Vec<&Need> = question.treatments.iter().flat_map(|treatment| treatment.content.needs()).collect();
-    let resources = booking::resources(db, practice_id, &clinic_ids, Some(&needs), &named, &spans).await?;
+    let needs = question.treatments.iter().flat_map(|treatment| treatment.content.needs()).cloned().collect();
+    let wanted = PlacesOf { clinics: clinic_ids, needs, named, spans: spans.clone() };
+    let Places { clinics, resources } = places(db, practice_id, wanted, question.ahead).await?;
 
     for visit in &question.visits {
         if !clinics.contains_key(&visit.clinic) {
@@ -91,20 +93,35 @@ pub(super) async fn load(
         now,
         horizon_end: standing.horizon_end(now),
         spans,
-        look_for_earliest: question.look_for_earliest,
+        look_for_earliest: question.ahead.is_some(),
         clinics,
         resources,
         patient,
     })
 }
 
+/// Clinics and resources, as they are or as somebody who searched at the same revision has read them.
+async fn places(
+    db: &mut PgConnection,
+    practice_id: PracticeId,
+    wanted: PlacesOf,
+    ahead: Option<&LookAhead>,
+) -> Result<Places, Error> {
+    let kept = ahead.and_then(LookAhead::shared).map(|(at, crowd)| (at, &crowd.places));
+    crowd::shared(kept, wanted, async |PlacesOf { clinics: ids, needs, named, spans }| {
+        let needs: Vec<&Need> = needs.iter().collect();
+        let clinics = booking::clinics(db, practice_id, ids, spans).await?;
+        let resources = booking::resources(db, practice_id, ids, Some(&needs), named, spans).await?;
+        Ok(Places { clinics, resources })
+    })
+    .await
+}
+
 /// The day around each visit, or as far as the search for an earliest start reaches. Spans that touch are one.
 fn spans(question: &Question<'_>) -> Vec<Interval> {
+    let days_ahead = question.ahead.map_or(0, |ahead| ahead.days);
     // A visit takes at most twelve hours; the hours around it tell who has least to do.
-    let (before, mut after) = (TimeDelta::hours(6), TimeDelta::hours(18));
-    if question.look_for_earliest {
-        after += TimeDelta::days(EARLIEST_SEARCH_DAYS);
-    }
+    let (before, after) = (TimeDelta::hours(6), TimeDelta::hours(18) + TimeDelta::days(days_ahead));
     let around = question.visits.iter().filter_map(|visit| Interval::new(visit.start - before, visit.start + after));
     Calendar::union(around.collect()).intervals().to_vec()
 }

@@ -39,6 +39,8 @@ struct Way {
 /// A place in a practice's lane; free again when it is dropped.
 #[derive(Debug)]
 pub struct Lane {
+    /// Whether others came first.
+    pub was_waited_for: bool,
     /// The place, the room of who is in it, and the lane, which is there as long as somebody is.
     _held: (OwnedSemaphorePermit, OwnedSemaphorePermit, Arc<Way>),
 }
@@ -53,9 +55,12 @@ impl Lanes {
     pub async fn enter(&self, practice: PracticeId) -> Result<Lane, Error> {
         let way = self.way(practice);
         let room = Arc::clone(&way.room).try_acquire_owned().map_err(|_| Error::Overloaded)?;
-        // It is never closed.
-        let place = Arc::clone(&way.places).acquire_owned().await.map_err(|_| Error::Overloaded)?;
-        Ok(Lane { _held: (place, room, way) })
+        let (place, was_waited_for) = match Arc::clone(&way.places).try_acquire_owned() {
+            Ok(place) => (place, false),
+            // It is never closed.
+            Err(_) => (Arc::clone(&way.places).acquire_owned().await.map_err(|_| Error::Overloaded)?, true),
+        };
+        Ok(Lane { was_waited_for, _held: (place, room, way) })
     }
 
     fn way(&self, practice: PracticeId) -> Arc<Way> {

@@ -9,6 +9,7 @@ pub mod lanes;
 pub mod page;
 mod write;
 
+mod advice;
 mod aftercare;
 mod agenda;
 mod appointment;
@@ -18,6 +19,7 @@ mod catalog;
 mod clearance;
 mod clinic;
 mod combination;
+mod crowd;
 mod displacing;
 mod fitness;
 mod follow_up;
@@ -78,6 +80,7 @@ pub use write::{Command, Scoped};
 
 use boards::Boards;
 use clock::Clock;
+use crowd::Crowd;
 use ids::IdSource;
 use lanes::{Lanes, MAX_WAITING, MAX_WAITING_WRITERS};
 use thinkers::Thinkers;
@@ -101,10 +104,14 @@ pub struct App {
     lanes: Arc<Lanes>,
     boards: Arc<Boards>,
     advice: Arc<Thinkers>,
+    crowd: Arc<Crowd>,
     planners: Arc<Thinkers>,
     searches: Arc<Thinkers>,
     watches: Arc<Watches>,
 }
+
+/// A transaction that reads, and the revision of the practice that it sees; 0 if there is no such practice.
+type Seen = (Transaction<'static, Postgres>, i64);
 
 impl App {
     /// The use cases on a database.
@@ -117,6 +124,7 @@ impl App {
             lanes: Arc::new(Lanes::new(write::WRITERS, MAX_WAITING_WRITERS)),
             boards: Arc::default(),
             advice: Arc::new(Thinkers::new(MAX_ADVICE, MAX_ADVICE, MAX_WAITING_WRITERS)),
+            crowd: Arc::default(),
             planners: Arc::new(Thinkers::new(MAX_PLANNERS, MAX_PLANNERS.div_ceil(2), MAX_WAITING)),
             searches: Arc::new(Thinkers::new(MAX_SEARCHES, MAX_SEARCHES.div_ceil(2), MAX_WAITING)),
             watches: Arc::new(Watches::new(Pace::default(), size)),
@@ -139,21 +147,48 @@ impl App {
         Ok(self.connections.begin_read().await?)
     }
 
-    /// The same for what visits take up. Holds that have expired by now end first: whoever reads does not take them for
-    /// taken time, though nothing has run since.
+    /// The same for a search.
+    async fn search(&self) -> Result<Transaction<'static, Postgres>, Error> {
+        Ok(self.connections.begin_search().await?)
+    }
+
+    /// A transaction for reading what visits take up. Holds that have expired by now end first: whoever reads does not
+    /// take them for taken time, though nothing has run since.
     async fn read_current(&self, practice: PracticeId) -> Result<Transaction<'static, Postgres>, Error> {
-        let mut db = self.read().await?;
-        let standing = store::practice::standing(&mut db, practice).await?;
-        if standing.is_none_or(|standing| !standing.is_outlasted(self.clock.now())) {
-            return Ok(db);
+        Ok(self.current(practice, || self.read()).await?.0)
+    }
+
+    /// The same for a search.
+    async fn search_current(&self, practice: PracticeId) -> Result<Transaction<'static, Postgres>, Error> {
+        Ok(self.current(practice, || self.search()).await?.0)
+    }
+
+    async fn current<F>(&self, practice: PracticeId, begin: impl Fn() -> F) -> Result<Seen, Error>
+    where
+        F: Future<Output = Result<Transaction<'static, Postgres>, Error>>,
+    {
+        // What is given back is gone: the pool may have no other connection.
+        if let Ok(current) = self.unless_outlasted(practice, begin().await?).await? {
+            return Ok(current);
         }
-        // The pool may have no other connection.
-        drop(db);
         match self.expire_holds(practice).await {
             // The next of those who wait to write ends them.
-            Ok(()) | Err(Error::Overloaded) => self.read().await,
-            Err(error) => Err(error),
+            Ok(()) | Err(Error::Overloaded) => {}
+            Err(error) => return Err(error),
         }
+        let current = self.unless_outlasted(practice, begin().await?).await?;
+        Ok(current.unwrap_or_else(|outlasted| outlasted))
+    }
+
+    /// A transaction with the revision of the practice that it sees; as an error, if it sees holds that have expired.
+    async fn unless_outlasted(
+        &self,
+        practice: PracticeId,
+        mut db: Transaction<'static, Postgres>,
+    ) -> Result<Result<Seen, Seen>, Error> {
+        let Some(standing) = store::practice::standing(&mut db, practice).await? else { return Ok(Ok((db, 0))) };
+        let seen = (db, standing.revision);
+        Ok(if standing.is_outlasted(self.clock.now()) { Err(seen) } else { Ok(seen) })
     }
 
     /// Whether the database answers. A crowd before it is no outage.

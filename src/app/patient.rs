@@ -74,7 +74,7 @@ impl App {
     ) -> Result<Page<Patient, PatientPlace>, Error> {
         let practice = Self::tenant(caller, scoped.practice)?;
         let ListPatients { family_name_prefix, page } = scoped.query;
-        let mut db = self.read().await?;
+        let mut db = self.search().await?;
         let limit = fetch(page.size);
         let found = patient::list(&mut db, practice, family_name_prefix.expose(), page.after.as_ref(), limit).await?;
         Ok(Page::new(found, page.size, Patient::place))

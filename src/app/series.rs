@@ -109,7 +109,7 @@ impl App {
         let practice = Self::tenant(caller, scoped.practice)?;
         let ListSeries { patient, needing, page } = scoped.query;
         let now = self.clock.now();
-        let mut db = self.read_current(practice).await?;
+        let mut db = self.search_current(practice).await?;
         if let Some(id) = patient
             && !patient::exists(&mut db, practice, id).await?
         {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::advice::LookAhead;
 use super::commands::{BookSeries, ExtendSeries, ProposeSeries, SeriesOf, WhichSessions};
 use super::facts::{self, Asked, Question};
 use super::fitness::FitFor;
@@ -159,7 +160,7 @@ impl App {
         let booking = &command.body;
         let setting = setting(write.db(), practice, booking).await?;
         let asked = asked(booking, &setting, now)?;
-        let facts = load(write.db(), practice, booking, &setting, &asked, now, false).await?;
+        let facts = load(write.db(), practice, booking, &setting, &asked, now, None).await?;
         let plans = decide(facts, &setting, booking, &asked).map_err(Error::Refused)?;
         self.record(write, setting, booking.hold_minutes, &asked, plans).await
     }
@@ -215,19 +216,19 @@ impl App {
     /// Finds out, without holding the practice, when a refused series would do. If meanwhile nothing is in its way any
     /// more, or it cannot be found out, the refusal stands as it was.
     async fn advise_booking(&self, caller: &Caller, command: Command<Booking>, refusal: Refusal) -> Refusal {
-        let booking = command.body;
-        let known = async {
-            let practice = Self::tenant(caller, command.practice)?;
-            let mut db = self.read_current(practice).await?;
-            let setting = setting(&mut db, practice, &booking).await?;
-            let now = self.clock.now();
-            let asked = asked(&booking, &setting, now)?;
-            let facts = load(&mut db, practice, &booking, &setting, &asked, now, true).await?;
-            Ok::<_, Error>((practice, facts, setting, asked))
-        };
-        let Ok((practice, facts, setting, asked)) = known.await else { return refusal };
-        let think = move || decide(facts, &setting, &booking, &asked).err();
-        self.advice.think(practice, think).await.ok().flatten().unwrap_or(refusal)
+        let Ok(practice) = Self::tenant(caller, command.practice) else { return refusal };
+        let booking = Arc::new(command.body);
+        let advice = self.advice(practice, None, |mut db, ahead| {
+            let booking = Arc::clone(&booking);
+            async move {
+                let setting = setting(&mut db, practice, &booking).await?;
+                let now = self.clock.now();
+                let asked = asked(&booking, &setting, now)?;
+                let facts = load(&mut db, practice, &booking, &setting, &asked, now, Some(&ahead)).await?;
+                Ok(Some(move || decide(facts, &setting, &booking, &asked).err()))
+            }
+        });
+        advice.await.ok().flatten().unwrap_or(refusal)
     }
 }
 
@@ -359,7 +360,7 @@ async fn load(
     setting: &Setting,
     asked: &[AskedSession],
     now: Instant,
-    look_for_earliest: bool,
+    ahead: Option<&LookAhead>,
 ) -> Result<Facts, Error> {
     let visits = asked.iter().map(|AskedSession { place, request, .. }| {
         Asked::of(request, if booking.path.is_empty() { String::new() } else { format!("{}[{place}].", booking.path) })
@@ -368,7 +369,7 @@ async fn load(
     let visits = visits.collect();
     let fit_for = FitFor::Sessions(&setting.protocol, setting.series.as_ref().map(|series| series.id));
     let (patient, area, treatments) = (*patient, Some(*area), vec![treatment]);
-    let question = Question { patient, treatments, area, visits, fit_for, look_for_earliest };
+    let question = Question { patient, treatments, area, visits, fit_for, ahead };
     facts::load(db, practice, &question, now).await
 }
 

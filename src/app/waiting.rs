@@ -165,7 +165,7 @@ impl App {
         let practice = Self::tenant(caller, scoped.practice)?;
         let ListEntries { patient, with_ended, page } = scoped.query;
         let now = self.clock.now();
-        let mut db = self.read_current(practice).await?;
+        let mut db = self.search_current(practice).await?;
         if let Some(id) = patient
             && !patient::exists(&mut db, practice, id).await?
         {
@@ -323,7 +323,7 @@ async fn waits(
 ) -> Result<(PatientId, EntryFor), Error> {
     match which {
         AddedVisit::Treatment { patient, treatment, area } => {
-            let known = the_treatment(db, practice, treatment, None).await?;
+            let known = the_treatment(db, practice, (treatment, None), None).await?;
             if let Some(misfit) = body_area_misfit(&known, area) {
                 return Err(Error::Refused(vec![misfit]));
             }

@@ -101,6 +101,17 @@ impl App {
         command: &Command<T>,
     ) -> Result<Begun, Error> {
         let lane = self.lanes.enter(practice_id).await?;
+        self.begin_in(lane, caller, practice_id, command).await
+    }
+
+    /// The same in a lane that the caller is in already.
+    pub(super) async fn begin_in<T>(
+        &self,
+        lane: Lane,
+        caller: &Caller,
+        practice_id: PracticeId,
+        command: &Command<T>,
+    ) -> Result<Begun, Error> {
         let mut db = self.connections.begin_write().await?;
         let missing = || Error::not_found("practice_id");
         let mut revision = practice::next_revision(&mut db, practice_id).await?.ok_or_else(missing)?;
@@ -257,6 +268,15 @@ impl Write {
         self.watches.hint(self.practice);
         Ok(())
     }
+}
+
+/// Whether the request was carried out before.
+pub(super) async fn was_carried_out<T>(
+    db: &mut PgConnection,
+    practice_id: PracticeId,
+    command: &Command<T>,
+) -> Result<bool, Error> {
+    Ok(earlier(db, practice_id, command).await?.0.is_some())
 }
 
 /// What the same request did when it was carried out before; another request with its id is told so. And when the first

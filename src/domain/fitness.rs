@@ -243,7 +243,10 @@ impl Fitness {
         day: NaiveDate,
         moved_from: Option<Instant>,
     ) -> Option<&Self> {
-        self.ways().find(|way| !way.concerns(number).iter().any(|concern| concern.stands(start, day, moved_from)))
+        self.ways().find(|way| {
+            way.uncovered(number).is_none()
+                && !way.concerns.iter().any(|concern| concern.stands(start, day, moved_from))
+        })
     }
 
     fn note(&mut self, rule: Rule, when: When, text: impl Into<String>) {
@@ -321,14 +324,16 @@ impl Fitness {
 
     /// What stands in the way of the session of that number, or of a visit that is no session.
     pub fn concerns(&self, number: Option<i32>) -> Vec<Concern> {
-        let mut concerns = self.concerns.clone();
-        if let (Some(covered), Some(number)) = (self.sessions, number)
-            && number > covered
-        {
+        let uncovered = self.uncovered(number).map(|covered| {
             let text = format!("the clearance covers {covered} sessions");
-            concerns.push(Concern { rule: Rule::ClearanceExceeded, when: When::Always, text });
-        }
-        concerns
+            Concern { rule: Rule::ClearanceExceeded, when: When::Always, text }
+        });
+        self.concerns.iter().cloned().chain(uncovered).collect()
+    }
+
+    /// How many sessions the clearance covers, if not the one of that number.
+    fn uncovered(&self, number: Option<i32>) -> Option<i32> {
+        self.sessions.zip(number).filter(|(covered, number)| number > covered).map(|(covered, _)| covered)
     }
 
     /// The same without what stands in the way whatever the day: for plans that show when, once that is settled.

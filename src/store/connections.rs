@@ -34,15 +34,17 @@ impl Connections {
 
     /// Begins a transaction that writes.
     pub async fn begin_write(&self) -> Result<Transaction<'static, Postgres>, StoreError> {
-        // Statements of a write are planned once: they go by keys, and to plan those that read a booking's facts takes longer
-        // than to run them. Those that only read also search and filter, where a plan depends on the values.
-        self.begin("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL plan_cache_mode = force_generic_plan")
-            .await
+        self.begin("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE").await
     }
 
-    /// Begins a transaction that reads, all of it from the same state.
+    /// Begins a transaction that reads by keys, all of it from the same state.
     pub async fn begin_read(&self) -> Result<Transaction<'static, Postgres>, StoreError> {
         self.begin("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await
+    }
+
+    /// The same for a search, by a part of a name or by filters that may be left out: its plan depends on the values.
+    pub async fn begin_search(&self) -> Result<Transaction<'static, Postgres>, StoreError> {
+        self.begin("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL plan_cache_mode = auto").await
     }
 
     /// Begins in a task of its own, because a caller may go away at any moment: sqlx knows of a transaction only once

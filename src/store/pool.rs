@@ -19,12 +19,15 @@ const LOCK_TIMEOUT: &str = "3s";
 /// How long a transaction may sit idle before PostgreSQL ends it, as PostgreSQL writes it.
 const IDLE_IN_TRANSACTION_TIMEOUT: &str = "15s";
 /// What each session is set to.
-pub const SESSION: [(&str, &str); 4] = [
+pub const SESSION: [(&str, &str); 5] = [
     ("statement_timeout", STATEMENT_TIMEOUT),
     ("lock_timeout", LOCK_TIMEOUT),
     ("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION_TIMEOUT),
     // What is acknowledged is on disk, whatever the database is set to otherwise.
     ("synchronous_commit", "on"),
+    // Most statements go by keys and are planned once for each connection: to plan those that read a booking's facts takes
+    // longer than to run them. Searches are planned for their values.
+    ("plan_cache_mode", "force_generic_plan"),
 ];
 
 /// At most so many connections, of which one is made at once.

@@ -22,7 +22,7 @@ use crate::wire::{Ids, Rpc, frame, rpcs};
 /// One in so many writes that were done is sent again.
 const ONE_IS_REPEATED: usize = 8;
 /// How many writes that change nothing are looked at of a round, all rows before and after.
-const LOOKS: usize = 12;
+const LOOKS: usize = 20;
 /// One in so many writes is looked at until then.
 const ONE_IS_LOOKED_AT: usize = 40;
 /// Writes that may find that all is as it is asked to be; then they are OK and leave no entry.
@@ -48,12 +48,23 @@ pub enum Way {
 }
 
 /// How often which way is taken.
-const WAYS: [(usize, Way); 5] = [
+pub type Ways = [(usize, Way); 5];
+
+/// Of a few requests: many that get far.
+pub const FAR: Ways = [
     (30, Way::AlmostRight),
     (20, Way::Arbitrary),
     (35, Way::BrokenMessage),
     (8, Way::BrokenFrame),
     (7, Way::BrokenHead),
+];
+/// Of very many: what gets far takes ten times as long as what does not.
+pub const WIDE: Ways = [
+    (12, Way::AlmostRight),
+    (14, Way::Arbitrary),
+    (50, Way::BrokenMessage),
+    (12, Way::BrokenFrame),
+    (12, Way::BrokenHead),
 ];
 
 /// What came of it.
@@ -79,6 +90,8 @@ pub struct Site {
     pub shapes: Shapes,
     pub digest: Digest,
     pub seed: u64,
+    /// How often which way is taken.
+    pub ways: Ways,
     /// Practices that one of them tries, one after the other.
     pub rounds: u64,
     /// Requests to each.
@@ -89,10 +102,10 @@ pub struct Site {
 
 impl Site {
     /// A site around a server.
-    pub async fn new(server: TestServer, seed: u64, rounds: u64, requests: u64) -> Arc<Self> {
+    pub async fn new(server: TestServer, seed: u64, ways: Ways, (rounds, requests): (u64, u64)) -> Arc<Self> {
         let digest = Digest::new(server.pool()).await;
         let (rpcs, shapes, sent) = (rpcs(), Shapes::new(), AtomicU64::new(0));
-        Arc::new(Self { server, rpcs, shapes, digest, seed, rounds, requests, sent })
+        Arc::new(Self { server, rpcs, shapes, digest, seed, ways, rounds, requests, sent })
     }
 }
 
@@ -182,9 +195,10 @@ impl<'a> Round<'a> {
     /// The next request to a method.
     fn make(&mut self, place: usize) -> (Way, Asked) {
         let (rpc, random) = (&self.site.rpcs[place], &mut self.random);
-        let mut drawn = random.below(WAYS.iter().map(|(often, _)| often).sum());
+        let ways = &self.site.ways;
+        let mut drawn = random.below(ways.iter().map(|(often, _)| often).sum());
         let way =
-            WAYS.iter().find(|(often, _)| drawn.checked_sub(*often).map(|left| drawn = left).is_none()).unwrap().1;
+            ways.iter().find(|(often, _)| drawn.checked_sub(*often).map(|left| drawn = left).is_none()).unwrap().1;
         let (name, shapes) = (rpc.input.full_name(), &self.site.shapes);
         let mut message = match way {
             Way::Arbitrary => shapes.any(random, name, &self.known),

@@ -11,9 +11,6 @@ use crate::common::Database;
 /// Where the scripts are kept.
 const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/load/scripts");
 
-/// What the service says in the same message as BEGIN, which pgbench would send as a second one.
-const PLANNED_ONCE: &str = "-c plan_cache_mode=force_generic_plan";
-
 /// See the module.
 pub struct Bare {
     pool: PgPool,
@@ -42,8 +39,7 @@ impl Bare {
         std::fs::write(&file, &script.text).expect("the script can be written");
         // As the service's own sessions; but it waits for a practice's row with more sessions than the service would let it.
         let settings = SESSION.iter().filter(|(name, _)| !name.ends_with("_timeout"));
-        let settings = settings.map(|(name, value)| format!("-c {name}={value} "));
-        let settings: String = settings.chain([PLANNED_ONCE.to_owned()]).collect();
+        let settings: String = settings.map(|(name, value)| format!("-c {name}={value} ")).collect();
         let mut command = Command::new(&self.program);
         command.args(["--no-vacuum", "--protocol=prepared", "--client"]).arg(connections.to_string());
         command.arg("--transactions").arg((script.bookings / connections).to_string());

@@ -21,7 +21,7 @@ impl App {
     ) -> Result<Page<DisplacedVisit, (Instant, AppointmentId)>, Error> {
         let practice = Self::tenant(caller, scoped.practice)?;
         let ListDisplaced { whose, page } = scoped.query;
-        let mut db = self.read().await?;
+        let mut db = self.search().await?;
         let (is_known, field) = match whose {
             Some(Whose::Clinic(id)) => (clinic::exists(&mut db, practice, id).await?, "clinic_id"),
             Some(Whose::Resource(id)) => (resource::exists(&mut db, practice, id).await?, "resource_id"),

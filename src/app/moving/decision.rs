@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{ids, replacement};
+use crate::app::advice::LookAhead;
 use crate::app::facts::{self, Asked, Question};
 use crate::app::fitness::FitFor;
 use crate::app::write::Write;
@@ -64,7 +65,7 @@ impl Setting {
         practice: PracticeId,
         asked: &[AskedSession],
         now: Instant,
-        look_for_earliest: bool,
+        ahead: Option<&LookAhead>,
     ) -> Result<Facts, Error> {
         let Self { series, protocol, treatment, moving, combined } = self;
         let visits = asked.iter().map(|AskedSession { request, .. }| Asked::of(request, String::new())).collect();
@@ -72,7 +73,7 @@ impl Setting {
         let treatments = std::iter::once(treatment).chain(combined).collect();
         let fit_for = FitFor::Sessions(protocol, Some(series.id));
         let (patient, area) = (series.patient, Some(series.area));
-        let question = Question { patient, treatments, area, visits, fit_for, look_for_earliest };
+        let question = Question { patient, treatments, area, visits, fit_for, ahead };
         let mut facts = facts::load(db, practice, &question, now).await?;
         facts.forget(&ids(moving));
         Ok(facts)
@@ -107,7 +108,7 @@ pub(in crate::app) async fn rebook(
     let (practice, now, revision) = (write.practice, write.now, write.revision);
     let setting = Setting::of(write.db(), practice, series, moving).await?;
     let asked: Vec<AskedSession> = setting.followed(following, 0).collect();
-    let facts = setting.load(write.db(), practice, &asked, now, false).await?;
+    let facts = setting.load(write.db(), practice, &asked, now, None).await?;
     let plans = match setting.decide(facts, setting.series.known(), &asked) {
         Ok(plans) => plans,
         Err(refusal) => return Ok(Err(told(refusal, |place| of_following(following.get(place))))),

@@ -1,6 +1,6 @@
 //! Moving a session of a series, and the later ones that have to follow.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::decision::{Setting, of_following, told};
 use super::following::{LaterSessions, add_ons};
@@ -128,7 +128,7 @@ impl App {
             return Err(Error::EtagMismatch);
         }
         let asked = asked(&setting, ask, following);
-        let facts = setting.load(write.db(), practice, &asked, now, false).await?;
+        let facts = setting.load(write.db(), practice, &asked, now, None).await?;
         let plans = decide_move(facts, &setting, &asked).map_err(Error::Refused)?;
 
         let booked = self.replacements(&setting.moving, plans, revision, now);
@@ -159,25 +159,20 @@ impl App {
         following: Vec<Following>,
         refusal: Refusal,
     ) -> Refusal {
-        let known = async {
+        let (following, moved) = (following.as_slice(), OnceLock::new());
+        let moved = &moved;
+        let advice = self.advice(practice, None, |mut db, ahead| async move {
             let now = self.clock.now();
-            let mut db = self.read_current(practice).await?;
-            let setting = setting(&mut db, practice, ask, &following, now).await?;
-            let asked = asked(&setting, ask, &following);
-            let facts = setting.load(&mut db, practice, &asked, now, true).await?;
-            Ok::<_, Error>((facts, setting, asked))
-        };
+            let setting = setting(&mut db, practice, ask, following, now).await?;
+            let asked = asked(&setting, ask, following);
+            let facts = setting.load(&mut db, practice, &asked, now, Some(&ahead)).await?;
+            moved.get_or_init(|| setting.moving.first().map(|moved| moved.id));
+            Ok(Some(move || decide_move(facts, &setting, &asked).err()))
+        });
         // The request is about one session; the others are told of by their numbers and appointments.
-        let (advice, moved) = match known.await {
-            Ok((facts, setting, asked)) => {
-                let moved = setting.moving.first().map(|moved| moved.id);
-                let think = move || decide_move(facts, &setting, &asked).err();
-                (self.advice.think(practice, think).await.ok().flatten(), moved)
-            }
-            Err(_) => (None, None),
-        };
-        told(advice.unwrap_or(refusal), |place| match place.checked_sub(1) {
-            None => (None, moved),
+        let refusal = advice.await.ok().flatten().unwrap_or(refusal);
+        told(refusal, |place| match place.checked_sub(1) {
+            None => (None, moved.get().copied().flatten()),
             Some(place) => of_following(following.get(place)),
         })
     }

@@ -1,6 +1,7 @@
 //! Moving a visit that stands alone.
 
 use super::replace;
+use crate::app::advice::LookAhead;
 use crate::app::commands::{Destination, RescheduleAppointment};
 use crate::app::facts::{self, Asked, Question};
 use crate::app::fitness::FitFor;
@@ -55,7 +56,7 @@ impl App {
             return Err(Error::EtagMismatch);
         }
         old.must_lie_ahead(now).map_err(Error::Refused)?;
-        let (facts, alone) = alone(write.db(), practice, &old, &ask.to, now, false).await?;
+        let (facts, alone) = alone(write.db(), practice, &old, &ask.to, now, None).await?;
         let plan = plan_visit(&facts, &alone.treatment, &visit(&old, &ask.to, alone.clone()));
         let plan = plan.map_err(Error::Refused)?;
         let old = [old];
@@ -90,19 +91,17 @@ impl App {
         command: &Command<RescheduleAppointment>,
         refusal: Refusal,
     ) -> Refusal {
-        let ask = command.body.clone();
-        let known = async {
-            let practice = Self::tenant(caller, command.practice)?;
+        let Ok(practice) = Self::tenant(caller, command.practice) else { return refusal };
+        let advice = self.advice(practice, None, |mut db, ahead| async move {
+            let ask = &command.body;
             let now = self.clock.now();
-            let mut db = self.read_current(practice).await?;
             let old = appointment::found(&mut db, practice, ask.id).await?;
             old.must_lie_ahead(now).map_err(Error::Refused)?;
-            let (facts, alone) = alone(&mut db, practice, &old, &ask.to, now, true).await?;
-            Ok::<_, Error>((practice, facts, alone, old))
-        };
-        let Ok((practice, facts, alone, old)) = known.await else { return refusal };
-        let think = move || plan_visit(&facts, &alone.treatment, &visit(&old, &ask.to, alone.clone())).err();
-        self.advice.think(practice, think).await.ok().flatten().unwrap_or(refusal)
+            let (facts, alone) = alone(&mut db, practice, &old, &ask.to, now, Some(&ahead)).await?;
+            let request = visit(&old, &ask.to, alone.clone());
+            Ok(Some(move || plan_visit(&facts, &alone.treatment, &request).err()))
+        });
+        advice.await.ok().flatten().unwrap_or(refusal)
     }
 }
 
@@ -120,7 +119,7 @@ async fn alone(
     old: &Appointment,
     to: &Destination,
     now: Instant,
-    look_for_earliest: bool,
+    ahead: Option<&LookAhead>,
 ) -> Result<(Facts, Alone), Error> {
     if old.session.is_some() {
         let remedy = "must be no session of a series; move those with SeriesService.RescheduleSession";
@@ -143,7 +142,7 @@ async fn alone(
         None => FitFor::Treatment(&treatment),
     };
     let (patient, area, treatments) = (old.patient, old.area, vec![&treatment]);
-    let question = Question { patient, treatments, area, visits, fit_for, look_for_earliest };
+    let question = Question { patient, treatments, area, visits, fit_for, ahead };
     let mut facts = facts::load(db, practice, &question, now).await?;
     facts.forget(&[old.id]);
     Ok((facts, Alone { treatment, follow_up }))

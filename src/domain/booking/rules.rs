@@ -1,6 +1,8 @@
 //! The rules of booking. Each is a function from a start to what is in the way of it, so that the same function that
 //! refuses a start also finds the earliest one that would do.
 
+use std::borrow::Cow;
+
 use chrono::{NaiveDate, TimeDelta};
 
 use super::facts::{ClinicFacts, Facts};
@@ -18,21 +20,31 @@ use crate::domain::refusal::{Earliest, Gap, Other, Refusal, Rule, Violation};
 pub(super) struct Obstacle {
     other: Option<Other>,
     gap: Option<Gap>,
-    description: String,
+    description: Cow<'static, str>,
 }
 
 impl Obstacle {
-    pub(super) fn new(other: Option<Other>, description: impl Into<String>) -> Self {
+    pub(super) fn new(other: Option<Other>, description: impl Into<Cow<'static, str>>) -> Self {
         Self { other, gap: None, description: description.into() }
     }
+}
+
+/// Which other starts an obstacle to one start rules out as well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum RulesOut {
+    /// None.
+    Start,
+    /// Those on the same calendar day at the clinic.
+    Day,
+    /// All.
+    Ever,
 }
 
 /// A rule, as it applies to one request.
 pub(super) struct Check<'a> {
     pub rule: Rule,
     pub resource: Option<ResourceId>,
-    /// Whether no other start would help.
-    pub lasting: bool,
+    pub rules_out: RulesOut,
     pub obstacles: Box<dyn Fn(Instant) -> Vec<Obstacle> + 'a>,
 }
 
@@ -128,33 +140,47 @@ impl<'a> Desk<'a> {
                 resource: check.resource,
                 gap: obstacle.gap,
                 earliest,
-                description: obstacle.description,
+                description: obstacle.description.into_owned(),
             }));
         }
         refusal
     }
 
     fn earliest(&self, checks: &[&Check<'_>]) -> Option<Earliest> {
-        if !self.facts.look_for_earliest || checks.iter().any(|check| check.lasting) {
+        if !self.facts.look_for_earliest || checks.iter().any(|check| check.rules_out == RulesOut::Ever) {
             return None;
         }
-        let from = on_grid(self.request.start);
+        let zone = self.clinic.zone;
         let last = self.request.start + TimeDelta::days(EARLIEST_SEARCH_DAYS);
-        let steps = (0..).map(|step| from + TimeDelta::minutes(step * i64::from(GRID_MINUTES)));
-        steps
-            .take_while(|start| *start <= last && self.span.contains(self.timing.whole(*start)))
-            .find(|start| checks.iter().all(|check| (check.obstacles)(*start).is_empty()))
-            .map(|start| Earliest { start, day: self.clinic.zone.day(start) })
+        let mut start = on_grid(self.request.start);
+        while start <= last && self.span.contains(self.timing.whole(start)) {
+            let Some(against) = checks.iter().find(|check| !(check.obstacles)(start).is_empty()) else {
+                return Some(Earliest { start, day: zone.day(start) });
+            };
+            let next = start + TimeDelta::minutes(GRID_MINUTES.into());
+            start = match against.rules_out {
+                RulesOut::Start => next,
+                // A day that is shown twice may have begun before.
+                RulesOut::Day => next.max(on_grid(zone.midnight(zone.day(start).succ_opt()?))),
+                RulesOut::Ever => return None,
+            };
+        }
+        None
     }
 
     pub(super) fn check(rule: Rule, obstacles: impl Fn(Instant) -> Vec<Obstacle> + 'a) -> Check<'a> {
-        Check { rule, resource: None, lasting: false, obstacles: Box::new(obstacles) }
+        Check { rule, resource: None, rules_out: RulesOut::Start, obstacles: Box::new(obstacles) }
+    }
+
+    /// A check of which only the start's calendar day matters.
+    fn day_check(rule: Rule, obstacles: impl Fn(Instant) -> Vec<Obstacle> + 'a) -> Check<'a> {
+        Check { rules_out: RulesOut::Day, ..Self::check(rule, obstacles) }
     }
 
     /// Past, horizon, opening hours, closures.
     fn time_checks(&'a self) -> Vec<Check<'a>> {
         let opening = self.clinic.opening_hours.calendar(self.clinic.zone, &[self.span]);
-        let obstacle = |blocked: bool, text: &str| if blocked { vec![Obstacle::new(None, text)] } else { Vec::new() };
+        let obstacle = |blocked, text: &'static str| if blocked { vec![Obstacle::new(None, text)] } else { Vec::new() };
         vec![
             Self::check(Rule::StartInPast, move |start| {
                 obstacle(start < self.facts.now, "the visit would begin in the past")
@@ -183,14 +209,14 @@ impl<'a> Desk<'a> {
             (neighbour.binds() && days > neighbours.maximum_gap).then(|| Obstacle {
                 other: Some(neighbour.other),
                 gap: Some(Gap { days, required: neighbours.maximum_gap, latest }),
-                description: format!(
+                description: Cow::Owned(format!(
                     "{days} days lie between the two sessions; the protocol allows at most {}",
                     neighbours.maximum_gap
-                ),
+                )),
             })
         };
         vec![
-            Self::check(Rule::SessionTooLate, move |start| {
+            Self::day_check(Rule::SessionTooLate, move |start| {
                 let day = day_of(start);
                 let before = neighbours.previous.and_then(|previous| {
                     let latest = previous.day.checked_add_signed(TimeDelta::days(neighbours.maximum_gap));
@@ -199,7 +225,7 @@ impl<'a> Desk<'a> {
                 let after = neighbours.next.and_then(|next| too_far(day, next.day, next, None));
                 before.into_iter().chain(after).collect()
             }),
-            Self::check(Rule::SessionOutOfOrder, move |start| {
+            Self::day_check(Rule::SessionOutOfOrder, move |start| {
                 let day = day_of(start);
                 let obstacle = |neighbour: Neighbour, side: &str| {
                     Obstacle::new(
@@ -218,7 +244,7 @@ impl<'a> Desk<'a> {
     /// gaps of its area: see [`Self::gaps_of_area_broken`].
     fn follow_up_checks(&'a self) -> Vec<Check<'a>> {
         match &self.request.follow_up {
-            Some(FollowUp::Assessment { from, until }) => vec![Self::check(Rule::AssessmentNotDue, move |start| {
+            Some(FollowUp::Assessment { from, until }) => vec![Self::day_check(Rule::AssessmentNotDue, move |start| {
                 let day = self.clinic.zone.day(start);
                 let early = from.filter(|from| day < *from).map(|from| format!("is due from {from} on"));
                 let late = until.filter(|until| day > *until).map(|until| format!("was due until {until}"));
@@ -240,8 +266,8 @@ impl<'a> Desk<'a> {
                     .map(|other| Obstacle::new(Some(other.other), "the patient has another visit at that time"))
                     .collect()
             }),
-            Self::check(Rule::SessionTooSoon, move |start| self.gaps_of_area_broken(start)),
-            Self::check(Rule::OtherAreaTooSoon, move |start| self.gaps_across_areas_broken(start)),
+            Self::day_check(Rule::SessionTooSoon, move |start| self.gaps_of_area_broken(start)),
+            Self::day_check(Rule::OtherAreaTooSoon, move |start| self.gaps_across_areas_broken(start)),
             Self::check(Rule::ActivityForbidden, move |start| {
                 self.windows_hit(start, WindowRole::Exposes, "is forbidden by an aftercare window at that time")
             }),
@@ -261,14 +287,18 @@ impl<'a> Desk<'a> {
         let (fitness, moved_from) = (&self.facts.patient.fitness, self.request.moved_from);
         let checks = fitness.concerns(number).into_iter().map(|concern| {
             let may_be_put_off = concern.rule == Rule::SeriesOnHold && moved_from.is_some();
-            let lasting = concern.when == When::Always && !may_be_put_off && fitness.others.is_empty();
+            let rules_out = match concern.when {
+                When::Always if fitness.others.is_empty() && !may_be_put_off => RulesOut::Ever,
+                When::Days(..) if fitness.others.is_empty() && !may_be_put_off => RulesOut::Day,
+                When::Always | When::Before(_) | When::Days(..) => RulesOut::Start,
+            };
             let check = Self::check(concern.rule, move |start| {
                 let day = self.clinic.zone.day(start);
                 let stands = concern.stands(start, day, moved_from);
                 let stands = stands && fitness.way(number, start, day, moved_from).is_none();
                 if stands { vec![Obstacle::new(None, concern.text.clone())] } else { Vec::new() }
             });
-            Check { lasting, ..check }
+            Check { rules_out, ..check }
         });
         checks.collect()
     }
@@ -295,9 +325,9 @@ impl<'a> Desk<'a> {
         let near = near.filter(|(days, _)| days < minimum_days).map(|(days, other)| Obstacle {
             other: Some(other),
             gap: Some(Gap { days, required: *minimum_days, latest: None }),
-            description: format!(
+            description: Cow::Owned(format!(
                 "{days} days lie between the maintenance session and another session; at least {minimum_days} must"
-            ),
+            )),
         });
         near.collect()
     }
@@ -318,7 +348,8 @@ impl<'a> Desk<'a> {
                     SpacingScope::Area(_) => "the same area",
                     SpacingScope::AnyArea => "different areas",
                 };
-                let description = format!("{days} days lie between two sessions on {areas}; at least {required} must");
+                let description =
+                    format!("{days} days lie between two sessions on {areas}; at least {required} must").into();
                 let gap = Some(Gap { days, required, latest: None });
                 broken.push((scope, Obstacle { other: Some(window.other), gap, description }));
             }

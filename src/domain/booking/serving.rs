@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::assign::assign;
 use super::facts::ResourceFacts;
-use super::rules::{Check, Desk, Obstacle};
+use super::rules::{Check, Desk, Obstacle, RulesOut};
 use crate::domain::ids::ResourceId;
 use crate::domain::interval::{Instant, Interval};
 use crate::domain::refusal::Rule;
@@ -92,18 +92,18 @@ impl<'a> Desk<'a> {
         let check = |rule, obstacles: Box<dyn Fn(Instant) -> Vec<Obstacle> + 'a>| Check {
             rule,
             resource: Some(resource.id),
-            lasting: false,
+            rules_out: RulesOut::Start,
             obstacles,
         };
         let always = |text: &'static str| Box::new(move |_| vec![Obstacle::new(None, text)]);
         if !resource.active {
             let text = "the resource has been put out of use";
-            return vec![Check { lasting: true, ..check(Rule::ResourceInactive, always(text)) }];
+            return vec![Check { rules_out: RulesOut::Ever, ..check(Rule::ResourceInactive, always(text)) }];
         }
         let Some(need) = need else {
             let text =
                 "the resource is not qualified for any need of the treatment that another named one does not serve";
-            return vec![Check { lasting: true, ..check(Rule::ResourceNotQualified, always(text)) }];
+            return vec![Check { rules_out: RulesOut::Ever, ..check(Rule::ResourceNotQualified, always(text)) }];
         };
         let on_duty = resource.on_duty(self.request.clinic, self.clinic, self.span);
         let needed = move |start| self.timing.needed(need, start).collect::<Vec<_>>();
@@ -139,10 +139,10 @@ impl<'a> Desk<'a> {
         }
         // At another start it may do for another of the needs that it is qualified for.
         let requested = self.request.start;
-        let unless_served = |Check { rule, resource, lasting, obstacles }: Check<'a>| Check {
+        let unless_served = |Check { rule, resource, rules_out, obstacles }: Check<'a>| Check {
             rule,
             resource,
-            lasting,
+            rules_out,
             obstacles: Box::new(move |start| {
                 let against = obstacles(start);
                 let served = !against.is_empty() && start != requested && self.serving(start).is_some();
@@ -164,7 +164,7 @@ impl<'a> Desk<'a> {
         if candidates.is_empty() {
             let text = format!("no {kind} at the clinic is qualified for {qualification}");
             let check = Self::check(Rule::NoQualifiedResource, move |_| vec![Obstacle::new(None, text.clone())]);
-            return Check { lasting: true, ..check };
+            return Check { rules_out: RulesOut::Ever, ..check };
         }
         let requested = self.request.start;
         Self::check(Rule::NoResourceFree, move |start| {

@@ -49,6 +49,22 @@ async fn a_request_that_is_sent_sixteen_times_at_once_books_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_is_refused_a_visit_because_of_what_the_same_request_has_booked() {
+    let world = World::new().await;
+    let before = revision(&world).await;
+    let request = world.visit_request(&world.sauna, "2026-02-02T10:00:00");
+    let mut sent = JoinSet::new();
+    for _ in 0..16 {
+        let (mut client, request) = (world.manager.appointments(), request.clone());
+        sent.spawn(async move { client.book_appointment(request).await.unwrap().into_inner().appointment.unwrap() });
+    }
+    let answers = sent.join_all().await;
+    assert!(answers.iter().all(|answer| *answer == answers[0]));
+    assert_eq!(revision(&world).await, before + 1);
+    world.server.assert_clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_payload_under_a_used_request_id_is_told_apart() {
     let world = World::new().await;
     let request = world.series_request(&FOUR);

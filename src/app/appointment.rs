@@ -1,9 +1,11 @@
 //! Single visits, and the day sheet.
 
-use super::advice::{LookAhead, says_when};
+use std::sync::Arc;
+
+use super::advice::{LookAhead, SOON_DAYS, says_when};
 use super::combination::{Added, added};
 use super::commands::{BookAppointment, EndVisit, ListAppointments, SheetOf, WhichVisit};
-use super::crowd;
+use super::crowd::{self, At};
 use super::facts::{self, Asked, Question};
 use super::fitness::FitFor;
 use super::follow_up::{Following, following, series_field};
@@ -62,20 +64,22 @@ impl App {
         command: &Command<BookAppointment>,
     ) -> Result<Appointment, Error> {
         let practice = Self::tenant(caller, command.practice)?;
+        let wanted = (command.body.clinic, command.body.start);
         let booked = self.retry(|| async {
-            let lane = self.lanes.enter(practice).await?;
-            // Of a crowd that wants the same time the first one gets it; the others are told so without holding the
-            // practice. Where that cannot be found out, it is found out under the lock.
-            if lane.was_waited_for
-                && let Ok(Some(refusal)) = self.refused_now(practice, command, Some(&lane)).await
+            let lane = self.lanes.enter_for(practice, wanted).await?;
+            // Of a crowd the first one gets it; the others are told so without holding the practice.
+            if lane.in_a_crowd
+                && let Some(decide) = self.refused_in_a_crowd(practice, command).await?
             {
+                drop(lane);
+                let refusal = self.advice.think(practice, decide).await?;
                 return Err(Error::Refused(refusal));
             }
             self.try_book_appointment(caller, practice, command, lane).await
         });
         match booked.await {
             Err(Error::Refused(refusal)) if !says_when(&refusal) => {
-                let advised = self.refused_now(practice, command, None).await;
+                let advised = self.advise_appointment(practice, command).await;
                 Err(Error::Refused(advised.ok().flatten().unwrap_or(refusal)))
             }
             done => done,
@@ -126,27 +130,58 @@ impl App {
         Ok(booked)
     }
 
-    /// What is against a visit as things are, and when it would do; found out without holding the practice. Nothing is
-    /// against what the same request has booked already.
-    async fn refused_now(
+    /// Finds out, without holding the practice, when a refused visit would do.
+    async fn advise_appointment(
         &self,
         practice: PracticeId,
         command: &Command<BookAppointment>,
-        lane: Option<&Lane>,
     ) -> Result<Option<Refusal>, Error> {
-        self.advice(practice, lane, |mut db, ahead| async move {
-            if was_carried_out(&mut db, practice, command).await? {
-                return Ok(None);
-            }
-            let (ask, now) = (command.body.clone(), self.clock.now());
-            if let Some(entry) = ask.offered_to {
-                waiting_as_known(&mut db, practice, entry).await?;
-            }
-            let visit = visit(&mut db, practice, &ask, now, Some(&ahead)).await?;
-            let facts = facts_of(&mut db, practice, &ask, &visit, now, Some(&ahead)).await?;
+        self.advice(practice, |mut db, ahead| async move {
+            let (ask, facts, visit) = self.as_things_are(&mut db, practice, command, &ahead).await?;
             Ok(Some(move || decide(&facts, &ask, &visit).err()))
         })
         .await
+    }
+
+    /// Whether a visit would be refused as things are, looked at without holding the practice: then the decision, which
+    /// also says when it would do, as far as that is soon. Nothing is said to who asks again for what is booked already,
+    /// nor while holds that have expired are still to be ended, which is for the next write to do.
+    async fn refused_in_a_crowd(
+        &self,
+        practice: PracticeId,
+        command: &Command<BookAppointment>,
+    ) -> Result<Option<impl FnOnce() -> Refusal + Send + 'static>, Error> {
+        let Ok((mut db, revision)) = self.unless_outlasted(practice, self.read().await?).await? else {
+            return Ok(None);
+        };
+        if was_carried_out(&mut db, practice, command).await? {
+            return Ok(None);
+        }
+        let at = At { practice, revision, now: self.clock.now() };
+        let ahead = LookAhead { days: SOON_DAYS, crowd: Some((at, Arc::clone(&self.crowd))) };
+        let (ask, facts, visit) = self.as_things_are(&mut db, practice, command, &ahead).await?;
+        drop(db);
+        // Others wait for the place in the lane: whether is found out here, and when after it.
+        let whether = Facts { look_for_earliest: false, ..facts.clone() };
+        let Err(refusal) = decide(&whether, &ask, &visit) else { return Ok(None) };
+        Ok(Some(move || decide(&facts, &ask, &visit).err().unwrap_or(refusal)))
+    }
+
+    /// What a request asks for, what it rests on, and what it refers to.
+    async fn as_things_are(
+        &self,
+        db: &mut PgConnection,
+        practice: PracticeId,
+        command: &Command<BookAppointment>,
+        ahead: &LookAhead,
+    ) -> Result<(BookAppointment, Facts, Visit), Error> {
+        let (ask, now) = (command.body.clone(), self.clock.now());
+        if let Some(entry) = ask.offered_to {
+            waiting_as_known(db, practice, entry).await?;
+        }
+        let visit = visit(db, practice, &ask, now, Some(ahead)).await?;
+        let facts = facts_of(db, practice, &ask, &visit, now, Some(ahead)).await?;
+        Ok((ask, facts, visit))
     }
 
     /// Cancels an appointment that has not begun, or releases its hold.
@@ -330,7 +365,7 @@ pub(super) async fn the_treatment(
     wanted: (TreatmentId, Option<i32>),
     ahead: Option<&LookAhead>,
 ) -> Result<Treatment, Error> {
-    let kept = ahead.and_then(LookAhead::shared).map(|(at, crowd)| (at, &crowd.treatments));
+    let kept = ahead.and_then(|ahead| ahead.crowd.as_ref()).map(|(at, crowd)| (*at, &crowd.treatments));
     crowd::shared(kept, wanted, async |(id, version)| {
         let treatment = catalog::treatment(db, practice, *id, *version).await?;
         treatment.ok_or_else(|| Error::not_found("treatment.treatment_id"))

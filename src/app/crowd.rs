@@ -5,13 +5,17 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use chrono::TimeDelta;
+
 use crate::domain::booking::{ClinicFacts, ResourceFacts};
 use crate::domain::catalog::{Need, Treatment};
 use crate::domain::ids::{ClinicId, PracticeId, ResourceId, TreatmentId};
-use crate::domain::interval::Interval;
+use crate::domain::interval::{Instant, Interval};
 
 /// Answers of each kind that are kept, of all practices together: a crowd asks for one.
 const KEPT_ANSWERS: usize = 8;
+/// How long one is good for: longer than a crowd lasts.
+const KEPT_FOR: TimeDelta = TimeDelta::seconds(5);
 
 /// What is kept for crowds.
 #[derive(Debug, Default)]
@@ -44,8 +48,25 @@ pub(super) struct Places {
     pub resources: Vec<ResourceFacts>,
 }
 
-/// A practice at one of its revisions.
-pub(super) type At = (PracticeId, i64);
+/// A practice at one of its revisions, seen now.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct At {
+    /// The practice.
+    pub practice: PracticeId,
+    /// The revision.
+    pub revision: i64,
+    /// When it was seen.
+    pub now: Instant,
+}
+
+impl At {
+    /// Whether what was seen then is what would be seen now. A database that was put back to an earlier state may come to
+    /// the same revision another way, but not at once.
+    fn is_as(self, then: Self) -> bool {
+        let age = self.now - then.now;
+        (self.practice, self.revision) == (then.practice, then.revision) && age >= TimeDelta::zero() && age <= KEPT_FOR
+    }
+}
 
 /// The answers that were given last.
 #[derive(Debug)]
@@ -63,12 +84,15 @@ impl<Q: PartialEq, A> Kept<Q, A> {
     /// The answer to a question, if it is kept.
     fn get(&self, at: At, question: &Q) -> Option<Arc<A>> {
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        last.iter().find(|(then, asked, _)| *then == at && asked == question).map(|(_, _, answer)| Arc::clone(answer))
+        last.iter()
+            .find(|(then, asked, _)| at.is_as(*then) && asked == question)
+            .map(|(_, _, answer)| Arc::clone(answer))
     }
 
-    /// Keeps an answer, instead of the one that is kept for longest.
+    /// Keeps an answer, instead of an earlier one to the same question, or the one that is kept for longest.
     fn keep(&self, at: At, question: Q, answer: Arc<A>) {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        last.retain(|(then, asked, _)| !at.is_as(*then) || *asked != question);
         last.truncate(KEPT_ANSWERS - 1);
         last.push_front((at, question, answer));
     }
@@ -94,20 +118,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_is_kept_for_its_question_and_revision_until_others_came_after_it() {
-        let practice = |number| PracticeId(uuid::Uuid::from_u128(number));
+    fn an_answer_is_kept_for_its_question_and_revision_for_a_while_or_until_others_came_after_it() {
+        let at = |practice, revision, second| {
+            let practice = PracticeId(uuid::Uuid::from_u128(practice));
+            At { practice, revision, now: Instant::UNIX_EPOCH + TimeDelta::seconds(second) }
+        };
         let kept = Kept::default();
-        kept.keep((practice(1), 1), "when", Arc::new(1));
-        assert_eq!(kept.get((practice(1), 1), &"when").as_deref(), Some(&1));
-        for (practice, revision, question) in
-            [(practice(2), 1, "when"), (practice(1), 2, "when"), (practice(1), 1, "where")]
+        kept.keep(at(1, 1, 10), 0, Arc::new("first"));
+        kept.keep(at(1, 1, 10), 0, Arc::new("once more"));
+        assert_eq!(kept.get(at(1, 1, 15), &0).as_deref(), Some(&"once more"));
+        for (at, question) in
+            [(at(2, 1, 10), 0), (at(1, 2, 10), 0), (at(1, 1, 10), 1), (at(1, 1, 16), 0), (at(1, 1, 9), 0)]
         {
-            assert_eq!(kept.get((practice, revision), &question), None);
+            assert_eq!(kept.get(at, &question), None);
         }
-        (2..=KEPT_ANSWERS).for_each(|other| kept.keep((practice(2), 1), "where", Arc::new(other)));
-        assert_eq!(kept.get((practice(1), 1), &"when").as_deref(), Some(&1));
-        kept.keep((practice(2), 1), "where", Arc::new(0));
-        assert_eq!(kept.get((practice(1), 1), &"when"), None);
+        (1..KEPT_ANSWERS).for_each(|other| kept.keep(at(2, 1, 10), other, Arc::new("another")));
+        assert_eq!(kept.get(at(1, 1, 10), &0).as_deref(), Some(&"once more"));
+        kept.keep(at(2, 1, 10), 0, Arc::new("another"));
+        assert_eq!(kept.get(at(1, 1, 10), &0), None);
         assert_eq!(kept.last.lock().unwrap().len(), KEPT_ANSWERS);
     }
 }

@@ -107,7 +107,7 @@ async fn places(
     wanted: PlacesOf,
     ahead: Option<&LookAhead>,
 ) -> Result<Places, Error> {
-    let kept = ahead.and_then(LookAhead::shared).map(|(at, crowd)| (at, &crowd.places));
+    let kept = ahead.and_then(|ahead| ahead.crowd.as_ref()).map(|(at, crowd)| (*at, &crowd.places));
     crowd::shared(kept, wanted, async |PlacesOf { clinics: ids, needs, named, spans }| {
         let needs: Vec<&Need> = needs.iter().collect();
         let clinics = booking::clinics(db, practice_id, ids, spans).await?;

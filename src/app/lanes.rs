@@ -4,12 +4,14 @@
 //! so many, and whoever comes then is turned away at once.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::collections::hash_map::Entry;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Error;
-use crate::domain::ids::PracticeId;
+use crate::domain::ids::{ClinicId, PracticeId};
+use crate::domain::interval::Instant;
 
 /// Practices that are kept in mind before those whose lanes are empty are forgotten.
 const KEPT: usize = 1_024;
@@ -34,15 +36,27 @@ struct Way {
     places: Arc<Semaphore>,
     /// For those who have a place and those who wait for one.
     room: Arc<Semaphore>,
+    /// How many of them want the same.
+    wanted: Mutex<HashMap<Wanted, usize>>,
+}
+
+/// A start at a clinic, which several may want and one gets.
+pub type Wanted = (ClinicId, Instant);
+
+/// Somebody in a lane who wants a start.
+#[derive(Debug)]
+struct Wish {
+    way: Arc<Way>,
+    wanted: Wanted,
 }
 
 /// A place in a practice's lane; free again when it is dropped.
 #[derive(Debug)]
 pub struct Lane {
-    /// Whether others came first.
-    pub was_waited_for: bool,
-    /// The place, the room of who is in it, and the lane, which is there as long as somebody is.
-    _held: (OwnedSemaphorePermit, OwnedSemaphorePermit, Arc<Way>),
+    /// Whether others came first, and others still want the same.
+    pub in_a_crowd: bool,
+    /// The place, the room of who is in it, the lane, which is there as long as somebody is, and what is wanted.
+    _held: (OwnedSemaphorePermit, OwnedSemaphorePermit, Arc<Way>, Option<Wish>),
 }
 
 impl Lanes {
@@ -53,14 +67,25 @@ impl Lanes {
 
     /// Waits for a place in the practice's lane, unless too many wait already.
     pub async fn enter(&self, practice: PracticeId) -> Result<Lane, Error> {
+        self.enter_wanting(practice, None).await
+    }
+
+    /// The same for somebody who wants a start that others may want, too.
+    pub async fn enter_for(&self, practice: PracticeId, wanted: Wanted) -> Result<Lane, Error> {
+        self.enter_wanting(practice, Some(wanted)).await
+    }
+
+    async fn enter_wanting(&self, practice: PracticeId, wanted: Option<Wanted>) -> Result<Lane, Error> {
         let way = self.way(practice);
         let room = Arc::clone(&way.room).try_acquire_owned().map_err(|_| Error::Overloaded)?;
-        let (place, was_waited_for) = match Arc::clone(&way.places).try_acquire_owned() {
+        let wish = wanted.map(|wanted| Wish::new(&way, wanted));
+        let (place, has_waited) = match Arc::clone(&way.places).try_acquire_owned() {
             Ok(place) => (place, false),
             // It is never closed.
             Err(_) => (Arc::clone(&way.places).acquire_owned().await.map_err(|_| Error::Overloaded)?, true),
         };
-        Ok(Lane { was_waited_for, _held: (place, room, way) })
+        let in_a_crowd = has_waited && wish.as_ref().is_some_and(Wish::is_shared);
+        Ok(Lane { in_a_crowd, _held: (place, room, way, wish) })
     }
 
     fn way(&self, practice: PracticeId) -> Arc<Way> {
@@ -74,9 +99,38 @@ impl Lanes {
         let way = Arc::new(Way {
             places: Arc::new(Semaphore::new(self.places)),
             room: Arc::new(Semaphore::new(self.places + self.waiting)),
+            wanted: Mutex::default(),
         });
         ways.insert(practice, Arc::downgrade(&way));
         way
+    }
+}
+
+impl Wish {
+    fn new(way: &Arc<Way>, wanted: Wanted) -> Self {
+        *way.wanted().entry(wanted).or_default() += 1;
+        Self { way: Arc::clone(way), wanted }
+    }
+
+    fn is_shared(&self) -> bool {
+        self.way.wanted().get(&self.wanted).is_some_and(|wishes| *wishes > 1)
+    }
+}
+
+impl Drop for Wish {
+    fn drop(&mut self) {
+        if let Entry::Occupied(mut wishes) = self.way.wanted().entry(self.wanted) {
+            *wishes.get_mut() -= 1;
+            if *wishes.get() == 0 {
+                wishes.remove();
+            }
+        }
+    }
+}
+
+impl Way {
+    fn wanted(&self) -> MutexGuard<'_, HashMap<Wanted, usize>> {
+        self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -118,6 +172,31 @@ mod tests {
         drop(first);
         second.await.unwrap().unwrap();
         lanes.enter(practice(1)).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn whoever_waited_is_in_a_crowd_as_long_as_others_want_the_same_start() {
+        let lanes = Arc::new(Lanes::new(1, 8));
+        let clinic = ClinicId(uuid::Uuid::from_u128(1));
+        let at = |hour| (clinic, Instant::UNIX_EPOCH + chrono::TimeDelta::hours(hour));
+        let first = lanes.enter_for(practice(1), at(10)).await.unwrap();
+        assert!(!first.in_a_crowd, "nobody came before");
+        let (way, mut others) = (lanes.way(practice(1)), Vec::new());
+        for (came, hour) in [10, 11, 10].into_iter().enumerate() {
+            let (own, wanted) = (Arc::clone(&lanes), at(hour));
+            others.push(tokio::spawn(async move { own.enter_for(practice(1), wanted).await.unwrap().in_a_crowd }));
+            // They come one after the other.
+            while way.room.available_permits() > 9 - (came + 2) {
+                tokio::task::yield_now().await;
+            }
+        }
+        drop(first);
+        let mut said = Vec::new();
+        for other in others {
+            said.push(other.await.unwrap());
+        }
+        assert_eq!(said, [true, false, false], "the last one is alone with its wish");
+        assert!(way.wanted().is_empty());
     }
 
     #[tokio::test]

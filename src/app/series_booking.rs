@@ -218,7 +218,7 @@ impl App {
     async fn advise_booking(&self, caller: &Caller, command: Command<Booking>, refusal: Refusal) -> Refusal {
         let Ok(practice) = Self::tenant(caller, command.practice) else { return refusal };
         let booking = Arc::new(command.body);
-        let advice = self.advice(practice, None, |mut db, ahead| {
+        let advice = self.advice(practice, |mut db, ahead| {
             let booking = Arc::clone(&booking);
             async move {
                 let setting = setting(&mut db, practice, &booking).await?;

@@ -200,7 +200,7 @@ impl App {
     async fn matches(&self, practice: PracticeId, freed: &[AppointmentId]) -> Result<Vec<Match>, Error> {
         let now = self.clock.now();
         let wanting = {
-            let mut db = self.read_current(practice).await?;
+            let mut db = self.search_current(practice).await?;
             let visits = appointment::several(&mut db, practice, freed).await?;
             let freed = visits.iter().filter(|visit| !visit.is_live()).filter_map(|visit| Freed::of(visit, now));
             candidates(&mut db, practice, freed.collect()).await?
@@ -259,7 +259,7 @@ impl App {
 
     async fn entry(&self, practice: PracticeId, id: WaitingId) -> Result<EntryNow, Error> {
         let now = self.clock.now();
-        let entry = found(&mut *self.read_current(practice).await?, practice, id).await?;
+        let entry = found(&mut *self.search_current(practice).await?, practice, id).await?;
         Ok(EntryNow { entry, now })
     }
 }

@@ -44,7 +44,8 @@ impl Connections {
 
     /// The same for a search, by a part of a name or by filters that may be left out: its plan depends on the values.
     pub async fn begin_search(&self) -> Result<Transaction<'static, Postgres>, StoreError> {
-        self.begin("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL plan_cache_mode = auto").await
+        self.begin("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL plan_cache_mode = force_custom_plan")
+            .await
     }
 
     /// Begins in a task of its own, because a caller may go away at any moment: sqlx knows of a transaction only once

@@ -161,7 +161,7 @@ impl App {
     ) -> Refusal {
         let (following, moved) = (following.as_slice(), OnceLock::new());
         let moved = &moved;
-        let advice = self.advice(practice, None, |mut db, ahead| async move {
+        let advice = self.advice(practice, |mut db, ahead| async move {
             let now = self.clock.now();
             let setting = setting(&mut db, practice, ask, following, now).await?;
             let asked = asked(&setting, ask, following);

@@ -92,7 +92,7 @@ impl App {
         refusal: Refusal,
     ) -> Refusal {
         let Ok(practice) = Self::tenant(caller, command.practice) else { return refusal };
-        let advice = self.advice(practice, None, |mut db, ahead| async move {
+        let advice = self.advice(practice, |mut db, ahead| async move {
             let ask = &command.body;
             let now = self.clock.now();
             let old = appointment::found(&mut db, practice, ask.id).await?;

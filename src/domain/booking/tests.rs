@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 use uuid::Uuid;
 
-use super::small::{HERE, appointment, at, between, facts, need, qualification, question, treatment, zone};
+use super::small::{HERE, appointment, at, between, everywhere, facts, need, qualification, question, treatment, zone};
 use super::*;
 use crate::domain::catalog::{GapDays, Need, Phase, ResourceKind, SpacingScope, TreatmentContent};
 use crate::domain::hours::{Stretch, Week, weekday_from_iso};
@@ -61,6 +61,31 @@ fn check_plan(treatment: &Treatment, start: Instant, plan: &PlannedVisit) {
     assert_eq!(plan.visit.end(), present.next_back().unwrap().end());
 }
 
+#[test]
+fn the_earliest_start_of_a_refusal_is_the_first_that_its_rule_allows_wherever_the_clocks_change() {
+    everywhere(150, question, |(facts, treatment, request)| {
+        let Err(refusal) = plan_visit(&facts, &treatment, &request) else { return Ok(()) };
+        for violation in refusal.iter().filter(|violation| !RESOURCE_RULES.contains(&violation.rule)) {
+            let breaks = |start| {
+                let asked = VisitRequest { start, ..request.clone() };
+                slow_rules(&facts, &treatment, &asked).contains(&violation.rule)
+            };
+            let Some(Earliest { start, day }) = violation.earliest else {
+                let (timing, span) = (Timing::new(&treatment), facts.spans[0]);
+                let mut later = ticks(Interval::new(request.start, span.end()).unwrap());
+                prop_assert!(later.all(|start| !span.contains(timing.whole(start)) || breaks(start)), "{violation:?}");
+                continue;
+            };
+            prop_assert!(start > request.start);
+            prop_assert_eq!(day, zone().local(start).date());
+            prop_assert!(!breaks(start), "{violation:?} is broken again then");
+            let earlier = Interval::new(request.start, start).unwrap();
+            prop_assert!(ticks(earlier).all(breaks), "{violation:?} would do earlier");
+        }
+        Ok(())
+    });
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(600))]
 
@@ -81,23 +106,6 @@ proptest! {
                 prop_assert_eq!(others, broken);
                 prop_assert_eq!(about_resources.is_empty(), served, "{:?}", about_resources);
             }
-        }
-    }
-
-    #[test]
-    fn the_earliest_start_of_a_refusal_is_the_first_that_its_rule_allows((facts, treatment, request) in question()) {
-        let Err(refusal) = plan_visit(&facts, &treatment, &request) else { return Ok(()) };
-        for violation in refusal.iter().filter(|violation| !RESOURCE_RULES.contains(&violation.rule)) {
-            let Some(Earliest { start, day }) = violation.earliest else { continue };
-            prop_assert!(start > request.start);
-            prop_assert_eq!(day, zone().local(start).date());
-            let breaks = |start| {
-                let asked = VisitRequest { start, ..request.clone() };
-                slow_rules(&facts, &treatment, &asked).contains(&violation.rule)
-            };
-            prop_assert!(!breaks(start), "{violation:?} is broken again then");
-            let earlier = Interval::new(request.start, start).unwrap();
-            prop_assert!(ticks(earlier).all(breaks), "{violation:?} would do earlier");
         }
     }
 

@@ -15,7 +15,7 @@ use crate::domain::interval::{Instant, Interval};
 /// Answers of each kind that are kept, of all practices together: a crowd asks for one.
 const KEPT_ANSWERS: usize = 8;
 /// How long one is good for: longer than a crowd lasts.
-const KEPT_FOR: TimeDelta = TimeDelta::seconds(5);
+const KEPT_SECONDS: i64 = 5;
 
 /// What is kept for crowds.
 #[derive(Debug, Default)]
@@ -64,7 +64,8 @@ impl At {
     /// the same revision another way, but not at once.
     fn is_as(self, then: Self) -> bool {
         let age = self.now - then.now;
-        (self.practice, self.revision) == (then.practice, then.revision) && age >= TimeDelta::zero() && age <= KEPT_FOR
+        (self.practice, self.revision) == (then.practice, then.revision)
+            && (0..=KEPT_SECONDS).contains(&age.num_seconds())
     }
 }
 

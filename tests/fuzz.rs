@@ -2,7 +2,7 @@
 //! anything that it is refused, or leave anything behind in the server's memory.
 //!
 //! `STIPPLE_TEST_FUZZ=<seed>` repeats a run with the seed that it printed. The full run takes minutes:
-//! `cargo test --release --test stipple fuzz:: -- --ignored --nocapture`.
+//! `cargo test --release --test stipple fuzz::a_million -- --ignored --nocapture`.
 
 mod broken;
 mod line;

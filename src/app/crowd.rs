@@ -5,8 +5,6 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use chrono::TimeDelta;
-
 use crate::domain::booking::{ClinicFacts, ResourceFacts};
 use crate::domain::catalog::{Need, Treatment};
 use crate::domain::ids::{ClinicId, PracticeId, ResourceId, TreatmentId};
@@ -116,6 +114,8 @@ pub(super) async fn shared<Q: PartialEq, A: Clone, E>(
 
 #[cfg(test)]
 mod tests {
+    use chrono::TimeDelta;
+
     use super::*;
 
     #[test]

@@ -60,11 +60,11 @@ pub const FAR: Ways = [
 ];
 /// Of very many: what gets far takes ten times as long as what does not.
 pub const WIDE: Ways = [
-    (12, Way::AlmostRight),
-    (14, Way::Arbitrary),
-    (50, Way::BrokenMessage),
-    (12, Way::BrokenFrame),
-    (12, Way::BrokenHead),
+    (7, Way::AlmostRight),
+    (9, Way::Arbitrary),
+    (46, Way::BrokenMessage),
+    (19, Way::BrokenFrame),
+    (19, Way::BrokenHead),
 ];
 
 /// What came of it.

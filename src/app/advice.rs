@@ -23,8 +23,8 @@ pub(super) struct LookAhead {
 }
 
 impl App {
-    /// What is against a request as things are, with the earliest that would do; nothing if nothing is, or if `facts` has
-    /// nothing to decide. It reads the facts for so far ahead, and returns the decision that rests on them.
+    /// What is against a request as things are, with the earliest that would do; nothing if nothing is. `facts`
+    /// reads the facts for so far ahead, and returns the decision that rests on them.
     pub(super) async fn advice<D, F>(
         &self,
         practice: PracticeId,
@@ -32,11 +32,11 @@ impl App {
     ) -> Result<Option<Refusal>, Error>
     where
         D: FnOnce() -> Option<Refusal> + Send + 'static,
-        F: Future<Output = Result<Option<D>, Error>>,
+        F: Future<Output = Result<D, Error>>,
     {
         let look = async |days| {
-            let (db, _) = self.current(practice, || self.read()).await?;
-            let Some(decide) = facts(db, LookAhead { days, crowd: None }).await? else { return Ok(None) };
+            let db = self.read_current(practice).await?;
+            let decide = facts(db, LookAhead { days, crowd: None }).await?;
             self.advice.think(practice, decide).await
         };
         match look(SOON_DAYS).await? {

@@ -138,7 +138,7 @@ impl App {
     ) -> Result<Option<Refusal>, Error> {
         self.advice(practice, |mut db, ahead| async move {
             let (ask, facts, visit) = self.as_things_are(&mut db, practice, command, &ahead).await?;
-            Ok(Some(move || decide(&facts, &ask, &visit).err()))
+            Ok(move || decide(&facts, &ask, &visit).err())
         })
         .await
     }
@@ -151,7 +151,7 @@ impl App {
         practice: PracticeId,
         command: &Command<BookAppointment>,
     ) -> Result<Option<impl FnOnce() -> Refusal + Send + 'static>, Error> {
-        let Ok((mut db, revision)) = self.unless_outlasted(practice, self.read().await?).await? else {
+        let Some((mut db, revision)) = self.unless_outlasted(practice, self.read().await?).await? else {
             return Ok(None);
         };
         if was_carried_out(&mut db, practice, command).await? {

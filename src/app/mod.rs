@@ -155,40 +155,41 @@ impl App {
     /// A transaction for reading what visits take up. Holds that have expired by now end first: whoever reads does not
     /// take them for taken time, though nothing has run since.
     async fn read_current(&self, practice: PracticeId) -> Result<Transaction<'static, Postgres>, Error> {
-        Ok(self.current(practice, || self.read()).await?.0)
+        self.current(practice, || self.read()).await
     }
 
     /// The same for a search.
     async fn search_current(&self, practice: PracticeId) -> Result<Transaction<'static, Postgres>, Error> {
-        Ok(self.current(practice, || self.search()).await?.0)
+        self.current(practice, || self.search()).await
     }
 
-    async fn current<F>(&self, practice: PracticeId, begin: impl Fn() -> F) -> Result<Seen, Error>
+    async fn current<F>(
+        &self,
+        practice: PracticeId,
+        begin: impl Fn() -> F,
+    ) -> Result<Transaction<'static, Postgres>, Error>
     where
         F: Future<Output = Result<Transaction<'static, Postgres>, Error>>,
     {
-        // What is given back is gone: the pool may have no other connection.
-        if let Ok(current) = self.unless_outlasted(practice, begin().await?).await? {
-            return Ok(current);
+        // Where it sees what has expired it is given back first: the pool may have no other connection.
+        if let Some((db, _)) = self.unless_outlasted(practice, begin().await?).await? {
+            return Ok(db);
         }
         match self.expire_holds(practice).await {
             // The next of those who wait to write ends them.
-            Ok(()) | Err(Error::Overloaded) => {}
-            Err(error) => return Err(error),
+            Ok(()) | Err(Error::Overloaded) => begin().await,
+            Err(error) => Err(error),
         }
-        let current = self.unless_outlasted(practice, begin().await?).await?;
-        Ok(current.unwrap_or_else(|outlasted| outlasted))
     }
 
-    /// A transaction with the revision of the practice that it sees; as an error, if it sees holds that have expired.
+    /// A transaction with the revision of the practice that it sees; nothing if it sees holds that have expired.
     async fn unless_outlasted(
         &self,
         practice: PracticeId,
         mut db: Transaction<'static, Postgres>,
-    ) -> Result<Result<Seen, Seen>, Error> {
-        let Some(standing) = store::practice::standing(&mut db, practice).await? else { return Ok(Ok((db, 0))) };
-        let seen = (db, standing.revision);
-        Ok(if standing.is_outlasted(self.clock.now()) { Err(seen) } else { Ok(seen) })
+    ) -> Result<Option<Seen>, Error> {
+        let Some(standing) = store::practice::standing(&mut db, practice).await? else { return Ok(Some((db, 0))) };
+        Ok((!standing.is_outlasted(self.clock.now())).then_some((db, standing.revision)))
     }
 
     /// Whether the database answers. A crowd before it is no outage.

@@ -225,7 +225,7 @@ impl App {
                 let now = self.clock.now();
                 let asked = asked(&booking, &setting, now)?;
                 let facts = load(&mut db, practice, &booking, &setting, &asked, now, Some(&ahead)).await?;
-                Ok(Some(move || decide(facts, &setting, &booking, &asked).err()))
+                Ok(move || decide(facts, &setting, &booking, &asked).err())
             }
         });
         advice.await.ok().flatten().unwrap_or(refusal)

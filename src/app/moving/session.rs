@@ -167,7 +167,7 @@ impl App {
             let asked = asked(&setting, ask, following);
             let facts = setting.load(&mut db, practice, &asked, now, Some(&ahead)).await?;
             moved.get_or_init(|| setting.moving.first().map(|moved| moved.id));
-            Ok(Some(move || decide_move(facts, &setting, &asked).err()))
+            Ok(move || decide_move(facts, &setting, &asked).err())
         });
         // The request is about one session; the others are told of by their numbers and appointments.
         let refusal = advice.await.ok().flatten().unwrap_or(refusal);

@@ -99,7 +99,7 @@ impl App {
             old.must_lie_ahead(now).map_err(Error::Refused)?;
             let (facts, alone) = alone(&mut db, practice, &old, &ask.to, now, Some(&ahead)).await?;
             let request = visit(&old, &ask.to, alone.clone());
-            Ok(Some(move || plan_visit(&facts, &alone.treatment, &request).err()))
+            Ok(move || plan_visit(&facts, &alone.treatment, &request).err())
         });
         advice.await.ok().flatten().unwrap_or(refusal)
     }

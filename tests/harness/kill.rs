@@ -6,8 +6,9 @@
 
 use std::net::SocketAddr;
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::Mutex;
@@ -21,9 +22,10 @@ const ONE_IN: usize = 8;
 /// How often a request is sent at most.
 pub const MAX_SENDS: usize = 25;
 
-/// A server that is killed at random.
+/// A server that is killed at random. Whichever runs, the clock that began with the first goes on.
 pub struct Killed {
     url: String,
+    began: Instant,
     running: Mutex<Running>,
 }
 
@@ -41,10 +43,20 @@ impl Killed {
     }
 
     /// Starts the first server on a database.
+    #[expect(clippy::disallowed_methods, reason = "the servers' clock goes on with the machine's")]
     pub async fn start(url: &str, seed: u64) -> Self {
-        let (child, channel) = spawn(url, NOW).await;
+        Self::start_since(Instant::now(), url, seed).await
+    }
+
+    /// Starts another one on the same database, by the same clock.
+    pub async fn beside(&self, seed: u64) -> Self {
+        Self::start_since(self.began, &self.url, seed).await
+    }
+
+    async fn start_since(began: Instant, url: &str, seed: u64) -> Self {
+        let (child, channel) = spawn(url, &clock(began)).await;
         let random = Random::seeded(seed);
-        Self { url: url.to_owned(), running: Mutex::new(Running { child, channel, generation: 0, random }) }
+        Self { url: url.to_owned(), began, running: Mutex::new(Running { child, channel, generation: 0, random }) }
     }
 
     /// A channel to the server that runs now, and which one that is.
@@ -74,11 +86,17 @@ impl Killed {
     async fn replace(&self, running: &mut Running) {
         // SIGKILL.
         let _ = running.child.kill().await;
-        let (child, channel) = spawn(&self.url, NOW).await;
+        let (child, channel) = spawn(&self.url, &clock(self.began)).await;
         running.child = child;
         running.channel = channel;
         running.generation += 1;
     }
+}
+
+/// What a clock shows that stood at the tests' now when it began: no later one is behind it, or what is due to the one
+/// would not yet be to the next.
+fn clock(began: Instant) -> String {
+    (NOW.parse::<DateTime<Utc>>().unwrap() + began.elapsed()).to_rfc3339()
 }
 
 /// A server in a process of its own, whose clock starts at that time.

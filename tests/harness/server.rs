@@ -122,9 +122,9 @@ impl TestServer {
                 let app = App::new(self.pool.clone(), Arc::clone(clock) as Arc<dyn Clock>, Arc::new(SystemIds));
                 Self::here(app.with_pace(pace), Arc::clone(clock)).await
             }
-            Home::Killed(_) => {
+            Home::Killed(killed) => {
                 let seed = Killed::wanted().unwrap_or_default().wrapping_add(1);
-                Home::Killed(Box::new(Killed::start(&self.url, seed).await))
+                Home::Killed(Box::new(killed.beside(seed).await))
             }
             Home::Away(_) => unreachable!("whoever keeps a server starts the next"),
         };

@@ -17,6 +17,7 @@ mod loops;
 mod machine;
 mod mix;
 mod options;
+mod page;
 mod plot;
 mod practice;
 mod process;
@@ -64,6 +65,9 @@ async fn main() -> ExitCode {
     report.print();
     report.write(&report.options.out);
     plot::draw(&report.open, report.peak_per_second, &report.options.out);
+    if let Some(page) = &report.options.page {
+        page::write(&report, page);
+    }
     ExitCode::SUCCESS
 }
 

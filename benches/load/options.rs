@@ -86,6 +86,10 @@ pub struct Options {
     /// Where the results go.
     #[arg(long, value_name = "FOLDER", default_value = "target/load")]
     pub out: PathBuf,
+    /// A page whose figures are written anew, between its comments; for a whole sweep.
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip)]
+    pub page: Option<PathBuf>,
     /// What cargo says to benchmarks; without it, everything is made small and quick.
     #[arg(long, hide = true)]
     pub bench: bool,
@@ -123,6 +127,9 @@ impl Options {
         let mut options = Self::parse();
         if !options.rates.is_empty() && options.mode != Mode::Open {
             Self::command().error(ErrorKind::ArgumentConflict, "--rate goes with --mode open").exit();
+        }
+        if options.page.is_some() && options.mode != Mode::Sweep {
+            Self::command().error(ErrorKind::ArgumentConflict, "--page goes with --mode sweep").exit();
         }
         if is_quick() {
             options.practices = options.practices.min(2);

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use super::appointment::{found, the_session_is_open};
+use super::appointment::found;
 use super::commands::{EndVisit, Known};
 use super::follow_up::following;
 use super::next_session::NextSession;
 use super::series::{SeriesNow, found as found_series, protocol_of};
+use super::single_visit::the_session_is_open;
 use super::visit::{as_known, performed};
 use super::write::Begun;
 use super::{App, Command, Error};

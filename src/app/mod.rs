@@ -41,6 +41,7 @@ mod series_booking;
 mod series_holds;
 mod sheet;
 mod signature;
+mod single_visit;
 pub mod slots;
 mod steps;
 mod thinkers;
@@ -110,9 +111,6 @@ pub struct App {
     watches: Arc<Watches>,
 }
 
-/// A transaction that reads, and the revision of the practice that it sees; 0 if there is no such practice.
-type Seen = (Transaction<'static, Postgres>, i64);
-
 impl App {
     /// The use cases on a database.
     pub fn new(pool: PgPool, clock: Arc<dyn Clock>, ids: Arc<dyn IdSource>) -> Self {
@@ -171,25 +169,18 @@ impl App {
     where
         F: Future<Output = Result<Transaction<'static, Postgres>, Error>>,
     {
-        // Where it sees what has expired it is given back first: the pool may have no other connection.
-        if let Some((db, _)) = self.unless_outlasted(practice, begin().await?).await? {
+        let mut db = begin().await?;
+        let standing = store::practice::standing(&mut db, practice).await?;
+        if standing.is_none_or(|standing| !standing.is_outlasted(self.clock.now())) {
             return Ok(db);
         }
+        // Given back first: the pool may have no other connection.
+        drop(db);
         match self.expire_holds(practice).await {
             // The next of those who wait to write ends them.
             Ok(()) | Err(Error::Overloaded) => begin().await,
             Err(error) => Err(error),
         }
-    }
-
-    /// A transaction with the revision of the practice that it sees; nothing if it sees holds that have expired.
-    async fn unless_outlasted(
-        &self,
-        practice: PracticeId,
-        mut db: Transaction<'static, Postgres>,
-    ) -> Result<Option<Seen>, Error> {
-        let Some(standing) = store::practice::standing(&mut db, practice).await? else { return Ok(Some((db, 0))) };
-        Ok((!standing.is_outlasted(self.clock.now())).then_some((db, standing.revision)))
     }
 
     /// Whether the database answers. A crowd before it is no outage.

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use chrono::{Days, TimeDelta};
 
-use super::appointment::the_session_is_open;
 use super::boards::{CourseId, Look, Sought};
 use super::combination::misfit;
 use super::commands::{FindSlots, SlotsOf};
 use super::follow_up::{Following, following, series_field};
 use super::page::Page;
+use super::single_visit::the_session_is_open;
 use super::{App, Error, Scoped};
 use crate::domain::access::Caller;
 use crate::domain::appointment::{Appointment, SessionOf};

@@ -1,11 +1,11 @@
 //! The waiting list: who would take time that comes free.
 
-use super::appointment::{the_session_is_open, the_treatment};
 use super::commands::{
     AddEntry, AddedVisit, BookAppointment, FindSlots, ListEntries, OfferTime, SlotsOf, StartRules, WhichVisit,
 };
 use super::commands::{DEFAULT_GRID_MINUTES, Known, PageOf};
 use super::page::{MAX_PAGE, Page, fetch};
+use super::single_visit::{the_session_is_open, the_treatment};
 use super::slots::FoundSlots;
 use super::write::Begun;
 use super::{App, Command, Error, Scoped};

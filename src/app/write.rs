@@ -14,6 +14,7 @@ use crate::domain::history::{Change, ChangeKind};
 use crate::domain::ids::{AppointmentId, PatientId, PracticeId, RequestId, SeriesId};
 use crate::domain::interval::Instant;
 use crate::store::history::Earlier;
+use crate::store::practice::Standing;
 use crate::store::{PgConnection, Postgres, StoreError, Transaction, appointment, history, practice, series};
 
 /// Writers of one practice that may hold a connection: one that writes, and one that comes next without a pause. Others
@@ -115,13 +116,13 @@ impl App {
         let mut db = self.connections.begin_write().await?;
         let missing = || Error::not_found("practice_id");
         let mut revision = practice::next_revision(&mut db, practice_id).await?.ok_or_else(missing)?;
-        let (earlier, hold_ends) = earlier(&mut db, practice_id, command).await?;
+        let (standing, earlier) = earlier(&mut db, practice_id, command).await?.ok_or_else(missing)?;
         if let Some(earlier) = earlier {
             return Ok(Begun::Repeat(earlier));
         }
         // Read under the lock, so that the history's times follow its order as far as the clock allows.
         let now = self.clock.now();
-        if hold_ends.is_some_and(|end| end <= now) {
+        if standing.is_outlasted(now) {
             // What has expired is gone before anything is decided.
             expire(&mut db, practice_id, revision, RequestId(self.ids.new_id(now)), now).await?;
             revision = practice::next_revision(&mut db, practice_id).await?.ok_or_else(missing)?;
@@ -145,7 +146,7 @@ impl App {
         practice_id: PracticeId,
         command: &Command<T>,
     ) -> Result<Option<Earlier>, Error> {
-        Ok(earlier(&mut *self.read().await?, practice_id, command).await?.0)
+        Ok(earlier(&mut *self.read().await?, practice_id, command).await?.and_then(|(_, earlier)| earlier))
     }
 
     /// Ends the holds that have expired, if nobody has done so meanwhile.
@@ -270,24 +271,15 @@ impl Write {
     }
 }
 
-/// Whether the request was carried out before.
-pub(super) async fn was_carried_out<T>(
+/// Where a practice stands, and what the same request did when it was carried out before; another request with its id is
+/// told so. Nothing if there is no such practice.
+pub(super) async fn earlier<T>(
     db: &mut PgConnection,
     practice_id: PracticeId,
     command: &Command<T>,
-) -> Result<bool, Error> {
-    Ok(earlier(db, practice_id, command).await?.0.is_some())
-}
-
-/// What the same request did when it was carried out before; another request with its id is told so. And when the first
-/// hold of the practice ends.
-async fn earlier<T>(
-    db: &mut PgConnection,
-    practice_id: PracticeId,
-    command: &Command<T>,
-) -> Result<(Option<Earlier>, Option<Instant>), Error> {
+) -> Result<Option<(Standing, Option<Earlier>)>, Error> {
     match history::find_request(db, practice_id, command.request).await? {
-        (Some(earlier), _) if earlier.digest != command.digest => Err(Error::RequestIdReused),
+        Some((_, Some(earlier))) if earlier.digest != command.digest => Err(Error::RequestIdReused),
         found => Ok(found),
     }
 }

@@ -4,11 +4,11 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::error::expect_rows;
+use super::practice::Standing;
 use super::{StoreError, read};
 use crate::domain::access::Role;
 use crate::domain::history::{Change, ChangeKind};
 use crate::domain::ids::{AppointmentId, PatientId, PracticeId, RequestId, TokenId, WaitingId};
-use crate::domain::interval::Instant;
 
 /// A request that was carried out before.
 #[derive(Debug, Clone, Copy)]
@@ -21,26 +21,31 @@ pub struct Earlier {
     pub digest: [u8; 32],
 }
 
-/// The request of that id, if it was carried out before, and when the first hold of the practice ends, if there is one.
+/// Where a practice stands, and the request of that id, if it was carried out before. Nothing if there is no such
+/// practice.
 pub async fn find_request(
     db: &mut PgConnection,
     practice: PracticeId,
     request: RequestId,
-) -> Result<(Option<Earlier>, Option<Instant>), StoreError> {
+) -> Result<Option<(Standing, Option<Earlier>)>, StoreError> {
     let row = sqlx::query!(
-        r#"SELECT c.subject_id AS "subject_id?", c.revision AS "revision?", c.request_digest AS "request_digest?",
-                  h.held_until
-           FROM (SELECT min(held_until) AS held_until FROM appointments WHERE practice_id = $1 AND state = 'held') h
-           LEFT JOIN changes c ON c.practice_id = $1 AND c.request_id = $2"#,
+        r#"SELECT p.revision, p.booking_horizon_days,
+                  (SELECT min(held_until) FROM appointments a
+                   WHERE a.practice_id = p.practice_id AND a.state = 'held') AS hold_ends,
+                  c.subject_id AS "subject_id?", c.revision AS "request_revision?", c.request_digest AS "request_digest?"
+           FROM practices p LEFT JOIN changes c ON c.practice_id = p.practice_id AND c.request_id = $2
+           WHERE p.practice_id = $1"#,
         practice.0,
         request.0
     );
-    let row = row.fetch_one(db).await?;
-    let Some(((subject, revision), digest)) = row.subject_id.zip(row.revision).zip(row.request_digest) else {
-        return Ok((None, row.held_until));
+    let Some(row) = row.fetch_optional(db).await? else { return Ok(None) };
+    let standing =
+        Standing { revision: row.revision, booking_horizon_days: row.booking_horizon_days, hold_ends: row.hold_ends };
+    let Some(((subject, revision), digest)) = row.subject_id.zip(row.request_revision).zip(row.request_digest) else {
+        return Ok(Some((standing, None)));
     };
     let digest = digest.try_into().map_err(|_| StoreError::Corrupt("request digest"))?;
-    Ok((Some(Earlier { subject, revision, digest }), row.held_until))
+    Ok(Some((standing, Some(Earlier { subject, revision, digest }))))
 }
 
 /// Appends a change.

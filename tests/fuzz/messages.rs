@@ -48,8 +48,12 @@ const TEXTS: &[&str] = &[
     "a@b",
     "NaN",
 ];
-/// How many entries a list has.
+/// How many entries a list has: some have more than any may have.
 const LENGTHS: &[usize] = &[0, 1, 1, 2, 3, 3, 9, 13, 60];
+/// How many one has that is in another.
+const INNER_LENGTHS: &[usize] = &[0, 1, 1, 2, 3];
+/// One in so many of those is as long as any.
+const ONE_IS_LONG: usize = 50;
 /// How deep messages nest that are written from the descriptors; the schema has less.
 const DEPTH: u32 = 8;
 /// How many messages that would be taken are kept of a method.
@@ -161,7 +165,8 @@ impl Shapes {
         for shape in &self.0[message] {
             let times = match shape.list {
                 _ if random.one_in(4) => 0,
-                true => *random.pick(LENGTHS),
+                true if depth == 0 || random.one_in(ONE_IS_LONG) => *random.pick(LENGTHS),
+                true => *random.pick(INNER_LENGTHS),
                 // Whatever is said last counts.
                 false if random.one_in(50) => 2,
                 false => 1,

@@ -106,6 +106,7 @@ async fn act(command: &Command, place: &Place, database: &Database) -> anyhow::R
 }
 
 async fn serve(place: &Place) -> anyhow::Result<ExitCode> {
+    server::take_files();
     // Before anything that takes time, so that a port in use is told at once.
     let listener = TcpListener::bind(place.listen).await.with_context(|| format!("listening on {}", place.listen))?;
     let address = listener.local_addr().context("listening")?.to_string();

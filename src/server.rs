@@ -16,7 +16,7 @@ use crate::rpc::{MAX_MESSAGE_BYTES, Services, codec, pb};
 
 mod connections;
 
-pub use connections::Limits;
+pub use connections::{Limits, take_files};
 
 /// Most requests under way on one connection.
 const MAX_STREAMS: u32 = 256;

@@ -49,12 +49,13 @@ async fn program(server: &TestServer) -> (Program, String) {
     (program, format!("http://{address}"))
 }
 
-/// Has workers send to it, each so many requests to each of so many practices.
-async fn send_all(address: &str, site: &Arc<Site>, workers: u64) -> Tally {
+/// Has workers send to it over so many connections, each so many requests to each of so many practices.
+async fn send_all(address: &str, site: &Arc<Site>, workers: usize, connections: usize) -> Tally {
+    let connect = || Channel::from_shared(address.to_owned()).unwrap().connect_lazy();
+    let channels: Vec<_> = std::iter::repeat_with(connect).take(connections).collect();
     let mut running = JoinSet::new();
-    for number in 0..workers {
-        let channel = Channel::from_shared(address.to_owned()).unwrap().connect_lazy();
-        running.spawn(worker::run(Arc::clone(site), number, channel));
+    for (number, channel) in channels.iter().cycle().take(workers).enumerate() {
+        running.spawn(worker::run(Arc::clone(site), u64::try_from(number).unwrap(), channel.clone()));
     }
     let mut all = Tally::default();
     while let Some(done) = running.join_next().await {
@@ -76,7 +77,7 @@ async fn no_request_is_answered_with_a_fault_of_the_server_or_changes_what_it_is
     let server = TestServer::start().await;
     let (program, address) = program(&server).await;
     let site = Site::new(server.clone(), seed, FAR, (1, 2000)).await;
-    let tally = send_all(&address, &site, 2).await;
+    let tally = send_all(&address, &site, 2, 2).await;
     tally.print();
     assert_no_fault(&program);
     let (ok, missing, bad) = (tally.coded("Ok"), tally.coded("NotFound"), tally.coded("InvalidArgument"));
@@ -92,8 +93,10 @@ fn resident(program: &Program) -> u64 {
     line.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
-/// Workers, each with a connection: more than the server has connections to the database would wait for each other.
-const WORKERS: u64 = 12;
+/// Workers: more than the server has connections to the database would wait for each other.
+const WORKERS: usize = 12;
+/// Connections that they share: what several say at once takes one packet.
+const CONNECTIONS: usize = 3;
 /// Practices of each.
 const ROUNDS: u64 = 10;
 /// Requests to each.
@@ -107,9 +110,9 @@ async fn a_million_requests_leave_no_fault_no_change_and_no_memory_behind() {
     let server = TestServer::start().await;
     let (program, address) = program(&server).await;
     let site = Site::new(server.clone(), seed, WIDE, (ROUNDS, REQUESTS)).await;
-    let whole = WORKERS * ROUNDS * REQUESTS;
+    let whole = u64::try_from(WORKERS).unwrap() * ROUNDS * REQUESTS;
     let (mut memory, begun) = (vec![resident(&program)], std::time::Instant::now());
-    let sending = send_all(&address, &site, WORKERS);
+    let sending = send_all(&address, &site, WORKERS, CONNECTIONS);
     tokio::pin!(sending);
     let tally = loop {
         tokio::select! {

@@ -1,7 +1,10 @@
 //! What the benchmarks share: a PostgreSQL of their own, a practice that is made over the wire, and how a server is
 //! asked.
 
+use std::io::ErrorKind;
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use stipple::app::App;
 use stipple::app::clock::{Clock, SystemClock};
@@ -26,6 +29,23 @@ pub fn is_quick() -> bool {
 pub struct Database {
     pub pool: PgPool,
     pub cluster: Cluster,
+    folder: Folder,
+}
+
+/// A folder that is removed in the end, also of a run that is broken off.
+struct Folder(PathBuf);
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // PostgreSQL, told to end by then, may still write.
+        for _ in 0..250 {
+            match std::fs::remove_dir_all(&self.0) {
+                Err(error) if error.kind() != ErrorKind::NotFound => std::thread::sleep(Duration::from_millis(20)),
+                Ok(()) | Err(_) => return,
+            }
+        }
+        eprintln!("{} is left", self.0.display());
+    }
 }
 
 impl Database {
@@ -34,7 +54,8 @@ impl Database {
         let cluster = Cluster::start(&settings).await.expect("PostgreSQL starts");
         let pool = stipple::store::pool(cluster.connect_options("stipple"), POOL).await.expect("PostgreSQL answers");
         MIGRATIONS.run(&pool).await.expect("migrations run");
-        Self { pool, cluster }
+        let folder = Folder(cluster.data_dir().to_owned());
+        Self { pool, cluster, folder }
     }
 
     pub fn app(&self, clock: Arc<dyn Clock>) -> App {
@@ -48,9 +69,8 @@ impl Database {
 
     pub async fn stop(self) {
         self.pool.close().await;
-        let folder = self.cluster.data_dir().to_owned();
         self.cluster.stop().await.expect("PostgreSQL stops");
-        std::fs::remove_dir_all(folder).expect("the folder is removed");
+        drop(self.folder);
     }
 }
 

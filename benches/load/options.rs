@@ -32,7 +32,7 @@ const MAX_WATCHERS: u64 = 1_000;
 /// answers; then arrivals at fixed shares of that, up to twice as many; then races for one slot, and how long the
 /// server takes to start. docs/load.md says what the figures mean.
 #[derive(Clone, Debug, Parser, Serialize)]
-#[command(name = "load")]
+#[command(name = "load", bin_name = "cargo bench --bench load --")]
 pub struct Options {
     /// Where everything random begins.
     #[arg(long, default_value_t = 1)]
@@ -43,11 +43,11 @@ pub struct Options {
     /// Of what the load is made.
     #[arg(long, value_enum, default_value_t = Mix::Day)]
     pub mix: Mix,
-    /// Practices that the load is spread over; a connection belongs to one of them.
+    /// Practices that the load is spread over; a connection belongs to one of them. At most 256.
     #[arg(long, value_name = "NUMBER", default_value_t = 32,
           value_parser = clap::value_parser!(u64).range(1..=MAX_PRACTICES))]
     pub practices: u64,
-    /// Connections: one closed step for each number; arrivals are spread over the highest.
+    /// Connections: one closed step for each number; arrivals are spread over the highest. At most 256.
     #[arg(long, value_name = "NUMBERS", value_delimiter = ',', default_values_t = [1, 4, 16, 64],
           value_parser = clap::value_parser!(u64).range(1..=MAX_CONNECTIONS))]
     pub connections: Vec<u64>,
@@ -64,11 +64,11 @@ pub struct Options {
     /// How long each step runs before it is measured.
     #[arg(long, value_name = "SECONDS", default_value = "1.5", value_parser = seconds)]
     pub warm_up: f64,
-    /// Watches that are held open meanwhile: of days and of histories, in turn.
+    /// Watches that are held open meanwhile, of days and of histories in turn: at most 1,000.
     #[arg(long, value_name = "NUMBER", default_value_t = 8,
           value_parser = clap::value_parser!(u64).range(0..=MAX_WATCHERS))]
     pub watchers: u64,
-    /// After the steps, the same load for so long, with the server's memory sampled every second; 0 for none.
+    /// After the steps, the same load for so long, with the server's memory sampled every second: at most an hour; 0 for none.
     #[arg(long, value_name = "SECONDS", default_value_t = 0,
           value_parser = clap::value_parser!(u64).range(0..=MAX_SOAK))]
     pub soak: u64,
@@ -130,6 +130,14 @@ impl Options {
         }
         if options.page.is_some() && options.mode != Mode::Sweep {
             Self::command().error(ErrorKind::ArgumentConflict, "--page goes with --mode sweep").exit();
+        }
+        if options.soak > 0 && matches!(options.mode, Mode::Baseline | Mode::Race) {
+            Self::command().error(ErrorKind::ArgumentConflict, "--soak goes with a mode that has steps").exit();
+        }
+        // What a part of the whole comes to does not take the place of the whole.
+        if options.mode != Mode::Sweep {
+            let mode = options.mode.to_possible_value().expect("no mode is left out");
+            options.out.push(mode.get_name());
         }
         if is_quick() {
             options.practices = options.practices.min(2);

@@ -4,7 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use chrono::{DateTime, NaiveDate, Utc};
+use clap::CommandFactory as _;
+use clap::error::ErrorKind;
 use stipple::app::clock::{Clock as _, SystemClock};
+use tonic::transport::Channel;
 
 use crate::common::Database;
 use crate::options::Options;
@@ -37,6 +40,14 @@ impl Target {
     pub async fn open(options: &Options) -> Self {
         let clock = SystemClock::default();
         if let (Some(address), Some(operator)) = (&options.server, &options.token) {
+            let server = Channel::from_shared(format!("http://{address}"));
+            let reached = match server {
+                Ok(server) => server.connect().await.is_ok(),
+                Err(_) => false,
+            };
+            if !reached {
+                Options::command().error(ErrorKind::ValueValidation, format!("no server answers at {address}")).exit();
+            }
             let today = clock.now().date_naive();
             return Self { address: address.clone(), operator: operator.clone(), today, own: None };
         }

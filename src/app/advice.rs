@@ -49,7 +49,24 @@ impl App {
     }
 }
 
-/// Whether it says of everything that is in the way when it would do.
+/// Whether it says of everything that is in the way when it would do, if ever.
 pub(super) fn says_when(refusal: &Refusal) -> bool {
-    refusal.iter().all(|violation| violation.earliest.is_some())
+    refusal.iter().all(|violation| violation.is_lasting || violation.earliest.is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::interval::Instant;
+    use crate::domain::refusal::{Earliest, Rule, Violation};
+
+    #[test]
+    fn a_start_is_looked_for_unless_it_is_known_or_known_not_to_be() {
+        let open = Violation::new(Rule::NoResourceFree, "");
+        let start = Instant::UNIX_EPOCH;
+        let known = Violation { earliest: Some(Earliest { start, day: start.date_naive() }), ..open.clone() };
+        let never = Violation { is_lasting: true, ..Violation::new(Rule::ClearanceMissing, "") };
+        assert!(says_when(&vec![known.clone(), never.clone()]));
+        assert!(!says_when(&vec![known, never, open]));
+    }
 }

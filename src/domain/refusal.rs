@@ -160,6 +160,8 @@ pub struct Violation {
     pub gap: Option<Gap>,
     /// When it would do.
     pub earliest: Option<Earliest>,
+    /// Whether no start would do, so that there is nothing to look for.
+    pub is_lasting: bool,
     /// The same in a sentence, without personal data.
     pub description: String,
 }
@@ -174,6 +176,7 @@ impl Violation {
             resource: None,
             gap: None,
             earliest: None,
+            is_lasting: false,
             description: description.into(),
         }
     }

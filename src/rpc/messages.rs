@@ -37,11 +37,7 @@ fn parse_take(message: pb::TakeMessagesRequest) -> Result<Command<TakeMessages>,
     let head = Head::new(&message, &message.practice_id, &message.request_id, message.validate_only);
     let pb::TakeMessagesRequest { practice_id: _, request_id: _, validate_only: _, message_limit, kinds } = message;
     let mut fields = Fields::default();
-    let limit = if message_limit == 0 {
-        Some(DEFAULT_TAKEN)
-    } else {
-        fields.within("message_limit", message_limit, 1, MAX_TAKEN)
-    };
+    let limit = fields.or_default("message_limit", message_limit, DEFAULT_TAKEN, MAX_TAKEN);
     let kinds = parse_kinds(&mut fields, &kinds);
     head.command(fields, || Some(TakeMessages { limit: limit?, kinds: kinds? }))
 }

@@ -84,6 +84,13 @@ impl Fields {
         self.some(field, inside, &format!("must be {least} to {most}"))
     }
 
+    /// A number from 1 on; 0 stands for what is usual.
+    pub fn or_default(&mut self, field: &str, value: i32, default: i32, most: i32) -> Option<i32> {
+        let number = if value == 0 { default } else { value };
+        let inside = (1..=most).contains(&number).then_some(number);
+        self.some(field, inside, &format!("must be 1 to {most}, or 0 for {default}"))
+    }
+
     /// An etag.
     pub fn etag(&mut self, text: &str) -> Option<i64> {
         let etag = text.parse().ok().filter(|revision: &i64| revision.to_string() == text);
@@ -92,10 +99,7 @@ impl Fields {
 
     /// For how many minutes something is held.
     pub fn hold_minutes(&mut self, minutes: i32) -> Option<i32> {
-        let known = (0..=MAX_HOLD_MINUTES).contains(&minutes);
-        let minutes = if minutes == 0 { DEFAULT_HOLD_MINUTES } else { minutes };
-        let remedy = format!("must be 1 to {MAX_HOLD_MINUTES}, or 0 for {DEFAULT_HOLD_MINUTES}");
-        self.some("hold_minutes", known.then_some(minutes), &remedy)
+        self.or_default("hold_minutes", minutes, DEFAULT_HOLD_MINUTES, MAX_HOLD_MINUTES)
     }
 
     /// An instant in the supported years.
@@ -305,7 +309,7 @@ impl Fields {
         default: i32,
         most: i32,
     ) -> Result<Option<PageOf<P>>, Error> {
-        let size = if size == 0 { Some(default) } else { self.within("page_size", size, 1, most) };
+        let size = self.or_default("page_size", size, default, most);
         let after = query.place(token)?;
         Ok(size.map(|size| PageOf { size, after }))
     }

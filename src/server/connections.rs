@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -39,6 +40,14 @@ impl Default for Limits {
     fn default() -> Self {
         Self { connections: MAX_CONNECTIONS, preface: PREFACE }
     }
+}
+
+/// Has the operating system give as many files as the process may have at all: each connection takes one, and what it
+/// gives at first is mostly a third of [`MAX_CONNECTIONS`].
+pub fn take_files() {
+    let files = getrlimit(Resource::Nofile);
+    // Otherwise it is as many as there are.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: files.maximum, maximum: files.maximum });
 }
 
 /// The connections that a listener takes, within limits.

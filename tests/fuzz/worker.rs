@@ -60,11 +60,11 @@ pub const FAR: Ways = [
 ];
 /// Of very many: fewer of those that cost the database most.
 pub const WIDE: Ways = [
-    (7, Way::AlmostRight),
-    (9, Way::Arbitrary),
-    (46, Way::BrokenMessage),
-    (19, Way::BrokenFrame),
-    (19, Way::BrokenHead),
+    (5, Way::AlmostRight),
+    (7, Way::Arbitrary),
+    (38, Way::BrokenMessage),
+    (25, Way::BrokenFrame),
+    (25, Way::BrokenHead),
 ];
 
 /// What came of it.

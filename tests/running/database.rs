@@ -83,3 +83,18 @@ async fn a_database_that_cannot_be_reached_is_told_in_one_line() {
         assert!(!complaint.contains(secret), "{complaint}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_takes_more_connections_than_it_is_given_files_at_first() {
+    const FILES: u32 = 128;
+    let url = cluster::url(&cluster::migrated_database().await);
+    let mut server = Program::start_with_files(FILES, &["--listen", "127.0.0.1:0", "--database-url", &url]);
+    let ready = server.ready().await;
+    let mut open = Vec::new();
+    for _ in 0..=FILES {
+        let mut client = PracticeServiceClient::new(ready.channel());
+        let answer = client.list_practices(pb::ListPracticesRequest::default()).await;
+        assert_eq!(answer.unwrap_err().code(), tonic::Code::Unauthenticated);
+        open.push(client);
+    }
+}

@@ -18,6 +18,8 @@ use tonic::transport::Channel;
 
 /// How long anything may take that is waited for.
 pub const LIMIT: Duration = Duration::from_mins(1);
+/// The program.
+const BINARY: &str = env!("CARGO_BIN_EXE_stipple");
 /// How often a condition is looked at that nobody announces.
 const POLL: Duration = Duration::from_millis(10);
 
@@ -151,7 +153,17 @@ pub struct Ready {
 impl Program {
     /// Starts it with these arguments and none of our settings.
     pub fn start(args: &[&str]) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_stipple"));
+        Self::spawn(Command::new(BINARY), args)
+    }
+
+    /// The same with so many files at first.
+    pub fn start_with_files(files: u32, args: &[&str]) -> Self {
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("ulimit -S -n {files} && exec \"$0\" \"$@\""), BINARY]);
+        Self::spawn(command, args)
+    }
+
+    fn spawn(mut command: Command, args: &[&str]) -> Self {
         for (name, _) in std::env::vars_os() {
             let text = name.to_string_lossy();
             if text.starts_with("STIPPLE_") || text.starts_with("PG") || text == "DATABASE_URL" {

@@ -118,7 +118,7 @@ pub fn body_area_misfit(treatment: &Treatment, area: Option<BodyArea>) -> Option
         (false, Some(_)) => "the treatment does not needle: leave the body area out",
         (true, Some(_)) | (false, None) => return None,
     };
-    Some(Violation::new(Rule::BodyAreaMismatch, text))
+    Some(Violation { is_lasting: true, ..Violation::new(Rule::BodyAreaMismatch, text) })
 }
 
 impl<'a> Desk<'a> {
@@ -132,7 +132,8 @@ impl<'a> Desk<'a> {
                 continue;
             }
             let same: Vec<&Check<'_>> = checks.iter().filter(|other| other.rule == check.rule).collect();
-            let earliest = self.earliest(&same);
+            let is_lasting = same.iter().any(|check| check.rules_out == RulesOut::Ever);
+            let earliest = if is_lasting { None } else { self.earliest(&same) };
             refusal.extend(obstacles.into_iter().map(|obstacle| Violation {
                 rule: check.rule,
                 session: None,
@@ -140,6 +141,7 @@ impl<'a> Desk<'a> {
                 resource: check.resource,
                 gap: obstacle.gap,
                 earliest,
+                is_lasting,
                 description: obstacle.description.into_owned(),
             }));
         }
@@ -147,7 +149,7 @@ impl<'a> Desk<'a> {
     }
 
     fn earliest(&self, checks: &[&Check<'_>]) -> Option<Earliest> {
-        if !self.facts.look_for_earliest || checks.iter().any(|check| check.rules_out == RulesOut::Ever) {
+        if !self.facts.look_for_earliest {
             return None;
         }
         let zone = self.clinic.zone;

@@ -47,9 +47,9 @@ pub(super) fn parse_propose(message: pb::ProposeSeriesRequest) -> Result<Scoped<
     };
     let clinic = fields.id("clinic_id", &clinic_id);
     let wishes = plan::parse_wishes(&mut fields, &wishes.unwrap_or_default());
-    let plans = if plan_count == 0 { DEFAULT_PLANS } else { plan_count };
     let most = i32::try_from(MAX_PLANS).unwrap_or(i32::MAX);
-    let plans = fields.within("plan_count", plans, 1, most).and_then(|plans| usize::try_from(plans).ok());
+    let plans =
+        fields.or_default("plan_count", plan_count, DEFAULT_PLANS, most).and_then(|plans| usize::try_from(plans).ok());
     scoped(fields, &practice_id, || Some(ProposeSeries { of: of?, clinic: clinic?, wishes: wishes?, plans: plans? }))
 }
 

@@ -64,7 +64,14 @@ fn table(heads: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String 
 
 /// Milliseconds, to three digits or so.
 fn ms(time: f64) -> String {
-    format!("{time:.*} ms", if time < 10.0 { 2 } else { 0 })
+    if time < 10.0 { format!("{time:.2} ms") } else { format!("{} ms", whole(time)) }
+}
+
+/// A number to its last digit before the point, in groups of three.
+fn whole(number: f64) -> String {
+    let digits = format!("{number:.0}");
+    let (first, rest) = digits.split_at((digits.len() - 1) % 3 + 1);
+    rest.as_bytes().chunks(3).fold(first.to_owned(), |told, group| format!("{told},{}", String::from_utf8_lossy(group)))
 }
 
 fn of(latency: &Latency) -> [String; 2] {
@@ -74,7 +81,7 @@ fn of(latency: &Latency) -> [String; 2] {
 fn calls(baselines: &Baselines) -> String {
     let rows = baselines.empty.iter().map(|line| {
         let [p50, p99] = of(&line.latency);
-        vec![line.name.to_owned(), line.connections.to_string(), format!("{:.0}", line.per_second), p50, p99]
+        vec![line.name.to_owned(), line.connections.to_string(), whole(line.per_second), p50, p99]
     });
     table(&["", "connections", "per second", "p50", "p99"], rows)
 }
@@ -82,7 +89,7 @@ fn calls(baselines: &Baselines) -> String {
 fn bookings(baselines: &Baselines) -> String {
     let rows = baselines.compared.iter().map(|line| {
         let [p50, p99] = of(&line.service);
-        let numbers = [line.service_per_second, line.pgbench_per_second].map(|rate| format!("{rate:.0}"));
+        let numbers = [line.service_per_second, line.pgbench_per_second].map(whole);
         let [service, pgbench] = numbers;
         let cpu = line.server_cpu_ms.map_or_else(String::new, ms);
         let ratio = format!("{:.2}", line.ratio);
@@ -98,16 +105,16 @@ fn steps(report: &Report) -> String {
     let rows = closed.iter().chain(&report.open).chain([again]).map(|step: &Step| {
         let latency = &step.latency;
         let memory = step.server.map_or_else(String::new, |usage| format!("{:.0} MiB", usage.rss_mib));
-        let offered = step.offered.map_or_else(String::new, |rate| format!("{rate:.0}"));
+        let offered = step.offered.map_or_else(String::new, whole);
         let outcomes = &step.outcomes;
         vec![
             step.name.clone(),
             offered,
-            format!("{:.0}", step.answered_per_second),
+            whole(step.answered_per_second),
             ms(latency.p50_ms),
             ms(latency.p99_ms),
             ms(latency.p999_ms),
-            outcomes.resource_exhausted.to_string(),
+            whole(outcomes.resource_exhausted as f64),
             outcomes.errors().saturating_sub(outcomes.resource_exhausted).to_string(),
             memory,
         ]
@@ -118,22 +125,26 @@ fn steps(report: &Report) -> String {
 
 fn overload(overload: &Overload, peak: f64) -> String {
     format!(
-        "{:.0} requests a second arrived. {:.0} a second were answered, **{:.0} % of the {:.0}** that a closed step reached\n\
+        "{} requests a second arrived. {} a second were answered, **{:.0} % of the {}** that a closed step reached\n\
          right after it, and {:.0} % of the peak of the run's beginning, when there was less data; 99 % of them within {}.\n\
          {} were shed, with RESOURCE_EXHAUSTED, {} of them with the time after which to try again.",
-        overload.offered,
-        overload.answered_per_second,
+        whole(overload.offered),
+        whole(overload.answered_per_second),
         overload.share * 100.0,
-        overload.closed_per_second,
+        whole(overload.closed_per_second),
         overload.answered_per_second / peak * 100.0,
         ms(overload.answered_p99_ms),
-        overload.shed,
-        overload.shed_with_retry_info
+        whole(overload.shed as f64),
+        if overload.shed == overload.shed_with_retry_info {
+            "all".to_owned()
+        } else {
+            overload.shed_with_retry_info.to_string()
+        }
     )
 }
 
 fn soak(soak: &Soak) -> String {
-    let answered = soak.step.outcomes.answered();
+    let answered = whole(soak.step.outcomes.answered() as f64);
     let asked = format!(
         "{answered} requests were answered in {:.0} s, as many as one busy clinic makes in {:.1} hours.",
         soak.step.seconds, soak.clinic_hours

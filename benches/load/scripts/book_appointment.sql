@@ -4,10 +4,12 @@ SELECT role, resource_id FROM access_tokens
          WHERE practice_id = :v0_1::uuid AND token_id = :v0_2::uuid AND secret_hash = :v0_3::bytea AND revoked_at IS NULL;
 BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
 UPDATE practices SET revision = revision + 1 WHERE practice_id = :v2_1::uuid RETURNING revision \gset
-SELECT c.subject_id AS "subject_id?", c.revision AS "revision?", c.request_digest AS "request_digest?",
-                  h.held_until
-           FROM (SELECT min(held_until) AS held_until FROM appointments WHERE practice_id = :v3_1::uuid AND state = 'held') h
-           LEFT JOIN changes c ON c.practice_id = :v3_1::uuid AND c.request_id = :v3_2::uuid;
+SELECT p.revision, p.booking_horizon_days,
+                  (SELECT min(held_until) FROM appointments a
+                   WHERE a.practice_id = p.practice_id AND a.state = 'held') AS hold_ends,
+                  c.subject_id AS "subject_id?", c.revision AS "request_revision?", c.request_digest AS "request_digest?"
+           FROM practices p LEFT JOIN changes c ON c.practice_id = p.practice_id AND c.request_id = :v3_2::uuid
+           WHERE p.practice_id = :v3_1::uuid;
 SELECT t.treatment_id, t.version, t.name, t.spacing_days, t.published_revision, t.published_at,
                       t.spacing_source, t.spacing_grade, t.spacing_rationale, t.across_areas_days,
                       t.across_areas_source, t.across_areas_grade, t.across_areas_rationale,

@@ -32,8 +32,8 @@ pub struct Database {
     folder: Folder,
 }
 
-/// A folder that is removed in the end, also of a run that is broken off.
-struct Folder(PathBuf);
+/// A folder that is removed in the end, whatever the end is but death.
+pub struct Folder(pub PathBuf);
 
 impl Drop for Folder {
     fn drop(&mut self) {
@@ -51,10 +51,10 @@ impl Drop for Folder {
 impl Database {
     pub async fn start() -> Self {
         let settings = Settings { durability: Durability::Durable, ..Settings::throwaway() };
+        let folder = Folder(settings.data_dir.clone());
         let cluster = Cluster::start(&settings).await.expect("PostgreSQL starts");
         let pool = stipple::store::pool(cluster.connect_options("stipple"), POOL).await.expect("PostgreSQL answers");
         MIGRATIONS.run(&pool).await.expect("migrations run");
-        let folder = Folder(cluster.data_dir().to_owned());
         Self { pool, cluster, folder }
     }
 

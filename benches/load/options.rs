@@ -83,10 +83,10 @@ pub struct Options {
     #[arg(long, env = "STIPPLE_TOKEN", hide_env_values = true)]
     #[serde(skip)]
     pub token: Option<String>,
-    /// Where the results go.
+    /// Where the results go; those of another mode than a whole sweep into a folder in it.
     #[arg(long, value_name = "FOLDER", default_value = "target/load")]
     pub out: PathBuf,
-    /// A page whose figures are written anew, between its comments; for a whole sweep.
+    /// A page whose figures are written anew, between its comments.
     #[arg(long, value_name = "FILE")]
     #[serde(skip)]
     pub page: Option<PathBuf>,
@@ -128,8 +128,9 @@ impl Options {
         if !options.rates.is_empty() && options.mode != Mode::Open {
             Self::command().error(ErrorKind::ArgumentConflict, "--rate goes with --mode open").exit();
         }
-        if options.page.is_some() && options.mode != Mode::Sweep {
-            Self::command().error(ErrorKind::ArgumentConflict, "--page goes with --mode sweep").exit();
+        if options.page.is_some() && (options.mode != Mode::Sweep || options.server.is_some() || is_quick()) {
+            let text = "--page goes with a whole sweep of a server of our own";
+            Self::command().error(ErrorKind::ArgumentConflict, text).exit();
         }
         if options.soak > 0 && matches!(options.mode, Mode::Baseline | Mode::Race) {
             Self::command().error(ErrorKind::ArgumentConflict, "--soak goes with a mode that has steps").exit();

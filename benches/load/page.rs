@@ -14,6 +14,9 @@ use crate::step::Step;
 /// Where figures end.
 const END: &str = "<!-- end of figures -->";
 
+/// What a page says of what a run has not measured.
+const NOTHING: &str = "Not measured.";
+
 /// Writes the figures of a run into a page, those of each name between `<!-- figures: name -->` and the next end.
 pub fn write(report: &Report, page: &Path) {
     let mut text = std::fs::read_to_string(page).expect("the page can be read");
@@ -21,32 +24,30 @@ pub fn write(report: &Report, page: &Path) {
         let begin = format!("<!-- figures: {name} -->");
         let from = text.find(&begin).unwrap_or_else(|| panic!("the page has no {begin}")) + begin.len();
         let until = from + text[from..].find(END).expect("figures have an end");
-        text.replace_range(from..until, &format!("\n\n{figures}\n\n"));
+        text.replace_range(from..until, &format!("\n\n{}\n\n", figures.as_deref().unwrap_or(NOTHING)));
     }
     std::fs::write(page, text).expect("the page can be written");
 }
 
 /// What was measured, by name.
-fn figures(report: &Report) -> impl Iterator<Item = (&'static str, String)> {
-    let steps = (!report.closed.is_empty()).then(|| steps(report));
-    let all = [
+fn figures(report: &Report) -> [(&'static str, Option<String>); 8] {
+    [
         ("machine", Some(machine(&report.machine, report))),
         ("calls", report.baselines.as_ref().map(calls)),
         ("bookings", report.baselines.as_ref().map(bookings)),
-        ("steps", steps),
+        ("steps", Some(steps(report))),
         ("overload", report.overload.as_ref().map(|left| overload(left, report.peak_per_second))),
         ("soak", report.soak.as_ref().map(soak)),
-        ("races", (!report.races.is_empty()).then(|| races(&report.races))),
-        ("starts", (!report.starts.is_empty()).then(|| starts(&report.starts))),
-    ];
-    all.into_iter().filter_map(|(name, figures)| Some((name, figures?)))
+        ("races", Some(races(&report.races))),
+        ("starts", Some(starts(&report.starts))),
+    ]
 }
 
 fn machine(machine: &Machine, report: &Report) -> String {
     let Machine { cores, processor, memory_gib, kernel, postgresql, profile } = machine;
     format!(
-        "**Machine**: {cores} cores ({processor}), {memory_gib:.0} GiB, Linux {kernel}, PostgreSQL {postgresql} with `fsync` \
-         on,\n{profile} build, {}, seed {}, {:.0} s in all.",
+        "**Machine**: {cores} cores ({processor}), {memory_gib:.0} GiB, Linux {kernel},\nPostgreSQL {postgresql} with `fsync` \
+         on, {profile} build, {}, seed {},\n{:.0} s in all.",
         report.made_at.format("%-d %B %Y"),
         report.options.seed,
         report.seconds_in_all
@@ -89,8 +90,7 @@ fn calls(baselines: &Baselines) -> String {
 fn bookings(baselines: &Baselines) -> String {
     let rows = baselines.compared.iter().map(|line| {
         let [p50, p99] = of(&line.service);
-        let numbers = [line.service_per_second, line.pgbench_per_second].map(whole);
-        let [service, pgbench] = numbers;
+        let [service, pgbench] = [line.service_per_second, line.pgbench_per_second].map(whole);
         let cpu = line.server_cpu_ms.map_or_else(String::new, ms);
         let ratio = format!("{:.2}", line.ratio);
         vec![line.name.to_owned(), line.connections.to_string(), service, p50, p99, cpu, pgbench, ratio]

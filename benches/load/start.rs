@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::common::{Database, is_quick};
+use crate::common::{Database, Folder, is_quick};
 use crate::options::Options;
 use crate::process::Process;
 use crate::target::{LOG, serve};
@@ -33,14 +33,14 @@ pub async fn run(database: &Database, options: &Options) -> Vec<Starts> {
     starts.push(Starts::of("a database that is there", times));
 
     // Not among the results: PostgreSQL's own user has to reach it.
-    let folder = std::env::temp_dir().join(format!("stipple-load-{}", std::process::id()));
-    let (argument, log) = (folder.to_str().expect("a name in UTF-8").to_owned(), options.out.join(LOG));
+    let folder = Folder(std::env::temp_dir().join(format!("stipple-load-{}", std::process::id())));
+    let (argument, log) = (folder.0.to_str().expect("a name in UTF-8").to_owned(), options.out.join(LOG));
     let mut times = Vec::new();
     for run in 0..=runs {
         eprintln!("start on a data folder, run {}", run + 1);
         times.push(ended(Process::start(&["--data-dir", &argument], &log).await).await);
     }
-    std::fs::remove_dir_all(&folder).expect("the folder can be removed");
+    drop(folder);
     let again = times.split_off(1);
     starts.push(Starts::of("a new data folder", times));
     starts.push(Starts::of("a data folder that is there", again));

@@ -31,8 +31,9 @@ pub struct Target {
 
 /// A server and a database that were started for this.
 pub struct Own {
-    pub database: Database,
+    // Ends first.
     pub process: Process,
+    pub database: Database,
 }
 
 impl Target {

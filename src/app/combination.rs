@@ -45,7 +45,7 @@ pub(super) fn misfit(base: &Treatment, add_on: &Treatment, approval: Option<Over
     if approval.is_none() {
         let text = "no practitioner has approved the added treatment for the patient; PatientService.GrantOverride \
                     records that one has";
-        refusal.push(Violation::new(Rule::CombinationNotApproved, text));
+        refusal.push(Violation { is_lasting: true, ..Violation::new(Rule::CombinationNotApproved, text) });
     }
     refusal
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::advice::LookAhead;
+use super::advice::{LookAhead, says_when};
 use super::commands::{BookSeries, ExtendSeries, ProposeSeries, SeriesOf, WhichSessions};
 use super::facts::{self, Asked, Question};
 use super::fitness::FitFor;
@@ -217,6 +217,9 @@ impl App {
     /// more, or it cannot be found out, the refusal stands as it was.
     async fn advise_booking(&self, caller: &Caller, command: Command<Booking>, refusal: Refusal) -> Refusal {
         let Ok(practice) = Self::tenant(caller, command.practice) else { return refusal };
+        if says_when(&refusal) {
+            return refusal;
+        }
         let booking = Arc::new(command.body);
         let advice = self.advice(practice, |mut db, ahead| {
             let booking = Arc::clone(&booking);

@@ -46,7 +46,7 @@ impl Combined {
 
 /// What the catalogue has against adding a treatment to another, and against the visit that they would make.
 pub fn combination_misfit(base: &Treatment, add_on: &Treatment) -> Refusal {
-    let refuse = |text: String| Violation::new(Rule::CombinationNotAllowed, text);
+    let refuse = |text: String| Violation { is_lasting: true, ..Violation::new(Rule::CombinationNotAllowed, text) };
     if !base.content.combinations.iter().any(|combination| combination.add_on == add_on.id) {
         return vec![refuse("the catalogue does not allow the added treatment in the same visit".to_owned())];
     }

@@ -160,7 +160,7 @@ pub struct Violation {
     pub gap: Option<Gap>,
     /// When it would do.
     pub earliest: Option<Earliest>,
-    /// Whether no start would do, so that there is nothing to look for.
+    /// Whether it is known that no start would do, so that there is nothing to look for.
     pub is_lasting: bool,
     /// The same in a sentence, without personal data.
     pub description: String,

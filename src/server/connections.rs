@@ -20,6 +20,8 @@ use crate::rpc::stream;
 /// Most connections at once; more wait, unanswered, in the queue of the operating system. There may be as many watches
 /// as requests and more, each over a connection of its own.
 const MAX_CONNECTIONS: usize = 3_000;
+/// Files of the process: one for each connection, and some for all else.
+const FILES: u64 = 4_000;
 /// How long a connection may take to say that it speaks HTTP/2. From then on the transport asks whether it is alive.
 const PREFACE: Duration = Duration::from_secs(10);
 /// Bytes in which it says so.
@@ -42,12 +44,17 @@ impl Default for Limits {
     }
 }
 
-/// Has the operating system give as many files as the process may have at all: each connection takes one, and what it
-/// gives at first is mostly a third of [`MAX_CONNECTIONS`].
+/// Has the operating system give as many files as all connections take, as far as the process may have them: what it
+/// gives at first is mostly a third of that.
 pub fn take_files() {
     let files = getrlimit(Resource::Nofile);
-    // Otherwise it is as many as there are.
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: files.maximum, maximum: files.maximum });
+    let wanted = files.maximum.map_or(FILES, |most| most.min(FILES));
+    // No number is no limit.
+    if files.current.is_some_and(|current| current < wanted)
+        && let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum: files.maximum })
+    {
+        tracing::warn!(%error, "there are fewer files than connections may be taken");
+    }
 }
 
 /// The connections that a listener takes, within limits.

@@ -48,7 +48,7 @@ impl Killed {
         Self::start_since(Instant::now(), url, seed).await
     }
 
-    /// Starts another one on the same database, by the same clock.
+    /// Starts another one on the same database, by the same clock but for what either took to start.
     pub async fn beside(&self, seed: u64) -> Self {
         Self::start_since(self.began, &self.url, seed).await
     }
@@ -93,8 +93,8 @@ impl Killed {
     }
 }
 
-/// What a clock shows that stood at the tests' now when it began: no later one is behind it, or what is due to the one
-/// would not yet be to the next.
+/// What a clock shows that stood at the tests' now when it began. A server's own begins a little later, once it has started;
+/// so one that is started after another has ended is not behind it, and what was due to the one is due to the next.
 fn clock(began: Instant) -> String {
     (NOW.parse::<DateTime<Utc>>().unwrap() + began.elapsed()).to_rfc3339()
 }

@@ -6,7 +6,7 @@ use stipple::rpc::pb;
 use stipple::rpc::pb::practice_service_client::PracticeServiceClient;
 use uuid::Uuid;
 
-use super::program::{Folder, Program, bearing};
+use super::program::{Folder, LIMIT, Program, bearing};
 use super::{book_series, counts, demo_env, list_patients, printed_booking};
 use crate::harness::cluster;
 
@@ -93,7 +93,8 @@ async fn a_server_takes_more_connections_than_it_is_given_files_at_first() {
     let mut open = Vec::new();
     for _ in 0..=FILES {
         let mut client = PracticeServiceClient::new(ready.channel());
-        let answer = client.list_practices(pb::ListPracticesRequest::default()).await;
+        let asked = client.list_practices(pb::ListPracticesRequest::default());
+        let answer = tokio::time::timeout(LIMIT, asked).await.expect("the connection is taken");
         assert_eq!(answer.unwrap_err().code(), tonic::Code::Unauthenticated);
         open.push(client);
     }

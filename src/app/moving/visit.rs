@@ -1,7 +1,7 @@
 //! Moving a visit that stands alone.
 
 use super::replace;
-use crate::app::advice::LookAhead;
+use crate::app::advice::{LookAhead, says_when};
 use crate::app::commands::{Destination, RescheduleAppointment};
 use crate::app::facts::{self, Asked, Question};
 use crate::app::fitness::FitFor;
@@ -92,6 +92,9 @@ impl App {
         refusal: Refusal,
     ) -> Refusal {
         let Ok(practice) = Self::tenant(caller, command.practice) else { return refusal };
+        if says_when(&refusal) {
+            return refusal;
+        }
         let advice = self.advice(practice, |mut db, ahead| async move {
             let ask = &command.body;
             let now = self.clock.now();

@@ -52,7 +52,7 @@ const LAYERS: &[Layer] = &[
     Layer {
         name: "server",
         may_use: &["app", "rpc"],
-        crates: &["anyhow", "tokio", "tonic", "tonic_health", "tonic_reflection", "tonic_types", "tracing"],
+        crates: &["anyhow", "rustix", "tokio", "tonic", "tonic_health", "tonic_reflection", "tonic_types", "tracing"],
     },
     Layer { name: "embedded", may_use: &[], crates: &["rustix", "sqlx", "thiserror", "tokio", "tracing"] },
     Layer { name: "config", may_use: &[], crates: &["chrono", "clap"] },

@@ -68,7 +68,8 @@ pub struct Options {
     #[arg(long, value_name = "NUMBER", default_value_t = 8,
           value_parser = clap::value_parser!(u64).range(0..=MAX_WATCHERS))]
     pub watchers: u64,
-    /// After the steps, the same load for so long, with the server's memory sampled every second: at most an hour; 0 for none.
+    /// After the steps, the same load for so long, with the server's memory sampled every second: at most an hour; 0 for
+    /// none.
     #[arg(long, value_name = "SECONDS", default_value_t = 0,
           value_parser = clap::value_parser!(u64).range(0..=MAX_SOAK))]
     pub soak: u64,

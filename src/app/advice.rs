@@ -23,34 +23,38 @@ pub(super) struct LookAhead {
 }
 
 impl App {
-    /// What is against a request as things are, with the earliest that would do; nothing if nothing is. `facts`
-    /// reads the facts for so far ahead, and returns the decision that rests on them.
+    /// What is against a request, with the earliest that would do, found out without holding the practice. If meanwhile
+    /// nothing is in the way any more, or it cannot be found out, the refusal stands as it was. `facts` reads the facts
+    /// for so far ahead, and returns the decision that rests on them.
     pub(super) async fn advice<D, F>(
         &self,
         practice: PracticeId,
+        refusal: Refusal,
         facts: impl Fn(Transaction<'static, Postgres>, LookAhead) -> F,
-    ) -> Result<Option<Refusal>, Error>
+    ) -> Refusal
     where
         D: FnOnce() -> Option<Refusal> + Send + 'static,
         F: Future<Output = Result<D, Error>>,
     {
+        if says_when(&refusal) {
+            return refusal;
+        }
         let look = async |days| {
             let db = self.read_current(practice).await?;
             let decide = facts(db, LookAhead { days, crowd: None }).await?;
             self.advice.think(practice, decide).await
         };
-        match look(SOON_DAYS).await? {
-            // What is known by now is better than nothing.
-            Some(soon) if !says_when(&soon) => {
-                Ok(Some(look(EARLIEST_SEARCH_DAYS).await.ok().flatten().unwrap_or(soon)))
-            }
-            soon => Ok(soon),
+        let Ok(Some(soon)) = look(SOON_DAYS).await else { return refusal };
+        if says_when(&soon) {
+            return soon;
         }
+        // What is known by now is better than nothing.
+        look(EARLIEST_SEARCH_DAYS).await.ok().flatten().unwrap_or(soon)
     }
 }
 
 /// Whether it says of everything that is in the way when it would do, if ever.
-pub(super) fn says_when(refusal: &Refusal) -> bool {
+fn says_when(refusal: &Refusal) -> bool {
     refusal.iter().all(|violation| violation.is_lasting || violation.earliest.is_some())
 }
 

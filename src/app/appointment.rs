@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::advice::{LookAhead, SOON_DAYS, says_when};
+use super::advice::{LookAhead, SOON_DAYS};
 use super::commands::{BookAppointment, EndVisit, ListAppointments, SheetOf};
 use super::crowd::At;
 use super::holds::must_be_held_alone;
@@ -12,7 +12,7 @@ use super::page::{Page, fetch};
 use super::sheet::{SheetEntry, entries};
 use super::single_visit::{decide, load};
 use super::visit::as_known;
-use super::write::{Begun, earlier};
+use super::write::{Begun, look_up};
 use super::{App, Command, Error, Scoped};
 use crate::domain::access::Caller;
 use crate::domain::appointment::Appointment;
@@ -46,9 +46,8 @@ impl App {
             self.try_book_appointment(caller, practice, command, lane).await
         });
         match booked.await {
-            Err(Error::Refused(refusal)) if !says_when(&refusal) => {
-                let advised = self.advise_appointment(practice, command).await;
-                Err(Error::Refused(advised.ok().flatten().unwrap_or(refusal)))
+            Err(Error::Refused(refusal)) => {
+                Err(Error::Refused(self.advise_appointment(practice, command, refusal).await))
             }
             done => done,
         }
@@ -94,13 +93,13 @@ impl App {
         Ok(booked)
     }
 
-    /// Finds out, without holding the practice, when a refused visit would do.
     async fn advise_appointment(
         &self,
         practice: PracticeId,
         command: &Command<BookAppointment>,
-    ) -> Result<Option<Refusal>, Error> {
-        self.advice(practice, |mut db, ahead| async move {
+        refusal: Refusal,
+    ) -> Refusal {
+        self.advice(practice, refusal, |mut db, ahead| async move {
             let ask = command.body.clone();
             let (visit, facts) = load(&mut db, practice, &ask, self.clock.now(), Some(&ahead)).await?;
             Ok(move || decide(&facts, &ask, &visit).err())
@@ -117,7 +116,7 @@ impl App {
         command: &Command<BookAppointment>,
     ) -> Result<Option<impl FnOnce() -> Refusal + Send + 'static>, Error> {
         let (mut db, now) = (self.read().await?, self.clock.now());
-        let standing = match earlier(&mut db, practice, command).await? {
+        let standing = match look_up(&mut db, practice, command).await? {
             Some((standing, None)) if !standing.is_outlasted(now) => standing,
             Some(_) | None => return Ok(None),
         };

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::advice::{LookAhead, says_when};
+use super::advice::LookAhead;
 use super::commands::{BookSeries, ExtendSeries, ProposeSeries, SeriesOf, WhichSessions};
 use super::facts::{self, Asked, Question};
 use super::fitness::FitFor;
@@ -213,15 +213,10 @@ impl App {
         Ok(SeriesNow { series: after, protocol: Arc::new(setting.protocol), now })
     }
 
-    /// Finds out, without holding the practice, when a refused series would do. If meanwhile nothing is in its way any
-    /// more, or it cannot be found out, the refusal stands as it was.
     async fn advise_booking(&self, caller: &Caller, command: Command<Booking>, refusal: Refusal) -> Refusal {
         let Ok(practice) = Self::tenant(caller, command.practice) else { return refusal };
-        if says_when(&refusal) {
-            return refusal;
-        }
         let booking = Arc::new(command.body);
-        let advice = self.advice(practice, |mut db, ahead| {
+        self.advice(practice, refusal, |mut db, ahead| {
             let booking = Arc::clone(&booking);
             async move {
                 let setting = setting(&mut db, practice, &booking).await?;
@@ -230,8 +225,8 @@ impl App {
                 let facts = load(&mut db, practice, &booking, &setting, &asked, now, Some(&ahead)).await?;
                 Ok(move || decide(facts, &setting, &booking, &asked).err())
             }
-        });
-        advice.await.ok().flatten().unwrap_or(refusal)
+        })
+        .await
     }
 }
 

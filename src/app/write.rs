@@ -116,7 +116,7 @@ impl App {
         let mut db = self.connections.begin_write().await?;
         let missing = || Error::not_found("practice_id");
         let mut revision = practice::next_revision(&mut db, practice_id).await?.ok_or_else(missing)?;
-        let (standing, earlier) = earlier(&mut db, practice_id, command).await?.ok_or_else(missing)?;
+        let (standing, earlier) = look_up(&mut db, practice_id, command).await?.ok_or_else(missing)?;
         if let Some(earlier) = earlier {
             return Ok(Begun::Repeat(earlier));
         }
@@ -146,7 +146,7 @@ impl App {
         practice_id: PracticeId,
         command: &Command<T>,
     ) -> Result<Option<Earlier>, Error> {
-        Ok(earlier(&mut *self.read().await?, practice_id, command).await?.and_then(|(_, earlier)| earlier))
+        Ok(look_up(&mut *self.read().await?, practice_id, command).await?.and_then(|(_, earlier)| earlier))
     }
 
     /// Ends the holds that have expired, if nobody has done so meanwhile.
@@ -273,7 +273,7 @@ impl Write {
 
 /// Where a practice stands, and what the same request did when it was carried out before; another request with its id is
 /// told so. Nothing if there is no such practice.
-pub(super) async fn earlier<T>(
+pub(super) async fn look_up<T>(
     db: &mut PgConnection,
     practice_id: PracticeId,
     command: &Command<T>,

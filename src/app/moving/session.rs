@@ -150,8 +150,6 @@ impl App {
         Ok(Moved { series, moves })
     }
 
-    /// Finds out, without holding the practice, when a refused move would do. The refusal stands as it was if that
-    /// cannot be found out.
     async fn advise_session(
         &self,
         practice: PracticeId,
@@ -161,7 +159,7 @@ impl App {
     ) -> Refusal {
         let (following, moved) = (following.as_slice(), OnceLock::new());
         let moved = &moved;
-        let advice = self.advice(practice, |mut db, ahead| async move {
+        let advised = self.advice(practice, refusal, |mut db, ahead| async move {
             let now = self.clock.now();
             let setting = setting(&mut db, practice, ask, following, now).await?;
             let asked = asked(&setting, ask, following);
@@ -170,8 +168,7 @@ impl App {
             Ok(move || decide_move(facts, &setting, &asked).err())
         });
         // The request is about one session; the others are told of by their numbers and appointments.
-        let refusal = advice.await.ok().flatten().unwrap_or(refusal);
-        told(refusal, |place| match place.checked_sub(1) {
+        told(advised.await, |place| match place.checked_sub(1) {
             None => (None, moved.get().copied().flatten()),
             Some(place) => of_following(following.get(place)),
         })

@@ -1,7 +1,7 @@
 //! Moving a visit that stands alone.
 
 use super::replace;
-use crate::app::advice::{LookAhead, says_when};
+use crate::app::advice::LookAhead;
 use crate::app::commands::{Destination, RescheduleAppointment};
 use crate::app::facts::{self, Asked, Question};
 use crate::app::fitness::FitFor;
@@ -92,10 +92,7 @@ impl App {
         refusal: Refusal,
     ) -> Refusal {
         let Ok(practice) = Self::tenant(caller, command.practice) else { return refusal };
-        if says_when(&refusal) {
-            return refusal;
-        }
-        let advice = self.advice(practice, |mut db, ahead| async move {
+        self.advice(practice, refusal, |mut db, ahead| async move {
             let ask = &command.body;
             let now = self.clock.now();
             let old = appointment::found(&mut db, practice, ask.id).await?;
@@ -103,8 +100,8 @@ impl App {
             let (facts, alone) = alone(&mut db, practice, &old, &ask.to, now, Some(&ahead)).await?;
             let request = visit(&old, &ask.to, alone.clone());
             Ok(move || plan_visit(&facts, &alone.treatment, &request).err())
-        });
-        advice.await.ok().flatten().unwrap_or(refusal)
+        })
+        .await
     }
 }
 

@@ -131,6 +131,7 @@ fn treatment(phases: &[(i32, bool, bool, &[usize])]) -> Treatment {
         patient_present: *patient_present,
         exposing: *exposing,
         needs: needs.iter().map(need).collect(),
+        evidence: None,
     };
     let evidence = || Evidence { source: Prose::default(), grade: Grade::Own, rationale: Prose::default() };
     let restriction = |activity| Restriction {

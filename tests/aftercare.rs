@@ -112,6 +112,7 @@ async fn a_patient_can_ask_whether_an_activity_is_allowed_and_from_when() {
     let friday = check(&world, heat, "2026-02-06T18:00:00", None).await;
     assert!(!friday.allowed);
     assert_eq!(friday.earliest_start, timestamp(world.local("2026-02-07T11:00:00")));
+    assert_eq!(friday.local_earliest_start, "2026-02-07T11:00:00+01:00");
     let [window] = friday.windows.as_slice() else { panic!("one window forbids it: {friday:?}") };
     assert_eq!(window.activity(), heat);
     assert_eq!(window.appointment_id, session(&series, 1).appointment_id);
@@ -125,6 +126,7 @@ async fn a_patient_can_ask_whether_an_activity_is_allowed_and_from_when() {
         let answer = check(&world, heat, start, None).await;
         assert!(answer.allowed && answer.windows.is_empty());
         assert_eq!(answer.earliest_start, timestamp(world.local(start)));
+        assert_eq!(answer.local_earliest_start, "");
     }
     let answer = check(&world, heat, "2026-02-02T09:30:00", Some("2026-02-02T10:31:00")).await;
     assert!(!answer.allowed);
@@ -135,6 +137,7 @@ async fn a_patient_can_ask_whether_an_activity_is_allowed_and_from_when() {
     assert_eq!(answer.windows.len(), 2);
     // 28 days between sessions are 14 after and 14 before, save for the half hour of the needling itself.
     assert_eq!(answer.earliest_start, timestamp(world.local("2026-05-11T11:00:00")));
+    assert_eq!(answer.local_earliest_start, "2026-05-11T11:00:00+02:00");
     assert!(check(&world, pb::Activity::Alcohol, "2026-02-02T11:00:00", None).await.allowed);
 
     // A cancelled session forbids nothing.

@@ -52,6 +52,7 @@ impl Course {
                     need(pb::ResourceKind::Room, "treatment_room"),
                     need(pb::ResourceKind::Practitioner, "microneedling"),
                 ],
+                evidence: None,
             }],
             ..Default::default()
         };

@@ -340,7 +340,7 @@ fn needs(content: &mut pb::TreatmentContent, count: usize) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_treatment_does_not_contradict_itself() {
     let world = World::new().await;
-    let edits: [(&str, Edit, &[&str]); 34] = [
+    let edits: [(&str, Edit, &[&str]); 36] = [
         ("no phase", |c| c.phases.clear(), &["content.phases"]),
         ("twelve phases", |c| phases(c, 12), &[]),
         ("thirteen phases", |c| phases(c, 13), &["content.phases"]),
@@ -374,6 +374,12 @@ async fn a_treatment_does_not_contradict_itself() {
             "a need twice in a phase",
             |c| c.phases[0].needs[1] = c.phases[0].needs[0].clone(),
             &["content.phases[0].needs"],
+        ),
+        ("a phase that says nothing of its source", |c| c.phases[0].evidence = None, &[]),
+        (
+            "a phase with a source without a grade",
+            |c| c.phases[1].evidence = Some(pb::Evidence::default()),
+            &["content.phases[1].evidence.grade"],
         ),
         ("no need at all", |c| c.phases.iter_mut().for_each(|p| p.needs.clear()), &[]),
         ("longer than a day at work", |c| (c.phases[0].minutes, c.phases[1].minutes) = (480, 240), &["content.phases"]),

@@ -130,6 +130,35 @@ async fn a_clearance_says_which_sessions_it_does_not_cover() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_is_cleared_for_too_little_or_no_more_is_offered_a_consultation() {
+    let clinic = Clinic::new().await;
+    let (world, patient) = (&clinic.world, clinic.world.patients[0].clone());
+    clinic.screen(&patient, &[]).await;
+    let consultation = clinic.consult(&patient).await;
+    let missing = |answer: &pb::ProposeSeriesResponse| -> Vec<pb::Reason> {
+        answer.missing.iter().map(|missing| missing.reason()).collect()
+    };
+    let sign = async |session_count, valid_until: &str| {
+        let cleared = pb::ClearedPatient { session_count, valid_until: valid_until.into(), ..Default::default() };
+        let decision = Some(Decision::Cleared(cleared));
+        clinic.sign(pb::RecordClearanceRequest { decision, ..clinic.clearance_request(&consultation) }).await
+    };
+    sign(3, "").await.unwrap();
+    let few = clinic.propose().await;
+    assert_eq!(missing(&few), [pb::Reason::ClearanceExceeded]);
+    assert!(!few.consultation_slots.is_empty() && !few.plans.is_empty());
+    sign(4, "2026-01-31").await.unwrap();
+    let Some(()) = world.server.set_clock("2026-02-02T08:00:00Z") else { return };
+    let late = clinic.propose().await;
+    assert_eq!(missing(&late), [pb::Reason::ClearanceExceeded]);
+    assert!(!late.consultation_slots.is_empty() && !late.plans.is_empty());
+    // The consultation of last year carries no decision any more.
+    let Some(()) = world.server.set_clock("2027-01-20T08:00:00Z") else { return };
+    assert_eq!(said(world, &sign(4, "").await.unwrap_err())[0].split(' ').next(), Some("NOT_A_CONSULTATION"));
+    world.server.assert_clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_several_decisions_the_latest_counts() {
     let clinic = Clinic::new().await;
     let (world, patient) = (&clinic.world, clinic.world.patients[0].clone());

@@ -45,6 +45,7 @@ fn injection() -> pb::TreatmentContent {
         patient_present,
         exposing,
         needs,
+        evidence: None,
     };
     pb::TreatmentContent {
         name: "Micro-injection".into(),
@@ -319,7 +320,14 @@ async fn the_combinations_of_a_treatment_are_other_treatments_that_exist() {
 
 /// A phase of so many minutes: before, in or after the treatment proper, or when the patient has gone.
 fn phase(name: &str, minutes: i32, proper: bool, there: bool, needs: &[pb::Need]) -> pb::Phase {
-    pb::Phase { name: name.into(), minutes, patient_present: there, exposing: proper, needs: needs.to_vec() }
+    pb::Phase {
+        name: name.into(),
+        minutes,
+        patient_present: there,
+        exposing: proper,
+        needs: needs.to_vec(),
+        evidence: None,
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

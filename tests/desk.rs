@@ -43,8 +43,10 @@ fn sentence(world: &World, violation: &pb::RuleViolation) -> String {
         let earliest = instant(violation.earliest_start.as_ref()).with_timezone(&world.zone);
         add("from ", &earliest.format("%Y-%m-%dT%H:%M").to_string());
         assert_eq!(violation.earliest_date, earliest.date_naive().to_string());
+        let local = DateTime::parse_from_rfc3339(&violation.local_earliest_start).unwrap();
+        assert_eq!((local.naive_local(), local.to_utc()), (earliest.naive_local(), earliest.to_utc()));
     } else {
-        assert_eq!(violation.earliest_date, "");
+        assert_eq!((violation.earliest_date.as_str(), violation.local_earliest_start.as_str()), ("", ""));
     }
     add("until ", &violation.latest_date);
     text
@@ -166,6 +168,7 @@ pub fn simple(name: &str, minutes: i32, exposures: Vec<pb::Activity>) -> pb::Tre
             patient_present: true,
             exposing: true,
             needs: vec![room],
+            evidence: None,
         }],
         exposures: exposures.into_iter().map(Into::into).collect(),
         ..Default::default()

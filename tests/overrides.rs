@@ -61,6 +61,17 @@ fn ids(overrides: &[pb::Override]) -> BTreeSet<&str> {
     overrides.iter().map(|granted| granted.override_id.as_str()).collect()
 }
 
+/// Whether the patient may go to a sauna for an hour.
+async fn check(world: &World, start: &str) -> pb::CheckActivityResponse {
+    let request = pb::CheckActivityRequest {
+        patient_id: world.patients[0].clone(),
+        activity: pb::Activity::Heat.into(),
+        start_time: timestamp(world.local(start)),
+        ..Default::default()
+    };
+    world.manager.aftercare().check_activity(request).await.unwrap().into_inner()
+}
+
 async fn reschedule(world: &World, id: &str, number: i32, start: &str) -> Result<pb::Series, Status> {
     let series = get_series(world, id).await;
     let request = pb::RescheduleSessionRequest {
@@ -215,8 +226,18 @@ async fn what_has_happened_under_a_gap_stays_when_it_is_revoked() {
     let (world, series, practitioner) = clinical().await;
     let granted = grant(&world, &practitioner, gap(&series, 14)).await.unwrap();
     let moved = reschedule(&world, &series.series_id, 2, "2026-02-16T10:00:00").await.unwrap();
-    let Some(()) = world.server.set_clock("2026-02-17T08:00:00Z") else { return };
+    // Its time has come, and nobody knows yet whether the patient comes.
+    let Some(()) = world.server.set_clock("2026-02-16T09:05:00Z") else { return };
+    let second = session(&moved, 2).appointment_id.clone();
+    let status = revoke(&practitioner, &granted).await.unwrap_err();
+    assert_eq!(broken(&status), [("SESSION_TOO_SOON", second.clone())]);
+    assert!(refusal(&status)[0].description.contains("no-show"), "{status}");
+    world.fit_for(&series.protocol_id, pb::BodyArea::Abdomen).await;
+    world.check_in(&second).await.unwrap();
     revoke(&practitioner, &granted).await.unwrap();
+    // What was decided on is not undone.
+    let status = crate::no_shows::undo(&world, &second).await.unwrap_err();
+    assert_eq!(broken(&status)[0].0, "UNDO_NOT_ALLOWED");
     let after = get_series(&world, &series.series_id).await;
     let under = |number| session(&after, number).override_ids.clone();
     assert_eq!((under(1), under(2), under(3)), (vec![granted.override_id], vec![], vec![]));
@@ -327,6 +348,14 @@ async fn conditions_and_combinations_are_recorded_and_taken_back() {
     let tried = pb::GrantOverrideRequest { validate_only: true, ..request(&world, condition("eczema_history")) };
     practitioner.patients().grant_override(tried).await.unwrap();
     assert_eq!(listed(&world, true).await.len(), 3);
+    // Of each there is one in force.
+    let status = grant(&world, &practitioner, combination(&world.needling, &world.sauna)).await.unwrap_err();
+    assert_eq!(broken(&status)[0].0, "OVERRIDE_NOT_ALLOWED");
+    let former = eczema;
+    let eczema = grant(&world, &practitioner, condition("eczema_history")).await.unwrap();
+    let superseded = listed(&world, true).await.into_iter().find(|known| known.override_id == former.override_id);
+    assert_eq!(superseded.unwrap().revoke_reason, "superseded");
+    assert_eq!(listed(&world, false).await.len(), 3);
     for granted in [&eczema, &both] {
         revoke(&practitioner, granted).await.unwrap();
     }
@@ -366,13 +395,40 @@ async fn an_aftercare_window_is_shortened_for_one_visit() {
     assert!(get_appointment(&world, &first.appointment_id).await.override_ids.is_empty());
     world.server.assert_clean().await;
 
-    // A moved visit has fresh windows, and what happened stays.
+    // What took place under it is history; the window counts again from then on.
     let again = grant(&world, &practitioner, aftercare(first, pb::Activity::Heat, 24)).await.unwrap();
-    let sauna = world.book_sauna("2026-02-04T10:00:00").await.unwrap();
-    let Some(()) = world.server.set_clock("2026-02-05T08:00:00Z") else { return };
+    let sauna = world.book_sauna("2026-02-04T10:45:00").await.unwrap();
+    let Some(()) = world.server.set_clock("2026-02-04T09:50:00Z") else { return };
+    // Nobody knows yet whether the patient comes.
+    let status = revoke(&practitioner, &again).await.unwrap_err();
+    assert_eq!(broken(&status), [("ACTIVITY_FORBIDDEN", sauna.appointment_id.clone())]);
+    world.check_in(&sauna.appointment_id).await.unwrap();
+    let Some(()) = world.server.set_clock("2026-02-04T10:30:00Z") else { return };
+    let before = check(&world, "2026-02-06T10:00:00").await;
+    assert!(before.allowed);
     revoke(&practitioner, &again).await.unwrap();
     assert_eq!(get_appointment(&world, &first.appointment_id).await.override_ids, [again.override_id]);
-    assert_eq!(get_appointment(&world, &sauna.appointment_id).await.start_time, at("2026-02-04T09:00:00Z"));
+    let after = check(&world, "2026-02-06T10:00:00").await;
+    let [window] = after.windows.as_slice() else { panic!("{after:?}") };
+    assert_eq!(
+        (window.local_start.as_str(), window.local_end.as_str()),
+        ("2026-02-04T11:15:00+01:00", "2026-02-07T11:00:00+01:00")
+    );
+    let status = world.book_sauna("2026-02-06T10:00:00").await.unwrap_err();
+    assert_eq!(broken(&status)[0].0, "ACTIVITY_FORBIDDEN");
+    let status = crate::no_shows::undo(&world, &sauna.appointment_id).await.unwrap_err();
+    assert_eq!(broken(&status)[0].0, "UNDO_NOT_ALLOWED");
+    world.server.assert_clean().await;
+    // Another one shortens what is left, and nothing that is over.
+    let status = grant(&world, &practitioner, aftercare(first, pb::Activity::Heat, 48)).await.unwrap_err();
+    assert_eq!(broken(&status)[0].0, "OVERRIDE_NOT_ALLOWED");
+    let less = grant(&world, &practitioner, aftercare(first, pb::Activity::Heat, 72)).await.unwrap();
+    world.server.assert_clean().await;
+    world.book_sauna("2026-02-05T12:00:00").await.map(drop).unwrap();
+    let status = revoke(&practitioner, &less).await.unwrap_err();
+    assert_eq!(broken(&status)[0].0, "ACTIVITY_FORBIDDEN");
+    world.server.assert_clean().await;
+    // A moved visit has fresh windows.
     let second = session(&series, 2);
     let moving = grant(&world, &practitioner, aftercare(second, pb::Activity::Heat, 24)).await.unwrap();
     let moved = reschedule(&world, &series.series_id, 2, "2026-03-10T10:00:00").await.unwrap();
@@ -381,4 +437,47 @@ async fn an_aftercare_window_is_shortened_for_one_visit() {
     assert_eq!(broken(&status)[0].0, "APPOINTMENT_NOT_BOOKED");
     revoke(&practitioner, &moving).await.unwrap();
     world.server.assert_clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_visit_that_is_completed_later_keeps_what_took_place_out_of_its_window() {
+    let (world, series, practitioner) = clinical().await;
+    let first = session(&series, 1);
+    let Some(()) = world.server.set_clock("2026-02-02T08:55:00Z") else { return };
+    world.fit_for(&series.protocol_id, pb::BodyArea::Abdomen).await;
+    world.check_in(&first.appointment_id).await.unwrap();
+    let granted = grant(&world, &practitioner, aftercare(first, pb::Activity::Heat, 24)).await.unwrap();
+    let sauna = world.book_sauna("2026-02-04T10:45:00").await.unwrap();
+    let Some(()) = world.server.set_clock("2026-02-04T09:50:00Z") else { return };
+    world.check_in(&sauna.appointment_id).await.unwrap();
+    revoke(&practitioner, &granted).await.unwrap();
+    world.server.assert_clean().await;
+    // It began five minutes late, and all that counts from then with it.
+    let done = crate::visits::complete(&world, &first.appointment_id, Some("2026-02-02T10:05:00")).await.unwrap();
+    assert_eq!(done.moves, []);
+    world.server.assert_clean().await;
+    let answer = check(&world, "2026-02-06T10:00:00").await;
+    let [window] = answer.windows.as_slice() else { panic!("{answer:?}") };
+    assert_eq!(
+        (window.local_start.as_str(), window.local_end.as_str()),
+        ("2026-02-04T11:15:00+01:00", "2026-02-07T11:05:00+01:00")
+    );
+    // Behind the server's back: all of it, as if nothing had taken place, and nothing of it, as if it had not been revoked.
+    for end in ["2026-02-07T10:05:00Z", "2026-02-03T10:05:00Z"] {
+        let mut db = world.server.pool().acquire().await.unwrap();
+        let drop = "ALTER TABLE activity_windows DROP CONSTRAINT IF EXISTS aftercare_windows_are_kept";
+        sqlx::query(drop).execute(&mut *db).await.unwrap();
+        sqlx::query(
+            "UPDATE activity_windows SET during = tstzrange('2026-02-02T09:35:00Z', $1::text::timestamptz)
+             WHERE activity = 'heat' AND role = 'restricts' AND override_id IS NOT NULL",
+        )
+        .bind(end)
+        .execute(&mut *db)
+        .await
+        .unwrap();
+        let report = world.server.verify().await;
+        let broken: Vec<_> =
+            report.checks.iter().filter(|check| check.violations != 0).map(|check| check.promise).collect();
+        assert!(!broken.is_empty() && broken.iter().all(|promise| *promise == "P4"), "{report}");
+    }
 }

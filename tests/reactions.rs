@@ -8,7 +8,7 @@ use stipple::rpc::pb::grant_override_request::Purpose;
 use tonic::{Code, Status};
 
 use crate::across_areas::spaced;
-use crate::desk::{get_series, revision, session, starts};
+use crate::desk::{get_series, revision, session, session_request, starts};
 use crate::harness::wire::{Clients, fields, missing, reason};
 use crate::harness::world::{at, needling, request_id, token};
 use crate::harness::{World, refusal};
@@ -266,15 +266,19 @@ async fn clearing_with_a_longer_gap_moves_sessions_along() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_shorter_gap_and_two_reactions_leave_alone_what_may_stay() {
+async fn a_reaction_shortens_no_gap_and_two_of_them_leave_alone_what_may_stay() {
     let Some(case) = case().await else { return };
     let Case { world, series, other, .. } = &case;
     let first = report(&case, "redness_beyond_48_hours").await.unwrap().reaction.unwrap();
     let second = report(&case, "herpes_flare").await.unwrap().reaction.unwrap();
     premedicate(&case).await;
-    let cleared = clear(&case, &first, "2026-03-01", 20).await.unwrap();
+    let status = clear(&case, &first, "2026-03-01", 27).await.unwrap_err();
+    assert_eq!((broken(&status)[0], refusal(&status)[0].required_gap_days), ("OVERRIDE_NOT_ALLOWED", 28));
+    let cleared = clear(&case, &first, "2026-03-01", 30).await.unwrap();
     assert_eq!(told(&case, &cleared.moves), Vec::<String>::new(), "the other series is still held");
-    assert_eq!(cleared.series.unwrap().gap_minimum_days, 20);
+    assert_eq!(cleared.series.unwrap().gap_minimum_days, 30);
+    // The second lets the gap of the first be.
+    assert_eq!(broken(&clear(&case, &second, "2026-02-10", 29).await.unwrap_err()), ["OVERRIDE_NOT_ALLOWED"]);
     let hold = get_series(world, &other.series_id).await.on_hold.unwrap();
     assert_eq!(hold.reaction_ids, std::slice::from_ref(&second.reaction_id));
     assert_eq!(held(world).await.len(), 2);
@@ -284,6 +288,67 @@ async fn a_shorter_gap_and_two_reactions_leave_alone_what_may_stay() {
     assert_eq!(told(&case, &cleared.moves)[0], "thighs 1: 2026-03-01T15:00");
     assert!(get_series(world, &series.series_id).await.on_hold.is_none());
     world.server.assert_clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_longer_gap_counts_from_the_last_session_to_which_the_patient_came() {
+    let world = World::new().await;
+    let protocol = world.clinical_protocol().await;
+    let days = ["2026-02-02T10:00:00", "2026-03-04T10:00:00", "2026-04-08T10:00:00"];
+    let series = world.book_clinical(&protocol, pb::BodyArea::Abdomen, &days).await.unwrap();
+    let practitioner = world.practitioner(0).await;
+    let Some(()) = world.server.set_clock("2026-02-02T08:55:00Z") else { return };
+    world.fit_for(&protocol, pb::BodyArea::Abdomen).await;
+    world.check_in(&session(&series, 1).appointment_id).await.unwrap();
+    let Some(()) = world.server.set_clock("2026-02-04T08:00:00Z") else { return };
+    let case = Case { other: series.clone(), world, series, practitioner };
+    let Case { world, series, .. } = &case;
+    let reaction = report(&case, "redness_beyond_48_hours").await.unwrap().reaction.unwrap();
+    // Nobody can be checked in, so that the time of the second session passes.
+    let Some(()) = world.server.set_clock("2026-03-05T08:00:00Z") else { return };
+    let status = clear(&case, &reaction, "2026-03-05", 50).await.unwrap_err();
+    let told = refusal(&status);
+    assert_eq!((broken(&status)[0], told[0].gap_days, told[0].required_gap_days), ("SESSION_TOO_SOON", 30, 50));
+    assert_eq!(told[0].appointment_id, session(series, 2).appointment_id);
+    assert!(told[0].description.contains("no-show"), "{}", told[0].description);
+    crate::no_shows::mark(world, &session(series, 2).appointment_id).await.unwrap();
+    clear(&case, &reaction, "2026-03-05", 50).await.unwrap();
+    world.server.assert_clean().await;
+    // 49 days after the first, although nothing of the second is left.
+    world.cancel(session(&get_series(world, &series.series_id).await, 3)).await.unwrap();
+    let second = |start| session_request(world, series, 2, start);
+    let status = world.book(second("2026-03-23T10:00:00")).await.unwrap_err();
+    assert_eq!(broken(&status), ["SESSION_TOO_SOON"]);
+    world.book(second("2026-03-24T10:00:00")).await.unwrap();
+    world.server.assert_clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reaction_keeps_every_needling_away_whether_a_protocol_asks_for_anything_or_not() {
+    let Some(case) = case().await else { return };
+    let Case { world, .. } = &case;
+    let unasked = world.publish_treatment(pb::TreatmentContent { name: "Stamping".into(), ..needling() }).await;
+    let alone = |start: &str| {
+        let mut request = world.visit_request(&unasked, start);
+        if let Some(pb::book_appointment_request::Visit::Treatment(visit)) = &mut request.visit {
+            visit.body_area = pb::BodyArea::Back.into();
+        }
+        request
+    };
+    let ahead = world.book(alone("2026-02-05T10:00:00")).await.unwrap();
+    let reported = report(&case, "redness_beyond_48_hours").await.unwrap();
+    assert!(reported.at_risk.iter().any(|visit| visit.appointment_id == ahead.appointment_id));
+    assert_eq!(broken(&world.book(alone("2026-04-05T10:00:00")).await.unwrap_err()), ["SERIES_ON_HOLD"]);
+    let Some(()) = world.server.set_clock("2026-02-05T08:55:00Z") else { return };
+    assert_eq!(broken(&world.check_in(&ahead.appointment_id).await.unwrap_err()), ["SERIES_ON_HOLD"]);
+    clear(&case, &reported.reaction.unwrap(), "2026-02-20", 0).await.unwrap();
+    assert_eq!(broken(&world.check_in(&ahead.appointment_id).await.unwrap_err()), ["TOO_SOON_AFTER_REACTION"]);
+    world.book(alone("2026-04-05T10:00:00")).await.unwrap();
+    world.server.assert_clean().await;
+    // Behind the server's back.
+    let damage = "UPDATE reactions SET reported_revision = 1";
+    sqlx::query(damage).execute(world.server.pool()).await.unwrap();
+    assert!(!world.server.verify().await.is_clean());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -274,6 +274,11 @@ fn broken(report: &Report) -> Vec<&'static str> {
 }
 
 /// Holds the report to exactly this promise and this check of it.
+async fn assert_clean(db: &mut PgConnection) {
+    let report = verify(db).await.unwrap();
+    assert!(report.is_clean(), "{report}");
+}
+
 async fn assert_finds(db: &mut PgConnection, promise: &str, what: &str) {
     let report = verify(db).await.unwrap();
     assert_eq!(broken(&report), [promise], "{report}");
@@ -319,8 +324,7 @@ async fn verify_leaves_cancelled_visits_out() {
     )
     .await;
     book(&mut db, NEW_VISIT, PATIENT, SAUNA, "2027-01-25T17:00:00Z").await;
-    let report = verify(&mut db).await.unwrap();
-    assert!(report.is_clean(), "{report}");
+    assert_clean(&mut db).await;
 }
 
 #[tokio::test]
@@ -493,8 +497,7 @@ async fn verify_accepts_sessions_as_close_as_they_may_be() {
     let mut db = planted().await;
     // 28 calendar days after the last session, and 11 hours less than 28 times 24 hours.
     book(&mut db, NEW_VISIT, PATIENT, NEEDLING, "2027-04-19T22:00:00Z").await;
-    let report = verify(&mut db).await.unwrap();
-    assert!(report.is_clean(), "{report}");
+    assert_clean(&mut db).await;
 }
 
 #[tokio::test]
@@ -503,6 +506,10 @@ async fn verify_finds_a_spacing_window_that_was_shortened() {
     run(&mut db, "UPDATE spacing_windows SET days = daterange(lower(days), upper(days) - 1)").await;
     assert_finds(&mut db, "P3", "each session has its spacing window").await;
 }
+
+/// What is asked of the gap that a practitioner granted.
+const FOLLOWS_GAP: &str =
+    "sessions from the last one on to which the patient came follow the gap override that is in force";
 
 /// An override of the series' gap, which all its windows follow.
 async fn gap_override(db: &mut PgConnection, days: i32) {
@@ -531,10 +538,31 @@ async fn gap_override(db: &mut PgConnection, days: i32) {
         .unwrap();
 }
 
-async fn revoke(db: &mut PgConnection, at: &str) {
+async fn revoke(db: &mut PgConnection) {
+    let revision = change(db, "override.revoked", Uuid::from_u128(0x0e), Some(PATIENT), &SESSIONS).await;
     let set = format!(
-        "UPDATE overrides SET revoked_at = '{at}', revoked_by = granted_by, revoked_revision = granted_revision,
+        "UPDATE overrides SET revoked_at = granted_at, revoked_by = granted_by, revoked_revision = {revision},
              revoke_reason = ''"
+    );
+    run(db, &set).await;
+}
+
+/// The patient comes to a session.
+async fn come(db: &mut PgConnection, session: Uuid) {
+    let revision = change(db, "appointment.arrived", session, Some(PATIENT), &[session]).await;
+    let set = format!(
+        "UPDATE appointments SET state = 'arrived', arrived_at = lower(visit), arrived_revision = {revision},
+             changed_revision = {revision}
+         WHERE appointment_id = '{session}'"
+    );
+    run(db, &set).await;
+}
+
+/// The spacing window of a session is as the protocol has it.
+async fn respace(db: &mut PgConnection, session: Uuid) {
+    let set = format!(
+        "UPDATE spacing_windows SET override_id = NULL, days = daterange(lower(days), lower(days) + 28)
+         WHERE appointment_id = '{session}'"
     );
     run(db, &set).await;
 }
@@ -543,12 +571,13 @@ async fn revoke(db: &mut PgConnection, at: &str) {
 async fn verify_accepts_gaps_that_a_practitioner_decided() {
     let mut db = planted().await;
     gap_override(&mut db, 21).await;
-    let report = verify(&mut db).await.unwrap();
-    assert!(report.is_clean(), "{report}");
-    // What had begun when it was revoked stays under it.
-    revoke(&mut db, "2027-03-23T09:00:00Z").await;
-    let report = verify(&mut db).await.unwrap();
-    assert!(report.is_clean(), "{report}");
+    assert_clean(&mut db).await;
+    // What lies before a session to which the patient has come stays under it when it is revoked.
+    come(&mut db, SESSIONS[1]).await;
+    revoke(&mut db).await;
+    respace(&mut db, SESSIONS[1]).await;
+    respace(&mut db, SESSIONS[2]).await;
+    assert_clean(&mut db).await;
 }
 
 #[tokio::test]
@@ -557,22 +586,48 @@ async fn verify_finds_a_gap_below_the_floor_or_of_an_override_that_does_not_coun
     let mut db = planted().await;
     gap_override(&mut db, 20).await;
     assert_finds(&mut db, "P3", check).await;
+    // Neither the last session to which the patient had come stays under it, nor one whose time has only come.
+    for came in 0..2 {
+        let mut db = planted().await;
+        gap_override(&mut db, 21).await;
+        for session in &SESSIONS[..came] {
+            come(&mut db, *session).await;
+        }
+        revoke(&mut db).await;
+        for session in &SESSIONS[came.max(1)..] {
+            respace(&mut db, *session).await;
+        }
+        assert_finds(&mut db, "P3", check).await;
+    }
+    // Nor one whose successor came only later.
     let mut db = planted().await;
-    gap_override(&mut db, 28).await;
-    revoke(&mut db, "2027-03-23T08:59:59Z").await;
+    gap_override(&mut db, 21).await;
+    revoke(&mut db).await;
+    come(&mut db, SESSIONS[1]).await;
+    for session in &SESSIONS[1..] {
+        respace(&mut db, *session).await;
+    }
     assert_finds(&mut db, "P3", check).await;
+}
+
+#[tokio::test]
+async fn verify_finds_the_last_session_to_which_the_patient_came_under_another_gap_than_was_granted() {
+    let mut db = planted().await;
+    come(&mut db, SESSIONS[0]).await;
+    come(&mut db, SESSIONS[1]).await;
+    gap_override(&mut db, 26).await;
+    respace(&mut db, SESSIONS[0]).await;
+    assert_clean(&mut db).await;
+    respace(&mut db, SESSIONS[1]).await;
+    assert_finds(&mut db, "P3", FOLLOWS_GAP).await;
 }
 
 #[tokio::test]
 async fn verify_finds_a_session_ahead_that_does_not_follow_an_override() {
     let mut db = planted().await;
     gap_override(&mut db, 30).await;
-    sqlx::query("UPDATE spacing_windows SET override_id = NULL, days = daterange(lower(days), lower(days) + 28) WHERE appointment_id = $1")
-        .bind(SESSIONS[2])
-        .execute(&mut db)
-        .await
-        .unwrap();
-    assert_finds(&mut db, "P3", "sessions ahead follow the gap override that is in force").await;
+    respace(&mut db, SESSIONS[2]).await;
+    assert_finds(&mut db, "P3", FOLLOWS_GAP).await;
 }
 
 /// An override of the first session's window about heat, which ends a day after the treatment proper.
@@ -610,8 +665,7 @@ async fn aftercare_override(db: &mut PgConnection, activity: &str) {
 async fn verify_accepts_an_aftercare_window_that_a_practitioner_shortened() {
     let mut db = planted().await;
     aftercare_override(&mut db, "heat").await;
-    let report = verify(&mut db).await.unwrap();
-    assert!(report.is_clean(), "{report}");
+    assert_clean(&mut db).await;
 }
 
 #[tokio::test]
@@ -913,8 +967,7 @@ async fn verify_finds_a_series_that_was_said_to_be_longer_and_got_no_session() {
     run(&mut db, "UPDATE series SET session_count = 3").await;
     let revision = change(&mut db, "appointment.cancelled", SESSIONS[2], Some(PATIENT), &[SESSIONS[2]]).await;
     cancel(&mut db, SESSIONS[2], revision).await;
-    let report = verify(&mut db).await.unwrap();
-    assert!(report.is_clean(), "{report}");
+    assert_clean(&mut db).await;
 }
 
 #[tokio::test]
@@ -1087,8 +1140,7 @@ async fn verify_finds_an_assessment_with_two_results() {
     // One that extended leaves room for another.
     run(&mut db, "UPDATE assessment_results SET outcome = 'extend', session_count = 4 WHERE outcome = 'continue'")
         .await;
-    let report = verify(&mut db).await.unwrap();
-    assert!(report.is_clean(), "{report}");
+    assert_clean(&mut db).await;
 }
 
 #[tokio::test]

@@ -166,6 +166,11 @@ async fn a_visit_begins_on_its_day_or_at_most_a_month_later_and_not_in_the_futur
         let status = complete(&world, &first, Some(start)).await.unwrap_err();
         assert!(status.message().contains("start_time"), "{start}: {status}");
     }
+    // Nobody has looked at the patient since.
+    let Some(()) = world.server.set_clock("2026-02-03T12:00:00Z") else { return };
+    let status = complete(&world, &first, Some("2026-02-03T08:05:00")).await.unwrap_err();
+    assert!(status.message().contains("24 hours after the check-in"), "{status}");
+    let Some(()) = world.server.set_clock("2026-02-02T07:00:00Z") else { return };
     let done = complete(&world, &first, None).await.unwrap();
     assert_eq!(done.appointment.unwrap().local_performed_start, "2026-02-02T08:00:00+01:00");
     assert_eq!(get_series(&world, &series.series_id).await.sessions[1].gap_days, 28);

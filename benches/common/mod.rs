@@ -227,7 +227,8 @@ pub fn phase(
 ) -> pb::Phase {
     let need =
         |(kind, code): &(pb::ResourceKind, &str)| pb::Need { kind: (*kind).into(), qualification: (*code).into() };
-    pb::Phase { name: name.into(), minutes, patient_present, exposing, needs: needs.iter().map(need).collect() }
+    let needs = needs.iter().map(need).collect();
+    pb::Phase { name: name.into(), minutes, patient_present, exposing, needs, evidence: None }
 }
 
 /// A week of aftercare.

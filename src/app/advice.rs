@@ -63,12 +63,13 @@ mod tests {
     use super::*;
     use crate::domain::interval::Instant;
     use crate::domain::refusal::{Earliest, Rule, Violation};
+    use crate::domain::zone::Zone;
 
     #[test]
     fn a_start_is_looked_for_unless_it_is_known_or_known_not_to_be() {
         let open = Violation::new(Rule::NoResourceFree, "");
-        let start = Instant::UNIX_EPOCH;
-        let known = Violation { earliest: Some(Earliest { start, day: start.date_naive() }), ..open.clone() };
+        let zone = Zone::from_name("Europe/Berlin").unwrap();
+        let known = Violation { earliest: Some(Earliest { start: Instant::UNIX_EPOCH, zone }), ..open.clone() };
         let never = Violation { is_lasting: true, ..Violation::new(Rule::ClearanceMissing, "") };
         assert!(says_when(&vec![known.clone(), never.clone()]));
         assert!(!says_when(&vec![known, never, open]));

@@ -10,6 +10,7 @@ use crate::domain::aftercare::{AftercareKind, AftercareWindow, earliest_clear};
 use crate::domain::catalog::{Activity, MAX_SPAN};
 use crate::domain::ids::PatientId;
 use crate::domain::interval::{Instant, Interval};
+use crate::domain::zone::Zone;
 use crate::store::aftercare::{self, Windows};
 
 /// Most windows of one activity that a check looks at. A patient has one for each visit that speaks against it, and the
@@ -23,6 +24,8 @@ pub struct ActivityAnswer {
     pub windows: Vec<AftercareWindow>,
     /// From when on none does.
     pub earliest: Instant,
+    /// Where the window ends that is in the way until then; none if nothing is.
+    pub zone: Option<Zone>,
 }
 
 impl App {
@@ -69,8 +72,9 @@ impl App {
         let mut windows = aftercare::list(&mut db, practice, &all, MAX_CHECKED).await?.ok_or_else(no_patient)?;
         let intervals: Vec<Interval> = windows.iter().map(|window| window.during).collect();
         let earliest = earliest_clear(during.start(), during.length(), &intervals);
+        let zone = windows.iter().find(|window| window.during.end() == earliest).map(|window| window.zone);
         windows.retain(|window| window.during.overlaps(during));
-        Ok(ActivityAnswer { windows, earliest })
+        Ok(ActivityAnswer { windows, earliest, zone })
     }
 }
 

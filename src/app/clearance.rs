@@ -37,6 +37,17 @@ pub struct Signed {
     pub facts: FitnessFacts,
 }
 
+/// A clearance that was revoked, and what is at risk without it.
+#[derive(Debug, Clone)]
+pub struct Revoked {
+    /// The clearance.
+    pub clearance: Clearance,
+    /// The active series that it is about, as far as they have sessions ahead.
+    pub series: Vec<SeriesNow>,
+    /// The visits ahead that were booked under it, by start.
+    pub visits: Vec<Appointment>,
+}
+
 impl App {
     /// Signs what a consultation ended in.
     pub async fn record_clearance(&self, caller: &Caller, command: &Command<RecordClearance>) -> Result<Signed, Error> {
@@ -91,12 +102,12 @@ impl App {
         Ok(signed)
     }
 
-    /// Revokes a clearance; the second answer are the patient's series with sessions ahead that are at risk.
+    /// Revokes a clearance.
     pub async fn revoke_clearance(
         &self,
         caller: &Caller,
         command: &Command<Revoke<ClearanceId>>,
-    ) -> Result<(Clearance, Vec<SeriesNow>), Error> {
+    ) -> Result<Revoked, Error> {
         self.retry(|| self.try_revoke_clearance(caller, command)).await
     }
 
@@ -104,15 +115,14 @@ impl App {
         &self,
         caller: &Caller,
         command: &Command<Revoke<ClearanceId>>,
-    ) -> Result<(Clearance, Vec<SeriesNow>), Error> {
+    ) -> Result<Revoked, Error> {
         let practice = Self::tenant(caller, command.practice)?;
         let mut write = match self.begin(caller, practice, command).await? {
             Begun::Fresh(write) => write,
             Begun::Repeat(earlier) => {
                 let mut db = self.read_current(practice).await?;
                 let revoked = found(&mut db, practice, ClearanceId(earlier.subject)).await?;
-                let at_risk = at_risk(&mut db, practice, &revoked, self.clock.now()).await?;
-                return Ok((revoked, at_risk));
+                return without(&mut db, practice, revoked, self.clock.now()).await;
             }
         };
         let (now, revision) = (write.now, write.revision);
@@ -122,16 +132,15 @@ impl App {
         let by = signer(write.db(), practice, caller, &rules.qualification).await?;
         if before.revoked.is_some() {
             // Nothing changes, so nothing is recorded.
-            let at_risk = at_risk(write.db(), practice, &before, now).await?;
-            return Ok((before, at_risk));
+            return without(write.db(), practice, before, now).await;
         }
         let revocation = Revocation { at: now.max(before.decided_at), by, reason: reason.clone() };
         write.record(ChangeKind::ClearanceRevoked, *id, Some(before.patient), Vec::new()).await?;
         clearance::revoke(write.db(), practice, *id, &revocation, revision).await?;
         let after = Clearance { revoked: Some(revocation), ..before };
-        let at_risk = at_risk(write.db(), practice, &after, now).await?;
+        let revoked = without(write.db(), practice, after, now).await?;
         write.finish().await?;
-        Ok((after, at_risk))
+        Ok(revoked)
     }
 
     /// Decisions about a patient, latest first.
@@ -181,7 +190,7 @@ async fn signed(
     protocol: Protocol,
 ) -> Result<Signed, Error> {
     let (patient, area) = (clearance.patient, Some(clearance.area));
-    let of = fitness::For { patient, protocol: protocol.id, area, series: None };
+    let of = fitness::For { patient, protocol: Some(protocol.id), area, series: None };
     let facts = fitness::facts(db, practice, of, true).await?.ok_or_else(|| Error::not_found("patient_id"))?;
     let mut rules = protocol.content.screening;
     // A series that runs under another version is still judged by what that asks.
@@ -199,21 +208,24 @@ async fn signed(
     Ok(Signed { clearance, rules, facts })
 }
 
-/// The active series that a decision is about, as far as they have sessions ahead.
-async fn at_risk(
+/// A clearance that counts no more, and what is at risk without it.
+async fn without(
     db: &mut PgConnection,
     practice: PracticeId,
-    decided: &Clearance,
+    clearance: Clearance,
     now: Instant,
-) -> Result<Vec<SeriesNow>, Error> {
-    let listed = series::Listed { patient: Some(decided.patient), after: None };
+) -> Result<Revoked, Error> {
+    let listed = series::Listed { patient: Some(clearance.patient), after: None };
     let mut found = series::list(db, practice, listed, MAX_SERIES).await?;
     found.retain(|series| {
-        let same = (series.protocol, series.area) == (decided.protocol, decided.area);
+        let same = (series.protocol, series.area) == (clearance.protocol, clearance.area);
         same && series.must_be_active().is_ok()
             && series.sessions.iter().any(|session| session.must_lie_ahead(now).is_ok())
     });
-    seen(db, practice, found, now).await
+    let series = seen(db, practice, found, now).await?;
+    let mut visits = appointment::needlings_ahead(db, practice, clearance.patient, now).await?;
+    visits.retain(|visit| visit.clearance == Some(clearance.id));
+    Ok(Revoked { clearance, series, visits })
 }
 
 fn must_be_consultation(
@@ -234,6 +246,11 @@ fn must_be_consultation(
     }
     if !held.has_begun(now) {
         return refuse("the consultation has not begun");
+    }
+    let day = held.zone.day(held.begins());
+    if rules.last_day(day) < held.zone.day(now) {
+        let text = format!("the consultation was on {day}; it carries a decision for {} days", rules.valid_days);
+        return refuse(&text);
     }
     if !held.occupied().any(|(resource, _)| resource == practitioner) {
         return refuse("the consultation was with another practitioner, who has to sign");

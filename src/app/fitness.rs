@@ -64,30 +64,19 @@ pub(super) async fn fitnesses(
     practice: PracticeId,
     asked: &[(PatientId, Option<BodyArea>, FitFor<'_>)],
 ) -> Result<Vec<Fitness>, Error> {
-    // A visit needles exactly if it names an area.
-    let alone = |(_, area, what): &(_, Option<BodyArea>, FitFor<'_>)| match what {
-        FitFor::Treatment(treatment) if area.is_some() => Some(treatment.id),
-        FitFor::Treatment(_) | FitFor::Sessions(..) => None,
-    };
+    let alone = |(_, area, what): &(_, Option<BodyArea>, FitFor<'_>)| needled_alone(*area, *what);
     let alone = asked_alone(db, practice, asked.iter().filter_map(alone).collect()).await?;
     // What each of them is held to, by its place.
-    let mut held_to: Vec<(usize, For, &ProtocolContent)> = Vec::new();
+    let mut held_to: Vec<(usize, For, Option<&ProtocolContent>)> = Vec::new();
     for (place, (patient, area, what)) in asked.iter().enumerate() {
-        let of = |protocol: &Protocol, series| For { patient: *patient, protocol: protocol.id, area: *area, series };
-        match what {
-            FitFor::Sessions(protocol, series) => held_to.push((place, of(protocol, *series), &protocol.content)),
-            FitFor::Treatment(treatment) if area.is_some() => {
-                let theirs = alone.iter().filter(|protocol| protocol.content.treatment == treatment.id);
-                held_to.extend(theirs.map(|protocol| (place, of(protocol, None), &protocol.content)));
-            }
-            FitFor::Treatment(_) => {}
-        }
+        let ways = ways((*patient, *area), *what, &alone);
+        held_to.extend(ways.into_iter().map(|(of, rules)| (place, of, rules)));
     }
-    let questions: Vec<(For, bool)> = held_to.iter().map(|(_, of, rules)| (*of, rules.clearance.is_some())).collect();
+    let questions: Vec<(For, bool)> = held_to.iter().map(|(_, of, rules)| (*of, asks_for_clearance(*rules))).collect();
     let known = if questions.is_empty() { Vec::new() } else { facts_of(db, practice, &questions).await? };
     let mut ways: Vec<Vec<Fitness>> = asked.iter().map(|_| Vec::new()).collect();
     for ((place, _, rules), known) in held_to.iter().zip(known) {
-        ways[*place].push(known.map(|known| Fitness::judge(rules, &known)).unwrap_or_default());
+        ways[*place].push(known.map(|known| Fitness::judge(*rules, &known)).unwrap_or_default());
     }
     Ok(ways.into_iter().map(Fitness::by_one_of).collect())
 }
@@ -101,23 +90,44 @@ pub(super) async fn at_check_in(
     number: Option<i32>,
     now: Instant,
 ) -> Result<Refusal, Error> {
-    let (asking, series) = match what {
-        FitFor::Sessions(protocol, series) => (vec![protocol.clone()], series),
-        FitFor::Treatment(treatment) => {
-            let needles = visit.area.map(|_| treatment.id);
-            (asked_alone(db, practice, needles.into_iter().collect()).await?, None)
-        }
-    };
-    let asked: Vec<(For, bool)> = asking
-        .iter()
-        .map(|protocol| {
-            let of = For { patient: visit.patient, protocol: protocol.id, area: visit.area, series };
-            (of, protocol.content.clearance.is_some())
-        })
-        .collect();
+    let alone = asked_alone(db, practice, needled_alone(visit.area, what).into_iter().collect()).await?;
+    let ways = ways((visit.patient, visit.area), what, &alone);
+    let asked: Vec<(For, bool)> = ways.iter().map(|(of, rules)| (*of, asks_for_clearance(*rules))).collect();
     let known = facts_of(db, practice, &asked).await?;
-    let ways = asking.iter().zip(&known).filter_map(|(protocol, known)| Some((&protocol.content, known.as_ref()?)));
+    let ways = ways.iter().zip(&known).filter_map(|((_, rules), known)| Some((*rules, known.as_ref()?)));
     Ok(Fitness::at_check_in_by_one_of(&ways.collect::<Vec<_>>(), number, now, visit.zone))
+}
+
+/// The treatment of a visit outside any series, if it needles: it does exactly if it names an area.
+fn needled_alone(area: Option<BodyArea>, what: FitFor<'_>) -> Option<TreatmentId> {
+    match what {
+        FitFor::Treatment(treatment) => area.map(|_| treatment.id),
+        FitFor::Sessions(..) => None,
+    }
+}
+
+/// By what a patient has to be fit, one way being enough; of these protocols those of the treatment, where it is booked
+/// alone. Where none asks, or none is there, reactions matter all the same.
+fn ways<'a>(
+    (patient, area): (PatientId, Option<BodyArea>),
+    what: FitFor<'a>,
+    alone: &'a [Protocol],
+) -> Vec<(For, Option<&'a ProtocolContent>)> {
+    let of = |protocol, series| For { patient, protocol, area, series };
+    let by = |protocol: &'a Protocol, series| (of(Some(protocol.id), series), Some(&protocol.content));
+    match what {
+        FitFor::Sessions(protocol, series) => vec![by(protocol, series)],
+        FitFor::Treatment(treatment) if area.is_some() => {
+            let theirs = alone.iter().filter(|protocol| protocol.content.treatment == treatment.id);
+            let theirs: Vec<_> = theirs.map(|protocol| by(protocol, None)).collect();
+            if theirs.is_empty() { vec![(of(None, None), None)] } else { theirs }
+        }
+        FitFor::Treatment(_) => Vec::new(),
+    }
+}
+
+fn asks_for_clearance(rules: Option<&ProtocolContent>) -> bool {
+    rules.is_some_and(|rules| rules.clearance.is_some())
 }
 
 /// The protocols of which one has to be content where treatments are booked alone that needle: what they ask before

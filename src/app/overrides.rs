@@ -13,7 +13,7 @@ use crate::domain::history::ChangeKind;
 use crate::domain::ids::{AppointmentId, OverrideId, PatientId, PracticeId, ProtocolId, ResourceId, TreatmentId};
 use crate::domain::interval::{Instant, Interval};
 use crate::domain::overrides::{
-    Override, Purpose, Revocation, followers, gap_fits, gap_is_allowed, window_fits, window_is_shorter,
+    Override, Purpose, Revocation, followers, gap_fits, gap_is_allowed, since, window_fits, window_is_shorter,
 };
 use crate::domain::refusal::{Other, Refusal, Rule, Violation};
 use crate::domain::series::Series;
@@ -22,10 +22,10 @@ use crate::store::{PgConnection, catalog, overrides, patient, series};
 
 /// What a decision changes of what is stored, besides the override itself.
 enum Effect {
-    /// The spacing windows of sessions of a series, from now on this long.
-    Gap { series: Box<Series>, follow: Vec<AppointmentId>, days: i32 },
-    /// An aftercare window, which ends then; none if it stays as it is.
-    Window { visit: Box<Appointment>, activity: Activity, end: Option<Instant> },
+    /// The spacing windows of sessions of a series, from now on this long, by an override or without.
+    Gap { series: Box<Series>, follow: Vec<AppointmentId>, days: i32, by: Option<OverrideId> },
+    /// An aftercare window, which is then, by an override or without; none if it stays as it is.
+    Window { visit: Box<Appointment>, activity: Activity, during: Option<(Interval, Option<OverrideId>)> },
     /// Nothing.
     None,
 }
@@ -35,21 +35,22 @@ impl Effect {
     fn touched(&self) -> Vec<AppointmentId> {
         match self {
             Self::Gap { follow, .. } => follow.clone(),
-            Self::Window { visit, end: Some(_), .. } => vec![visit.id],
-            Self::Window { end: None, .. } | Self::None => Vec::new(),
+            Self::Window { visit, during: Some(_), .. } => vec![visit.id],
+            Self::Window { during: None, .. } | Self::None => Vec::new(),
         }
     }
 
-    async fn write(&self, write: &mut Write, by: Option<OverrideId>) -> Result<(), Error> {
+    async fn write(&self, write: &mut Write) -> Result<(), Error> {
         let (practice, revision) = (write.practice, write.revision);
         match self {
-            Self::Gap { series, follow, days } => {
-                overrides::respace(write.db(), practice, follow, series.area, *days, by, revision).await?;
+            Self::Gap { series, follow, days, by } => {
+                overrides::respace(write.db(), practice, follow, series.area, *days, *by, revision).await?;
                 series::touch(write.db(), practice, series.id, revision).await?;
             }
-            Self::Window { visit, activity, end } => {
-                if let Some(end) = end {
-                    overrides::end_window(write.db(), practice, (visit.id, *activity), *end, by, revision).await?;
+            Self::Window { visit, activity, during } => {
+                if let Some((during, by)) = during {
+                    let of = (visit.id, *activity);
+                    overrides::change_window(write.db(), practice, of, *during, *by, revision).await?;
                 }
                 if let Some(series) = visit.series() {
                     series::touch(write.db(), practice, series, revision).await?;
@@ -80,9 +81,10 @@ impl App {
         }
         let who = qualifications(write.db(), practice, *patient, purpose).await?;
         let by = signed(write.db(), practice, caller, &who).await?;
-        let (former, effect) = granting(write.db(), practice, purpose, now).await?;
+        let id = OverrideId(self.ids.new_id(now));
+        let (former, effect) = granting(write.db(), practice, (id, *patient), purpose, now).await?;
         let granted = Override {
-            id: OverrideId(self.ids.new_id(now)),
+            id,
             patient: *patient,
             purpose: purpose.clone(),
             reason: reason.clone(),
@@ -93,7 +95,7 @@ impl App {
         write.record(ChangeKind::OverrideGranted, granted.id, Some(*patient), effect.touched()).await?;
         supersede(&mut write, former, by).await?;
         overrides::insert(write.db(), practice, &granted, revision).await?;
-        effect.write(&mut write, Some(granted.id)).await?;
+        effect.write(&mut write).await?;
         write.finish().await?;
         Ok(granted)
     }
@@ -133,7 +135,7 @@ impl App {
         let revocation = Revocation { at: now, by, reason: reason.clone() };
         write.record(ChangeKind::OverrideRevoked, *id, Some(before.patient), effect.touched()).await?;
         overrides::revoke(write.db(), practice, *id, &revocation, revision).await?;
-        effect.write(&mut write, None).await?;
+        effect.write(&mut write).await?;
         let revoked = with_gap(write.db(), practice, *id).await?;
         write.finish().await?;
         Ok(revoked)
@@ -287,6 +289,7 @@ async fn of_treatment(
 async fn granting(
     db: &mut PgConnection,
     practice: PracticeId,
+    (granted, patient): (OverrideId, PatientId),
     purpose: &Purpose,
     now: Instant,
 ) -> Result<(Option<OverrideId>, Effect), Error> {
@@ -295,14 +298,24 @@ async fn granting(
             let series = series_app::found(db, practice, *series).await?;
             let follow = gap_followers(db, practice, &series, *days, now).await?;
             let former = series.gap.override_id();
-            Ok((former, Effect::Gap { series: Box::new(series), follow, days: *days }))
+            Ok((former, Effect::Gap { series: Box::new(series), follow, days: *days, by: Some(granted) }))
         }
         Purpose::Condition { protocol, condition } => {
             let conditions = std::slice::from_ref(condition.expose());
             must_be_clearable(db, practice, *protocol, conditions, |_| "condition.condition".to_owned()).await?;
-            Ok((None, Effect::None))
+            let former = overrides::of_condition(db, practice, patient, *protocol, condition.expose()).await?;
+            Ok((former, Effect::None))
         }
-        Purpose::Combination { .. } => Ok((None, Effect::None)),
+        Purpose::Combination { treatment, add_on } => {
+            // Visits rest on the one that is there.
+            match overrides::combination(db, practice, patient, *treatment, *add_on).await? {
+                None => Ok((None, Effect::None)),
+                Some(_) => {
+                    let text = "the combination is approved for the patient already";
+                    Err(Error::Refused(vec![Violation::new(Rule::OverrideNotAllowed, text)]))
+                }
+            }
+        }
         Purpose::Aftercare { appointment: id, activity, after } => {
             let visit = appointment::found(db, practice, *id).await?;
             if !visit.is_live() {
@@ -311,19 +324,20 @@ async fn granting(
             }
             let remedy = "must be an activity that the visit forbids";
             let nothing = || Error::field("aftercare.activity", remedy);
-            let stored = overrides::window(db, practice, *id, *activity).await?.ok_or_else(nothing)?;
+            overrides::window(db, practice, *id, *activity).await?.ok_or_else(nothing)?;
             let (usual, proposed) =
                 windows(db, practice, &visit, *activity, Some(*after)).await?.ok_or_else(nothing)?;
             window_is_shorter(proposed, usual).map_err(Error::Refused)?;
             let former = overrides::of_window(db, practice, *id, *activity).await?;
             // It may be longer than another override had it.
-            if let Some(more) = Interval::new(stored.end(), proposed.end()) {
-                let of = (visit.patient, *activity);
-                let exposures = overrides::exposures(db, practice, of, *id, more, now).await?;
-                window_fits(more, &exposures).map_err(Error::Refused)?;
-            }
-            let effect = Effect::Window { visit: Box::new(visit), activity: *activity, end: Some(proposed.end()) };
-            Ok((former, effect))
+            let of = (visit.patient, *activity);
+            let Some(rest) = window_since(db, practice, of, *id, proposed).await? else {
+                let text =
+                    "something took place since that the window would have forbidden; let it end later than that";
+                return Err(Error::Refused(vec![Violation::new(Rule::OverrideNotAllowed, text)]));
+            };
+            let during = Some((rest, Some(granted)));
+            Ok((former, Effect::Window { visit: Box::new(visit), activity: *activity, during }))
         }
     }
 }
@@ -392,6 +406,24 @@ async fn windows(
     Ok(of(&restriction).zip(of(&Restriction { after, ..restriction.clone() })))
 }
 
+/// An aftercare window of a visit as it is to be, without what took place in it; nothing if that is at its end. Refused if
+/// it would forbid what is booked.
+async fn window_since(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    of: (PatientId, Activity),
+    visit: AppointmentId,
+    window: Interval,
+) -> Result<Option<Interval>, Error> {
+    let exposures = overrides::exposures(db, practice, of, visit, window).await?;
+    let (attended, ahead): (Vec<_>, Vec<_>) = exposures.into_iter().partition(|exposure| exposure.attended);
+    let rest = since(window, attended.into_iter().map(|exposure| exposure.during));
+    if let Some(rest) = rest {
+        window_fits(rest, &ahead).map_err(Error::Refused)?;
+    }
+    Ok(rest)
+}
+
 /// Whether it may be revoked, and what becomes of what is stored.
 async fn revoking(
     db: &mut PgConnection,
@@ -406,7 +438,7 @@ async fn revoking(
             let days = series.gap.protocol.minimum;
             let follow = followers(&needlings, series.id);
             gap_fits(&needlings, &follow, days).map_err(Error::Refused)?;
-            Ok(Effect::Gap { series: Box::new(series), follow, days })
+            Ok(Effect::Gap { series: Box::new(series), follow, days, by: None })
         }
         Purpose::Condition { .. } => Ok(Effect::None),
         Purpose::Combination { .. } => {
@@ -425,23 +457,18 @@ async fn revoking(
         }
         Purpose::Aftercare { appointment: id, activity, .. } => {
             let visit = appointment::found(db, practice, *id).await?;
-            let unchanged = |visit| Effect::Window { visit: Box::new(visit), activity: *activity, end: None };
-            let Some(stored) = overrides::window(db, practice, *id, *activity).await? else {
+            let unchanged = |visit| Effect::Window { visit: Box::new(visit), activity: *activity, during: None };
+            if overrides::window(db, practice, *id, *activity).await?.is_none() {
                 // It was cancelled or moved since, and its window with it.
                 return Ok(unchanged(visit));
-            };
+            }
             let Some((usual, _)) = windows(db, practice, &visit, *activity, None).await? else {
                 return Ok(unchanged(visit));
             };
-            let Some(more) = Interval::new(stored.end(), usual.end()) else { return Ok(unchanged(visit)) };
-            let of = (visit.patient, *activity);
-            let mut exposures = overrides::exposures(db, practice, of, *id, more, now).await?;
-            let happened = exposures.iter().any(|exposure| exposure.has_begun);
-            exposures.retain(|exposure| !exposure.has_begun);
-            window_fits(more, &exposures).map_err(Error::Refused)?;
-            // What happened under the override is history, and its window with it.
-            let end = (!happened).then(|| usual.end());
-            Ok(Effect::Window { visit: Box::new(visit), activity: *activity, end })
+            // What took place under the override is history: the window counts again from then on.
+            let rest = window_since(db, practice, (visit.patient, *activity), *id, usual).await?;
+            let during = rest.map(|rest| (rest, (rest != usual).then_some(before.id)));
+            Ok(Effect::Window { visit: Box::new(visit), activity: *activity, during })
         }
     }
 }

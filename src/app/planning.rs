@@ -49,7 +49,7 @@ pub struct Proposal {
     pub missing: Vec<Violation>,
     /// What is known of the patient's fitness, where the protocol asks.
     pub facts: Option<FitnessFacts>,
-    /// If a clearance is missing, slots for the consultation.
+    /// If a clearance is missing or covers too little, slots for the consultation.
     pub consultations: Vec<Slot>,
 }
 
@@ -67,13 +67,14 @@ impl App {
         let Some(rules) = &protocol.content.clearance else { return Ok(proposal) };
         let of = For {
             patient: proposal.patient,
-            protocol: protocol.id,
+            protocol: Some(protocol.id),
             area: Some(proposal.area),
             series: proposal.series,
         };
         let facts = fitness::facts(&mut *self.read().await?, practice, of, true).await?;
         let mut consultations = Vec::new();
-        if proposal.missing.iter().any(|missing| missing.rule == Rule::ClearanceMissing) {
+        let lacks_clearance = [Rule::ClearanceMissing, Rule::ClearanceExceeded];
+        if proposal.missing.iter().any(|missing| lacks_clearance.contains(&missing.rule)) {
             consultations = self.consultations(practice, &proposal, rules).await?;
         }
         (proposal.facts, proposal.consultations) = (facts, consultations);
@@ -153,7 +154,8 @@ impl App {
         }
         let zone = look.boards.first().map(|board| board.zone);
         let zone = zone.unwrap_or_else(|| unreachable!("one clinic was asked for"));
-        let missing = look.patient.as_ref().map(|patient| patient.fitness.missing(Some(count))).unwrap_or_default();
+        let missing =
+            look.patient.as_ref().map(|patient| patient.fitness.missing(Some(count), now)).unwrap_or_default();
         let gap = series.as_ref().map_or(protocol.content.gap, |series| series.gap.days());
         let (fewest, series_id) = (counts.minimum, series.map(|series| series.id));
         let ProposeSeries { clinic, wishes, plans: wanted, .. } = ask;
@@ -211,7 +213,7 @@ fn plan(
     let board = board.cut(&(0..board.window.ticks()), &timing.needs);
     // As if what is missing were settled: the answer says what that is.
     let patient =
-        look.patient.clone().map(|patient| PatientFacts { fitness: patient.fitness.once_settled(), ..patient });
+        look.patient.clone().map(|patient| PatientFacts { fitness: patient.fitness.once_settled(look.now), ..patient });
     let visit = Wanted {
         timing: &timing,
         patient: patient.as_ref(),

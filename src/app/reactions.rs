@@ -12,12 +12,12 @@ use super::series::SeriesNow;
 use super::series_booking::MAX_PLANNINGS;
 use super::write::Begun;
 use super::{App, Command, Error, Scoped, appointment as appointment_app, series as series_app};
-use crate::domain::access::Caller;
+use crate::domain::access::{Author, Caller};
 use crate::domain::appointment::{Appointment, AppointmentState};
 use crate::domain::history::ChangeKind;
 use crate::domain::ids::{AppointmentId, OverrideId, PracticeId, ReactionId, ResourceId};
 use crate::domain::interval::Instant;
-use crate::domain::overrides::{Override, Purpose, followers, gap_fits, gap_is_allowed};
+use crate::domain::overrides::{Override, Purpose, followers, gap_fits, gap_is_longer};
 use crate::domain::reaction::{Cleared, Reaction};
 use crate::domain::refusal::{Refusal, Rule, Violation};
 use crate::domain::series::Series;
@@ -30,19 +30,10 @@ use crate::store::{PgConnection, appointment, catalog, overrides, patient, react
 pub struct Reported {
     /// The reaction.
     pub reaction: Reaction,
-    /// The series that it holds, with their sessions.
+    /// The series that it holds.
     pub held: Vec<Series>,
-    /// The time at which they are looked at.
-    pub now: Instant,
-}
-
-impl Reported {
-    /// The sessions that are booked and have not begun, by start.
-    pub fn at_risk(&self) -> Vec<Appointment> {
-        let mut ahead: Vec<Appointment> = self.held.iter().flat_map(|series| series.ahead(self.now)).collect();
-        ahead.sort_by_key(|session| (session.visit.start(), session.id));
-        ahead
-    }
+    /// What needles the patient, is booked and has not begun, by start: sessions, and what else it keeps from being done.
+    pub at_risk: Vec<Appointment>,
 }
 
 /// A reaction that was cleared, its series, and the sessions that moved: each as it was and as it is.
@@ -85,7 +76,7 @@ impl App {
         };
         let (now, revision) = (write.now, write.revision);
         let id = ReactionId(self.ids.new_id(now));
-        let reaction = observed(write.db(), practice, &command.body, id, now).await?;
+        let reaction = observed(write.db(), practice, &command.body, (id, caller.author()), now).await?;
         let patient = reaction.patient;
         write.record(ChangeKind::ReactionReported, id, Some(patient), Vec::new()).await?;
         reaction::insert(write.db(), practice, &reaction, revision).await?;
@@ -233,8 +224,12 @@ async fn reported(
     reaction: Reaction,
     now: Instant,
 ) -> Result<Reported, Error> {
-    let held = if reaction.holds() { series::active(db, practice, reaction.patient).await? } else { Vec::new() };
-    Ok(Reported { reaction, held, now })
+    let (mut held, mut at_risk) = (Vec::new(), Vec::new());
+    if reaction.holds() {
+        held = series::active(db, practice, reaction.patient).await?;
+        at_risk = appointment::needlings_ahead(db, practice, reaction.patient, now).await?;
+    }
+    Ok(Reported { reaction, held, at_risk })
 }
 
 /// A reaction as it is, its series, and what moved when it was cleared at that revision.
@@ -260,7 +255,7 @@ async fn observed(
     db: &mut PgConnection,
     practice: PracticeId,
     ask: &ReportReaction,
-    id: ReactionId,
+    (id, reported_by): (ReactionId, Author),
     now: Instant,
 ) -> Result<Reaction, Error> {
     let session = appointment_app::found(db, practice, ask.appointment).await?;
@@ -314,6 +309,7 @@ async fn observed(
         onset: ask.onset.clone(),
         description: ask.description.clone(),
         reported_at: now,
+        reported_by,
         cleared: None,
     })
 }
@@ -339,7 +335,7 @@ async fn setting(
     }
     if let Some(days) = ask.gap_days {
         series.must_be_active().map_err(Error::Refused)?;
-        gap_is_allowed(series.gap.protocol, days).map_err(Error::Refused)?;
+        gap_is_longer(series.gap.days().minimum, days).map_err(Error::Refused)?;
     }
     let standing = reaction::standing(db, practice, reaction.patient).await?;
     let from = ask.earliest.max(standing.earliest.unwrap_or(ask.earliest));

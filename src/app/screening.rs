@@ -89,6 +89,7 @@ impl App {
             protocol_version: protocol.version,
             answers: ask.answers.clone(),
             recorded_at: write.now,
+            recorded_by: caller.author(),
         };
         write.record(ChangeKind::ScreeningRecorded, recorded.id, Some(ask.patient), Vec::new()).await?;
         let revision = write.revision;
@@ -147,7 +148,7 @@ async fn screened(
 ) -> Result<Screened, Error> {
     let of = fitness::For {
         patient: recorded.patient,
-        protocol: protocol.id,
+        protocol: Some(protocol.id),
         area: series.map(|(_, area)| area),
         series: series.map(|(id, _)| id),
     };

@@ -74,8 +74,9 @@ impl Known {
             fitness: HashMap::new(),
         };
         let asked = visits.iter().flat_map(|visit| known.asking(visit));
-        let asked: HashMap<For, bool> =
-            asked.map(|(protocol, of)| (of, protocol.content.clearance.is_some())).collect();
+        let asked: HashMap<For, bool> = asked
+            .map(|(protocol, of)| (of, protocol.is_some_and(|protocol| protocol.content.clearance.is_some())))
+            .collect();
         let asked: Vec<(For, bool)> = asked.into_iter().collect();
         let found = facts_of(db, practice, &asked).await?;
         known.fitness = asked.iter().zip(found).filter_map(|((of, _), facts)| Some((*of, facts?))).collect();
@@ -83,11 +84,11 @@ impl Known {
     }
 
     /// The protocols by one of which the patient of a visit has to be fit: that of its series, or those of its
-    /// treatment.
-    fn asking(&self, visit: &Appointment) -> Vec<(&Protocol, For)> {
-        let of = |protocol: &Protocol, series| For {
+    /// treatment; none where only reactions matter.
+    fn asking(&self, visit: &Appointment) -> Vec<(Option<&Protocol>, For)> {
+        let of = |protocol: Option<&Protocol>, series| For {
             patient: visit.patient,
-            protocol: protocol.id,
+            protocol: protocol.map(|protocol| protocol.id),
             area: visit.area,
             series,
         };
@@ -97,11 +98,12 @@ impl Known {
                 let series = self.series.iter().find(|series| series.id == id);
                 let version = series.map(|series| (series.protocol, series.protocol_version));
                 let protocol = self.of_series.iter().find(|known| Some((known.id, known.version)) == version);
-                protocol.map(|protocol| (protocol, of(protocol, Some(id)))).into_iter().collect()
+                vec![(protocol, of(protocol, Some(id)))]
             }
             (Some(_), None) => {
                 let using = self.of_treatments.iter().filter(|known| known.content.treatment == visit.treatment);
-                using.map(|protocol| (protocol, of(protocol, None))).collect()
+                let using: Vec<_> = using.map(|protocol| (Some(protocol), of(Some(protocol), None))).collect();
+                if using.is_empty() { vec![(None, of(None, None))] } else { using }
             }
         }
     }
@@ -111,7 +113,9 @@ impl Known {
         let asking = self.asking(visit).into_iter();
         VisitFacts {
             series: self.series.iter().filter(concerned).collect(),
-            asking: asking.filter_map(|(protocol, of)| Some((&protocol.content, self.fitness.get(&of)?))).collect(),
+            asking: asking
+                .filter_map(|(protocol, of)| Some((protocol.map(|protocol| &protocol.content), self.fitness.get(&of)?)))
+                .collect(),
         }
     }
 }

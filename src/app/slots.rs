@@ -113,7 +113,8 @@ impl App {
             return Err(Error::Refused(refusal));
         }
         let number = target.session.as_ref().map(|(_, number)| *number);
-        let missing = look.patient.as_ref().map(|patient| patient.fitness.missing(number)).unwrap_or_default();
+        let missing =
+            look.patient.as_ref().map(|patient| patient.fitness.missing(number, look.now)).unwrap_or_default();
         let is_small = size(&look, treatment, &ask) <= SMALL_SEARCH;
         let search = move || Search::new(&look, &ask, &target, combined.as_ref(), moving.as_ref()).page();
         let page = if is_small { search() } else { self.searches.think(practice, search).await? };

@@ -1,6 +1,6 @@
 //! Visits that take place: patients are checked in, and what happened is recorded.
 
-use chrono::NaiveDate;
+use chrono::{NaiveDate, TimeDelta};
 
 use super::appointment::found;
 use super::commands::{CompleteAppointment, Known};
@@ -13,7 +13,7 @@ use super::visit_record::{must_be_known, recorded};
 use super::write::Begun;
 use super::{App, Command, Error, combination, fitness};
 use crate::domain::access::Caller;
-use crate::domain::appointment::{Appointment, AppointmentState, Arrival};
+use crate::domain::appointment::{Appointment, AppointmentState, Arrival, MAX_START_HOURS};
 use crate::domain::booking::{PatientFacts, Spaced, Timing, before_grid};
 use crate::domain::catalog::{SpacingScope, Treatment};
 use crate::domain::combination::Combined;
@@ -287,9 +287,13 @@ fn fulfilled(
     let after = before.fulfil(start, now, revision).map_err(Error::Refused)?;
     let late = (zone.day(start) - zone.day(booked)).num_days();
     let before_arrival = came.is_some_and(|at| zone.day(start) < zone.day(at));
-    if start > now || before_arrival || !(0..=MAX_DAYS_LATE).contains(&late) {
-        let remedy = "must be in the past, on the booked day at the clinic or at most 31 days later, and not before the \
-                      day on which the patient was checked in";
+    // Nobody has looked since whether the patient is fit.
+    let long_after = after.arrived_at().is_some_and(|at| start - at > TimeDelta::hours(MAX_START_HOURS));
+    if start > now || before_arrival || long_after || !(0..=MAX_DAYS_LATE).contains(&late) {
+        let remedy = format!(
+            "must be in the past, on the booked day at the clinic or at most {MAX_DAYS_LATE} days later, not before the \
+             day on which the patient was checked in, and at most {MAX_START_HOURS} hours after the check-in"
+        );
         return Err(Error::field("start_time", remedy));
     }
     Ok(after)

@@ -71,7 +71,7 @@ const TURNS_IN_BERLIN: [Service; 13] = [
     Service::Laser,
     Service::Waxing,
     Service::Hydrotherapy,
-    Service::Maintenance,
+    Service::Peel,
     Service::Botulinum,
     Service::Consultation,
     Service::Exercise,
@@ -87,7 +87,7 @@ const TURNS_IN_NEW_YORK: [Service; 8] = [
     Service::Laser,
     Service::Waxing,
     Service::Filler,
-    Service::Maintenance,
+    Service::Botulinum,
 ];
 
 /// How much was booked.
@@ -205,7 +205,7 @@ fn visit(number: usize) -> Result<Visit, Error> {
         (Berlin, who, in_turn(&TURNS_IN_BERLIN, turn + turn / TURNS_IN_BERLIN.len()))
     };
     let service = service.ok_or_else(|| broken("there is nothing to book"))?;
-    let area = matches!(service, Service::Maintenance | Service::AquaGold).then_some(BodyArea::Face);
+    let area = (service == Service::AquaGold).then_some(BodyArea::Face);
     let day = u64::try_from(1 + number * STRIDE % SPREAD_DAYS).map_err(|_| broken("a day is too far away"))?;
     Ok(Visit { who, site, service, area, wish: Wish { day, start: number % STARTS.len() } })
 }
@@ -249,6 +249,7 @@ mod tests {
     use super::*;
     use crate::demo::catalog::treatments;
     use crate::domain::refusal::Earliest;
+    use crate::domain::zone::Zone;
 
     fn now() -> Instant {
         "2026-03-20T15:04:05Z".parse().unwrap()
@@ -302,7 +303,7 @@ mod tests {
         let (asked, earliest): (Instant, Instant) = (now(), "2026-03-24T08:00:00Z".parse().unwrap());
         let violation = Violation {
             session: Some(1),
-            earliest: Some(Earliest { start: earliest, day: earliest.date_naive() }),
+            earliest: Some(Earliest { start: earliest, zone: Zone::from_name("Europe/Berlin").unwrap() }),
             ..Violation::new(Rule::NoResourceFree, "")
         };
         let mut search = Search::default();

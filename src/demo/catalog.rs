@@ -23,7 +23,7 @@ use crate::domain::ids::{ProtocolId, TreatmentId};
 use assessments::assessments;
 use reactions::reactions;
 use rows::{
-    ACROSS_AREAS_DAYS, ADVICE, Forbids, NeedRow, PROTOCOLS, PhaseRow, ProtocolRow, SUNSCREEN_DAYS, TREATMENTS,
+    ACROSS_AREAS_DAYS, ADVICE, Forbids, NeedRow, PROTOCOLS, Patient, PhaseRow, ProtocolRow, SUNSCREEN_DAYS, TREATMENTS,
     TreatmentRow, WINDOWS,
 };
 pub(super) use screening::screening;
@@ -41,8 +41,6 @@ pub enum Service {
     Prp,
     /// Microneedling with radio frequency.
     RadioFrequency,
-    /// A single session after a series.
-    Maintenance,
     /// Micro-injection of customised serums.
     AquaGold,
     /// A talk with a practitioner who may clear.
@@ -172,22 +170,26 @@ fn treatment(row: &TreatmentRow, ids: &BTreeMap<Service, TreatmentId>) -> Result
 
 /// Where the gap of a treatment that needles comes from: outside a series it is the minimum gap of one.
 fn spacing(service: Service) -> Cited {
-    let row = PROTOCOLS.iter().find(|row| row.service == service);
-    match (row, service) {
-        (Some(row), _) => (texts::protocol_source(row.course), row.grade, texts::protocol_rationale(row.course)),
-        (None, Service::AquaGold) => (texts::AQUAGOLD_SOURCE, Grade::Own, texts::AQUAGOLD_WHY),
-        (None, _) => texts::MAINTENANCE,
+    match PROTOCOLS.iter().find(|row| row.service == service) {
+        Some(row) => (texts::protocol_source(row.course), row.grade, texts::protocol_rationale(row.course)),
+        None => (texts::AQUAGOLD_SOURCE, Grade::Own, texts::AQUAGOLD_WHY),
     }
 }
 
 fn phase(row: &PhaseRow) -> Result<Phase, Error> {
-    let (name, minutes, needs, patient_present, exposing) = match *row {
-        PhaseRow::With(name, minutes, needs) => (name, minutes, needs, true, false),
-        PhaseRow::Proper(name, minutes, needs) => (name, minutes, needs, true, true),
-        PhaseRow::After(name, minutes, needs) => (name, minutes, needs, false, false),
+    let (patient_present, exposing) = match row.patient {
+        Patient::There => (true, false),
+        Patient::Treated => (true, true),
+        Patient::Gone => (false, false),
     };
-    let needs = needs.iter().map(need).collect::<Result<_, _>>()?;
-    Ok(Phase { name: label(name)?, minutes, patient_present, exposing, needs })
+    Ok(Phase {
+        name: label(row.name)?,
+        minutes: row.minutes,
+        patient_present,
+        exposing,
+        needs: row.needs.iter().map(need).collect::<Result<_, _>>()?,
+        evidence: row.cited.map(cited).transpose()?,
+    })
 }
 
 fn need(&(kind, code): &NeedRow) -> Result<Need, Error> {
@@ -375,7 +377,7 @@ mod tests {
                 combined += 1;
             }
         }
-        assert_eq!(combined, 6, "the treatments of the protocols, and the maintenance session");
+        assert_eq!(combined, 5, "the treatments of the protocols");
     }
 
     #[test]

@@ -53,7 +53,21 @@ pub struct Caller {
     pub practitioner: Option<ResourceId>,
 }
 
+/// Who recorded something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Author {
+    /// Their token; none for the command line of the server's own machine.
+    pub token: Option<TokenId>,
+    /// Their role.
+    pub role: Role,
+}
+
 impl Caller {
+    /// As who they record what they say.
+    pub const fn author(&self) -> Author {
+        Author { token: self.token, role: self.role }
+    }
+
     /// The command line of the server's own machine, or the server by itself.
     pub const COMMAND_LINE: Self =
         Self { practice: PracticeId::DEPLOYMENT, token: None, role: Role::Operator, practitioner: None };

@@ -72,8 +72,8 @@ pub enum Alert {
 pub struct VisitFacts<'a> {
     /// The patient's active series, and the one that the visit belongs to.
     pub series: Vec<&'a Series>,
-    /// The protocols by one of which the patient has to be fit, with what is known.
-    pub asking: Vec<(&'a ProtocolContent, &'a FitnessFacts)>,
+    /// The protocols by one of which the patient has to be fit, with what is known; none where only reactions matter.
+    pub asking: Vec<(Option<&'a ProtocolContent>, &'a FitnessFacts)>,
 }
 
 /// How far a visit is.
@@ -151,7 +151,7 @@ fn known_of_the_patient(alerts: &mut Vec<Alert>, visit: &Appointment, facts: &Vi
     let day = visit.zone.day(start);
     let mut told: Vec<&Code> = Vec::new();
     for (rules, known) in &facts.asking {
-        for finding in findings(&rules.screening, known) {
+        for finding in rules.iter().flat_map(|rules| findings(&rules.screening, known)) {
             if !finding.when.covers(start, day) || told.contains(&&finding.rule.condition) {
                 continue;
             }

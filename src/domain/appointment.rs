@@ -4,6 +4,8 @@ mod steps;
 
 use chrono::TimeDelta;
 
+pub use steps::MAX_START_HOURS;
+
 use super::booking::PlannedVisit;
 use super::booking_rules::Ending;
 use super::catalog::{BodyArea, ResourceKind};

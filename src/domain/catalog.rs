@@ -203,6 +203,8 @@ pub struct Phase {
     pub exposing: bool,
     /// What it occupies.
     pub needs: Vec<Need>,
+    /// Where its length and its needs come from.
+    pub evidence: Option<Evidence>,
 }
 
 /// A length of time as people say it.

@@ -114,7 +114,9 @@ fn joined_phases(base: &[Phase], add_on: &[Phase]) -> Vec<Phase> {
             joined.iter_mut().find(|(other, place, known)| (*other, *place, &known.name) == (side, alike, &phase.name));
         match same {
             Some((_, _, known)) => {
-                known.minutes = known.minutes.max(phase.minutes);
+                if phase.minutes > known.minutes {
+                    (known.minutes, known.evidence) = (phase.minutes, phase.evidence);
+                }
                 known.needs.extend(phase.needs);
                 // As the needs of one phase are kept, so that a need has the same number wherever it is counted.
                 known.needs.sort_by(|a, b| {
@@ -189,7 +191,7 @@ mod tests {
 
     fn phase(name: &str, minutes: i32, (patient_present, exposing): (bool, bool), needs: &[usize]) -> Phase {
         let needs = needs.iter().copied().map(need).collect();
-        Phase { name: label(name), minutes, patient_present, exposing, needs }
+        Phase { name: label(name), minutes, patient_present, exposing, needs, evidence: None }
     }
 
     fn of(number: u128, phases: Vec<Phase>) -> Treatment {

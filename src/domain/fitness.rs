@@ -118,6 +118,15 @@ impl When {
         Self::Days(NaiveDate::MIN, day)
     }
 
+    /// Whether it stands in the way on that day and on any after it.
+    fn lasts_from(self, day: NaiveDate) -> bool {
+        match self {
+            Self::Always => true,
+            Self::Before(_) => false,
+            Self::Days(from, until) => from <= day && until == NaiveDate::MAX,
+        }
+    }
+
     /// Whether it stands in the way of a start on a day.
     pub fn covers(self, start: Instant, day: NaiveDate) -> bool {
         match self {
@@ -203,8 +212,8 @@ fn lifted(rule: &ScreeningRule, facts: &FitnessFacts) -> Option<Lift> {
 }
 
 impl Fitness {
-    /// How fit a patient is, by the rules of a protocol. Where the protocol asks for no clearance, only holds matter.
-    pub fn judge(rules: &ProtocolContent, facts: &FitnessFacts) -> Self {
+    /// How fit a patient is, by the rules of a protocol. Where no protocol asks for a clearance, only reactions matter.
+    pub fn judge(rules: Option<&ProtocolContent>, facts: &FitnessFacts) -> Self {
         let mut fitness = Self::default();
         if facts.on_hold {
             let text = "a reaction of the patient has not been cleared, so that the series is on hold";
@@ -214,7 +223,7 @@ impl Fitness {
             let text = format!("after a reaction, the patient may be treated from {earliest} on");
             fitness.note(Rule::TooSoonAfterReaction, When::until(earliest), text);
         }
-        if rules.clearance.is_some() {
+        if let Some(rules) = rules.filter(|rules| rules.clearance.is_some()) {
             fitness.judge_clearance(facts);
             fitness.judge_screening(rules, facts);
         }
@@ -224,7 +233,7 @@ impl Fitness {
     /// How fit somebody is of whom it is enough to be fit by one of several protocols. Of the first that asks for nothing to
     /// be settled, or of the first, is told what is in the way.
     pub fn by_one_of(mut ways: Vec<Self>) -> Self {
-        ways.sort_by_key(|way| !way.missing(None).is_empty());
+        ways.sort_by_key(|way| !way.lasting(None, NaiveDate::MIN).is_empty());
         let mut ways = ways.into_iter();
         let first = ways.next().unwrap_or_default();
         Self { others: ways.collect(), ..first }
@@ -336,10 +345,11 @@ impl Fitness {
         self.sessions.zip(number).filter(|(covered, number)| number > covered).map(|(covered, _)| covered)
     }
 
-    /// The same without what stands in the way whatever the day: for plans that show when, once that is settled.
+    /// The same without what is missing now: for plans that show when, once that is settled.
     #[must_use]
-    pub fn once_settled(mut self) -> Self {
-        self.concerns.retain(|concern| concern.when != When::Always);
+    pub fn once_settled(mut self, now: Instant) -> Self {
+        let today = today_at_the_earliest(now);
+        self.concerns.retain(|concern| !concern.when.lasts_from(today));
         self
     }
 
@@ -357,14 +367,15 @@ impl Fitness {
 
     /// What stands in the way of a patient who is to be checked in: the same, and a screening that is too old.
     pub fn at_check_in(
-        rules: &ProtocolContent,
+        rules: Option<&ProtocolContent>,
         facts: &FitnessFacts,
         number: Option<i32>,
         now: Instant,
         zone: Zone,
     ) -> Vec<Violation> {
         let mut violations = Self::judge(rules, facts).violations(number, now, zone);
-        if let (Some(asks), Some(screening)) = (&rules.clearance, &facts.screening)
+        if let (Some(rules), Some(screening)) = (rules, &facts.screening)
+            && let Some(asks) = &rules.clearance
             && !rules.screening.is_empty()
         {
             let age = (zone.day(now) - zone.day(screening.recorded_at)).num_days();
@@ -379,28 +390,32 @@ impl Fitness {
     /// The same where it is enough to be fit by one of several protocols: nothing if one is content; else, as when
     /// booking, what is in the way by the first with nothing to settle, or by the first.
     pub fn at_check_in_by_one_of(
-        ways: &[(&ProtocolContent, &FitnessFacts)],
+        ways: &[(Option<&ProtocolContent>, &FitnessFacts)],
         number: Option<i32>,
         now: Instant,
         zone: Zone,
     ) -> Vec<Violation> {
-        let told = ways.iter().map(|(rules, facts)| Self::at_check_in(rules, facts, number, now, zone));
+        let told = ways.iter().map(|(rules, facts)| Self::at_check_in(*rules, facts, number, now, zone));
         let told: Vec<Vec<Violation>> = told.collect();
         if told.iter().any(Vec::is_empty) {
             return Vec::new();
         }
-        let missing = |(rules, facts): &(&ProtocolContent, &FitnessFacts)| Self::judge(rules, facts).missing(number);
-        let first = ways.iter().position(|way| missing(way).is_empty()).unwrap_or_default();
+        let missing = |rules, facts| Self::judge(rules, facts).missing(number, now);
+        let first = ways.iter().position(|(rules, facts)| missing(*rules, facts).is_empty()).unwrap_or_default();
         told.into_iter().nth(first).unwrap_or_default()
     }
 
-    /// What stands in the way whatever the day: what has to be settled before anything can be booked.
-    pub fn missing(&self, number: Option<i32>) -> Vec<Violation> {
-        let lasts = |way: &Self| way.concerns(number).iter().any(|concern| concern.when == When::Always);
+    /// What stands in the way on any day from now on: what has to be settled before anything can be booked.
+    pub fn missing(&self, number: Option<i32>, now: Instant) -> Vec<Violation> {
+        self.lasting(number, today_at_the_earliest(now))
+    }
+
+    fn lasting(&self, number: Option<i32>, from: NaiveDate) -> Vec<Violation> {
+        let lasts = |way: &Self| way.concerns(number).iter().any(|concern| concern.when.lasts_from(from));
         if !self.ways().all(lasts) {
             return Vec::new();
         }
-        let lasting = self.concerns(number).into_iter().filter(|concern| concern.when == When::Always);
+        let lasting = self.concerns(number).into_iter().filter(|concern| concern.when.lasts_from(from));
         lasting.map(|concern| Violation::new(concern.rule, concern.text)).collect()
     }
 }

@@ -83,8 +83,10 @@ pub struct Needling {
     pub id: AppointmentId,
     /// The series whose session it is.
     pub series: Option<SeriesId>,
-    /// Whether it has begun.
-    pub has_begun: bool,
+    /// Whether the patient came.
+    pub attended: bool,
+    /// Whether its time has come.
+    pub is_over: bool,
     /// Its day.
     pub day: NaiveDate,
     /// The first day on which the area may be needled again.
@@ -103,10 +105,25 @@ pub fn gap_is_allowed(gap: GapDays, days: i32) -> Result<(), Refusal> {
     }])
 }
 
-/// The sessions of a series whose windows follow a gap that is decided now: those from the last visit on that has begun
-/// on the area. What lies before is over, and stays as it was.
+/// Whether a reaction is answered with a gap at least as long as the one that counts.
+pub fn gap_is_longer(counts: i32, days: i32) -> Result<(), Refusal> {
+    if days >= counts {
+        return Ok(());
+    }
+    let text = format!(
+        "after a reaction no gap becomes shorter than the {counts} days that count; PatientService.GrantOverride lowers it"
+    );
+    Err(vec![Violation {
+        gap: Some(Gap { days: days.into(), required: counts.into(), latest: None }),
+        ..Violation::new(Rule::OverrideNotAllowed, text)
+    }])
+}
+
+/// The sessions of a series whose windows follow a gap that is decided now: those from the last visit on the area on to
+/// which the patient came. What lies before is history, and stays as it was. A visit whose time has come and to which
+/// nobody came yet is none: it may turn out that nobody did.
 pub fn followers(needlings: &[Needling], series: SeriesId) -> Vec<AppointmentId> {
-    let last = needlings.iter().filter(|needling| needling.has_begun).map(|needling| needling.day).max();
+    let last = needlings.iter().filter(|needling| needling.attended).map(|needling| needling.day).max();
     let own = needlings.iter().filter(|needling| needling.series == Some(series));
     own.filter(|needling| last.is_none_or(|last| needling.day >= last)).map(|needling| needling.id).collect()
 }
@@ -119,13 +136,15 @@ pub fn gap_fits(needlings: &[Needling], followers: &[AppointmentId], days: i32) 
         let hit = needlings.iter().filter(|other| other.id != needling.id);
         for other in hit.filter(|other| needling.day <= other.day && other.day < until) {
             let between = (other.day - needling.day).num_days();
+            let mut text =
+                format!("{between} days lie between two sessions on the same area; at least {days} would have to");
+            if other.is_over && !other.attended {
+                text.push_str("; its time has come and nobody was checked in: check the patient in, or mark a no-show");
+            }
             refusal.push(Violation {
                 other: Some(Other::Appointment(other.id)),
                 gap: Some(Gap { days: between, required: days.into(), latest: None }),
-                ..Violation::new(
-                    Rule::SessionTooSoon,
-                    format!("{between} days lie between two sessions on the same area; at least {days} would have to"),
-                )
+                ..Violation::new(Rule::SessionTooSoon, text)
             });
         }
     }
@@ -137,8 +156,8 @@ pub fn gap_fits(needlings: &[Needling], followers: &[AppointmentId], days: i32) 
 pub struct Exposure {
     /// The visit.
     pub id: AppointmentId,
-    /// Whether it has begun.
-    pub has_begun: bool,
+    /// Whether the patient came.
+    pub attended: bool,
     /// When it is the activity.
     pub during: Interval,
 }
@@ -153,6 +172,12 @@ pub fn window_fits(window: Interval, exposures: &[Exposure]) -> Result<(), Refus
         })
         .collect();
     if refusal.is_empty() { Ok(()) } else { Err(refusal) }
+}
+
+/// A window without what took place in it: it forbids from then on only. Nothing if that is at its end.
+pub fn since(window: Interval, happened: impl IntoIterator<Item = Interval>) -> Option<Interval> {
+    let last = happened.into_iter().filter(|during| during.overlaps(window)).map(Interval::end).max();
+    Interval::new(last.map_or(window.start(), |last| last.max(window.start())), window.end())
 }
 
 /// Whether a window that is to be shortened becomes shorter than the treatment has it.
@@ -173,19 +198,20 @@ mod tests {
 
     const SERIES: SeriesId = SeriesId(Uuid::from_u128(1));
 
-    fn needling(place: u128, day: i64, length: i64, has_begun: bool, own: bool) -> Needling {
+    fn needling(place: u128, day: i64, length: i64, attended: bool, own: bool) -> Needling {
         let day = NaiveDate::from_ymd_opt(2026, 3, 1).unwrap() + TimeDelta::days(day);
         Needling {
             id: AppointmentId(Uuid::from_u128(place)),
             series: own.then_some(SERIES),
-            has_begun,
+            attended,
+            is_over: attended,
             day,
             until: day + TimeDelta::days(length),
         }
     }
 
     #[test]
-    fn a_gap_follows_from_the_last_visit_on_the_area_that_has_begun() {
+    fn a_gap_follows_from_the_last_visit_on_the_area_to_which_the_patient_came() {
         let visits = [
             needling(1, 0, 28, true, true),
             needling(2, 28, 28, true, true),
@@ -194,7 +220,11 @@ mod tests {
         ];
         let ids = |visits: &[Needling]| visits.iter().map(|visit| visit.id).collect::<Vec<_>>();
         assert_eq!(followers(&visits, SERIES), ids(&visits[1..3]));
-        // One of another kind has begun since: the session before it is history.
+        // One whose time has come is no history before the patient does.
+        let mut late = visits;
+        late[2].is_over = true;
+        assert_eq!(followers(&late, SERIES), ids(&visits[1..3]));
+        // One of another kind took place since: the session before it is history.
         let mut since = visits.to_vec();
         since.push(needling(5, 44, 12, true, false));
         assert_eq!(followers(&since, SERIES), ids(&visits[2..3]));

@@ -2,6 +2,7 @@
 
 use chrono::NaiveDate;
 
+use super::access::Author;
 use super::catalog::Evidence;
 use super::ids::{AppointmentId, PatientId, ReactionId, ResourceId, SeriesId};
 use super::interval::Instant;
@@ -74,6 +75,8 @@ pub struct Reaction {
     pub description: Personal<Prose<2000>>,
     /// When it was reported.
     pub reported_at: Instant,
+    /// Who reported it.
+    pub reported_by: Author,
     /// Who cleared it, and from when on; none while it is not cleared.
     pub cleared: Option<Cleared>,
 }

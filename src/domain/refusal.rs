@@ -4,6 +4,7 @@ use chrono::NaiveDate;
 
 use super::ids::{AppointmentId, ResourceId};
 use super::interval::Instant;
+use super::zone::Zone;
 
 /// A rule that a request can violate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -141,8 +142,15 @@ pub struct Gap {
 pub struct Earliest {
     /// The first such start, not before the one that was asked for.
     pub start: Instant,
+    /// The zone of the clinic.
+    pub zone: Zone,
+}
+
+impl Earliest {
     /// Its calendar day at the clinic.
-    pub day: NaiveDate,
+    pub fn day(self) -> NaiveDate {
+        self.zone.day(self.start)
+    }
 }
 
 /// One violated rule.

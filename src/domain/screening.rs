@@ -2,6 +2,7 @@
 
 use chrono::{Days, Months, NaiveDate};
 
+use super::access::Author;
 use super::catalog::Evidence;
 use super::ids::{PatientId, ProtocolId, ScreeningId};
 use super::interval::Instant;
@@ -221,4 +222,6 @@ pub struct Screening {
     pub answers: Personal<Answers>,
     /// When it was recorded.
     pub recorded_at: Instant,
+    /// Who recorded it.
+    pub recorded_by: Author,
 }

@@ -2,23 +2,37 @@
 
 use super::booking::{ActivityWindow, PatientFacts, Spaced, Timing, WindowRole};
 use super::catalog::{Activity, Restriction, SpacingScope, Span};
-use super::interval::Instant;
+use super::interval::{Instant, Interval};
+use super::overrides::since;
 use super::refusal::{Gap, Refusal, Rule, Violation};
 use super::zone::Zone;
 
 /// Furthest that a visit can have begun after the day on which it was booked, in days.
 pub const MAX_DAYS_LATE: i64 = 31;
 
+/// An aftercare window that an override has shortened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shortened {
+    /// What is forbidden.
+    pub activity: Activity,
+    /// How long after the treatment proper, by the override.
+    pub after: Span,
+    /// Whether the override was revoked: then the window is as the treatment has it, since what took place under it.
+    pub is_revoked: bool,
+    /// When the patient was at what the window is about.
+    pub happened: Vec<Interval>,
+}
+
 /// The windows of a visit that really began at an instant, where overrides have shortened some.
-pub fn windows(timing: &Timing<'_>, zone: Zone, start: Instant, shortened: &[(Activity, Span)]) -> Vec<ActivityWindow> {
+pub fn windows(timing: &Timing<'_>, zone: Zone, start: Instant, shortened: &[Shortened]) -> Vec<ActivityWindow> {
     let mut windows = timing.windows(zone, start);
     for window in windows.iter_mut().filter(|window| window.role == WindowRole::Restricts) {
-        let Some((_, after)) = shortened.iter().find(|(activity, _)| *activity == window.activity) else { continue };
+        let Some(known) = shortened.iter().find(|known| known.activity == window.activity) else { continue };
         let rule = timing.treatment().content.restrictions.iter().find(|rule| rule.activity == window.activity);
-        let shorter = rule.map(|rule| Restriction { after: Some(*after), ..rule.clone() });
-        if let Some(during) = shorter.and_then(|rule| timing.restricts(zone, start, &rule)) {
-            window.during = during;
-        }
+        let shorter = rule.map(|rule| Restriction { after: Some(known.after), ..rule.clone() });
+        let Some(short) = shorter.and_then(|rule| timing.restricts(zone, start, &rule)) else { continue };
+        let counts = if known.is_revoked { window.during } else { short };
+        window.during = since(counts, known.happened.iter().copied()).unwrap_or(short);
     }
     windows
 }

@@ -8,7 +8,7 @@ use super::pb::access_service_server::AccessService;
 use super::{Services, open, pb, render};
 use crate::app::commands::{ListTokens, NewToken};
 use crate::app::{Command, Error, Scoped};
-use crate::domain::access::{Role, Token};
+use crate::domain::access::{Author, Role, Token};
 use crate::domain::ids::TokenId;
 
 #[tonic::async_trait]
@@ -88,6 +88,12 @@ fn parse_revoke(message: pb::RevokeTokenRequest) -> Result<Command<TokenId>, Err
     let mut fields = Fields::default();
     let id = fields.id("token_id", &token_id);
     head.command(fields, || id)
+}
+
+/// Who recorded something.
+pub fn rendered_author(author: Author) -> pb::Author {
+    let Author { token, role } = author;
+    pb::Author { token_id: token.map(|id| id.to_string()).unwrap_or_default(), role: rendered_role(role).into() }
 }
 
 /// A role.

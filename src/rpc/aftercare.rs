@@ -41,6 +41,7 @@ impl AftercareService for Services {
             allowed: answer.windows.is_empty(),
             windows: answer.windows.iter().map(rendered).collect(),
             earliest_start: Some(render::timestamp(answer.earliest)),
+            local_earliest_start: answer.zone.map(|zone| zone.written(answer.earliest)).unwrap_or_default(),
         }))
     }
 }

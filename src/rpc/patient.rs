@@ -5,7 +5,7 @@ use tonic::{Request, Response, Status};
 use super::page::{Place, Query};
 use super::parse::{Fields, Head, scoped};
 use super::pb::patient_service_server::PatientService;
-use super::{Services, clearance, open, overrides, pb, reaction, render, screening, series};
+use super::{Services, appointment, clearance, open, overrides, pb, reaction, render, screening, series};
 use crate::app::commands::{ListPatients, Update, UpdatePatient};
 use crate::app::{Command, Error, Scoped};
 use crate::domain::ids::PatientId;
@@ -92,10 +92,11 @@ impl PatientService for Services {
         request: Request<pb::RevokeClearanceRequest>,
     ) -> Result<Response<pb::RevokeClearanceResponse>, Status> {
         let (caller, message) = open(request)?;
-        let (revoked, at_risk) = self.app.revoke_clearance(&caller, &clearance::parse_revoke(message)?).await?;
+        let revoked = self.app.revoke_clearance(&caller, &clearance::parse_revoke(message)?).await?;
         Ok(Response::new(pb::RevokeClearanceResponse {
-            clearance: Some(clearance::rendered(&revoked)),
-            series_at_risk: at_risk.iter().map(series::rendered).collect(),
+            clearance: Some(clearance::rendered(&revoked.clearance)),
+            series_at_risk: revoked.series.iter().map(series::rendered).collect(),
+            at_risk: revoked.visits.iter().map(appointment::rendered).collect(),
         }))
     }
 

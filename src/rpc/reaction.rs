@@ -1,5 +1,6 @@
 //! Reactions, as `PatientService` takes and tells them.
 
+use super::access::rendered_author;
 use super::appointment::rendered as rendered_appointment;
 use super::catalog::clinical::{code, reaction_grade, rendered_grade};
 use super::page::Query;
@@ -77,7 +78,7 @@ pub fn rendered_report(reported: &Reported) -> pb::ReportReactionResponse {
     pb::ReportReactionResponse {
         reaction: Some(rendered(&reported.reaction)),
         on_hold_series_ids: reported.held.iter().map(|series| series.id.to_string()).collect(),
-        at_risk: reported.at_risk().iter().map(rendered_appointment).collect(),
+        at_risk: reported.at_risk.iter().map(rendered_appointment).collect(),
     }
 }
 
@@ -92,8 +93,20 @@ pub fn rendered_clearing(cleared: &ReactionCleared) -> pb::ClearReactionResponse
 
 pub fn rendered(reaction: &Reaction) -> pb::Reaction {
     let holds = reaction.holds();
-    let Reaction { id, patient, appointment, attended, series, kind, grade, onset, description, reported_at, cleared } =
-        reaction;
+    let Reaction {
+        id,
+        patient,
+        appointment,
+        attended,
+        series,
+        kind,
+        grade,
+        onset,
+        description,
+        reported_at,
+        reported_by,
+        cleared,
+    } = reaction;
     let cleared = cleared.as_ref();
     pb::Reaction {
         reaction_id: id.to_string(),
@@ -105,6 +118,7 @@ pub fn rendered(reaction: &Reaction) -> pb::Reaction {
         onset_time: Some(render::timestamp(*onset.expose())),
         description: description.expose().as_str().to_owned(),
         reported_at: Some(render::timestamp(*reported_at)),
+        reported_by: Some(rendered_author(*reported_by)),
         holds,
         attended: *attended,
         cleared_at: cleared.map(|cleared| render::timestamp(cleared.at)),

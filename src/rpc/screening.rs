@@ -1,5 +1,6 @@
 //! Screenings, from messages and to messages.
 
+use super::access::rendered_author;
 use super::catalog::clinical::{code, rendered_class};
 use super::page::Query;
 use super::parse::{Fields, Head, scoped};
@@ -101,7 +102,7 @@ pub fn rendered_screened(screened: &Screened) -> pb::Screening {
 }
 
 pub fn rendered(screening: &Screening) -> pb::Screening {
-    let Screening { id, patient, protocol, protocol_version, answers, recorded_at } = screening;
+    let Screening { id, patient, protocol, protocol_version, answers, recorded_at, recorded_by } = screening;
     let Answers { given, skin_type, stretch_marks, medication, notes } = answers.expose();
     let severity = match stretch_marks {
         None => pb::StretchMarkSeverity::Unspecified,
@@ -127,6 +128,7 @@ pub fn rendered(screening: &Screening) -> pb::Screening {
         notes: notes.as_str().to_owned(),
         recorded_at: Some(render::timestamp(*recorded_at)),
         findings: Vec::new(),
+        recorded_by: Some(rendered_author(*recorded_by)),
     }
 }
 

@@ -229,14 +229,11 @@ fn fitting<V: prost::Message>(violations: Vec<V>, part: impl Fn(&V) -> String) -
 
 /// A violation as one clause of the message that people read.
 fn sentence(violation: &pb::RuleViolation) -> String {
-    let pb::RuleViolation { field, description, earliest_date, .. } = violation;
+    let pb::RuleViolation { field, description, earliest_date, local_earliest_start, .. } = violation;
     let place = if field.is_empty() { String::new() } else { format!("{field}: ") };
     // Gaps are a matter of days; of all else, the time matters.
-    let when = match violation.earliest_start.and_then(|at| chrono::DateTime::from_timestamp(at.seconds, 0)) {
-        None => String::new(),
-        Some(_) if violation.required_gap_days > 0 => format!(", earliest {earliest_date}"),
-        Some(at) => format!(", earliest {}", at.format("%Y-%m-%dT%H:%MZ")),
-    };
+    let earliest = if violation.required_gap_days > 0 { earliest_date } else { local_earliest_start };
+    let when = if earliest.is_empty() { String::new() } else { format!(", earliest {earliest}") };
     format!("{place}{description} ({}){when}", reason_name(violation.reason()))
 }
 
@@ -254,6 +251,7 @@ pub fn rendered_violation(violation: &Violation) -> pb::RuleViolation {
         None => (String::new(), String::new()),
     };
     let days = |days: i64| i32::try_from(days).unwrap_or(i32::MAX);
+    let local_earliest_start = violation.earliest.map(|earliest| earliest.zone.written(earliest.start));
     pb::RuleViolation {
         reason: reason(violation.rule).into(),
         field: violation.session.map(session).unwrap_or_default(),
@@ -264,7 +262,8 @@ pub fn rendered_violation(violation: &Violation) -> pb::RuleViolation {
         gap_days: violation.gap.map_or(0, |gap| days(gap.days)),
         required_gap_days: violation.gap.map_or(0, |gap| days(gap.required)),
         earliest_start: violation.earliest.map(|earliest| render::timestamp(earliest.start)),
-        earliest_date: violation.earliest.map(|earliest| earliest.day.to_string()).unwrap_or_default(),
+        earliest_date: violation.earliest.map(|earliest| earliest.day().to_string()).unwrap_or_default(),
+        local_earliest_start: local_earliest_start.unwrap_or_default(),
         latest_date: violation.gap.and_then(|gap| gap.latest).map(|day| day.to_string()).unwrap_or_default(),
     }
 }

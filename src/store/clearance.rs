@@ -108,7 +108,7 @@ pub async fn latest(
         return Ok(Vec::new());
     }
     let patients: Vec<Uuid> = asked.iter().map(|of| of.patient.0).collect();
-    let protocols: Vec<Uuid> = asked.iter().map(|of| of.protocol.0).collect();
+    let protocols: Vec<Option<Uuid>> = asked.iter().map(|of| of.protocol.map(|id| id.0)).collect();
     let areas: Vec<Option<&str>> = asked.iter().map(|of| of.area.map(BodyArea::as_str)).collect();
     let rows = sqlx::query_as!(
         Row,
@@ -119,19 +119,18 @@ pub async fn latest(
          WHERE practice_id = $1 AND clearance_id IN (
              SELECT (SELECT c.clearance_id FROM clearances c
                      WHERE c.practice_id = $1 AND c.patient_id = w.patient AND c.protocol_id = w.protocol
-                       AND (w.area IS NULL OR c.body_area = w.area)
+                       AND c.body_area = w.area
                      ORDER BY c.decided_revision DESC LIMIT 1)
              FROM unnest($2::uuid[], $3::uuid[], $4::text[]) AS w (patient, protocol, area))
          ORDER BY decided_revision DESC",
         practice.0,
         &patients,
-        &protocols,
+        &protocols as &[Option<Uuid>],
         &areas as &[Option<&str>]
     );
     let found: Vec<Clearance> = rows.fetch_all(db).await?.into_iter().map(Row::read).collect::<Result<_, _>>()?;
-    // Of any area, the first that is found is the latest.
     let is_of = |known: &Clearance, of: &For| {
-        (known.patient, known.protocol) == (of.patient, of.protocol) && of.area.is_none_or(|area| area == known.area)
+        (known.patient, Some(known.protocol), Some(known.area)) == (of.patient, of.protocol, of.area)
     };
     Ok(asked.iter().map(|of| found.iter().find(|known| is_of(known, of)).cloned()).collect())
 }

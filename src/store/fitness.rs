@@ -15,9 +15,9 @@ use crate::domain::text::{Code, Personal};
 pub struct For {
     /// The patient.
     pub patient: PatientId,
-    /// The protocol.
-    pub protocol: ProtocolId,
-    /// The area; none for whichever was decided about last.
+    /// The protocol; none for what holds whatever the protocol: reactions.
+    pub protocol: Option<ProtocolId>,
+    /// The area; none for what holds whatever the area: no decision of a practitioner lifts anything there.
     pub area: Option<BodyArea>,
     /// The series, if there is one already.
     pub series: Option<SeriesId>,
@@ -48,7 +48,7 @@ pub async fn facts_of(
     let mut latest = screening::latest(db, practice, &needing).await?.into_iter();
     let mut decided = clearance::latest(db, practice, &needing).await?.into_iter();
     let patients: Vec<Uuid> = asked.iter().map(|(of, _)| of.patient.0).collect();
-    let protocols: Vec<Uuid> = asked.iter().map(|(of, _)| of.protocol.0).collect();
+    let protocols: Vec<Option<Uuid>> = asked.iter().map(|(of, _)| of.protocol.map(|id| id.0)).collect();
     let series: Vec<Option<Uuid>> = asked.iter().map(|(of, _)| of.series.map(|id| id.0)).collect();
     let areas: Vec<Option<&str>> = asked.iter().map(|(of, _)| of.area.map(BodyArea::as_str)).collect();
     let rows = sqlx::query!(
@@ -70,7 +70,7 @@ pub async fn facts_of(
                SELECT coalesce(max(x.decided_revision), 0) AS revision
                FROM clearances x
                WHERE x.practice_id = p.practice_id AND x.patient_id = p.patient_id AND x.protocol_id = w.protocol
-                 AND (w.area IS NULL OR x.body_area = w.area)) d
+                 AND x.body_area = w.area) d
            CROSS JOIN LATERAL (
                SELECT coalesce(array_agg(o.condition), '{}') AS conditions,
                       coalesce(array_agg(o.override_id), '{}') AS overrides
@@ -98,7 +98,7 @@ pub async fn facts_of(
            ORDER BY w.place"#,
         practice.0,
         &patients,
-        &protocols,
+        &protocols as &[Option<Uuid>],
         &series as &[Option<Uuid>],
         &areas as &[Option<&str>]
     );

@@ -12,6 +12,7 @@ use crate::domain::ids::{
 use crate::domain::interval::{Instant, Interval};
 use crate::domain::overrides::{Exposure, Needling, Override, Purpose, Revocation};
 use crate::domain::text::{Code, Personal, Prose};
+use crate::domain::visit::Shortened;
 
 /// Most qualifications that protocols of one treatment name.
 const MAX_QUALIFICATIONS: i64 = 50;
@@ -129,6 +130,26 @@ pub async fn of_window(
     Ok(id.fetch_optional(db).await?.map(OverrideId))
 }
 
+/// The override in force of a condition of a patient.
+pub async fn of_condition(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    patient: PatientId,
+    protocol: ProtocolId,
+    condition: &Code,
+) -> Result<Option<OverrideId>, StoreError> {
+    let id = sqlx::query_scalar!(
+        "SELECT override_id FROM overrides
+         WHERE practice_id = $1 AND patient_id = $2 AND kind = 'condition' AND protocol_id = $3 AND condition = $4
+           AND revoked_revision IS NULL",
+        practice.0,
+        patient.0,
+        protocol.0,
+        condition.as_str()
+    );
+    Ok(id.fetch_optional(db).await?.map(OverrideId))
+}
+
 /// What practitioners have to be qualified for to decide about a treatment: one for each protocol of it that says so, as
 /// its highest version that does.
 pub async fn qualifications(
@@ -156,8 +177,8 @@ pub async fn needlings(
     now: Instant,
 ) -> Result<Vec<Needling>, StoreError> {
     let rows = sqlx::query!(
-        r#"SELECT w.appointment_id, a.series_id, a.arrived_at IS NOT NULL OR lower(a.visit) <= $4 AS "has_begun!",
-                  lower(w.days) AS "day!", upper(w.days) AS "until!"
+        r#"SELECT w.appointment_id, a.series_id, a.arrived_at IS NOT NULL AS "attended!",
+                  lower(a.visit) <= $4 AS "is_over!", lower(w.days) AS "day!", upper(w.days) AS "until!"
            FROM spacing_windows w
            JOIN appointments a ON a.practice_id = w.practice_id AND a.appointment_id = w.appointment_id
            WHERE w.practice_id = $1 AND w.patient_id = $2 AND w.scope = $3 AND w.live
@@ -170,7 +191,8 @@ pub async fn needlings(
     let read = rows.fetch_all(db).await?.into_iter().map(|row| Needling {
         id: AppointmentId(row.appointment_id),
         series: row.series_id.map(SeriesId),
-        has_begun: row.has_begun,
+        attended: row.attended,
+        is_over: row.is_over,
         day: row.day,
         until: row.until,
     });
@@ -234,10 +256,9 @@ pub async fn exposures(
     (patient, activity): (PatientId, Activity),
     but: AppointmentId,
     during: Interval,
-    now: Instant,
 ) -> Result<Vec<Exposure>, StoreError> {
     let rows = sqlx::query!(
-        r#"SELECT w.appointment_id, a.arrived_at IS NOT NULL OR lower(a.visit) <= $7 AS "has_begun!",
+        r#"SELECT w.appointment_id, a.arrived_at IS NOT NULL AS "attended!",
                   lower(w.during) AS "start!", upper(w.during) AS "end!"
            FROM activity_windows w
            JOIN appointments a ON a.practice_id = w.practice_id AND a.appointment_id = w.appointment_id
@@ -249,25 +270,24 @@ pub async fn exposures(
         activity.as_str(),
         but.0,
         during.start(),
-        during.end(),
-        now
+        during.end()
     );
     let read = rows.fetch_all(db).await?.into_iter().map(|row| {
         Ok(Exposure {
             id: AppointmentId(row.appointment_id),
-            has_begun: row.has_begun,
+            attended: row.attended,
             during: read::interval(row.start, row.end)?,
         })
     });
     read.collect()
 }
 
-/// Lets an aftercare window of a booked visit end at another time, by an override or as it was without.
-pub async fn end_window(
+/// Gives an aftercare window of a booked visit another length, by an override or as it was without.
+pub async fn change_window(
     db: &mut PgConnection,
     practice: PracticeId,
     (appointment, activity): (AppointmentId, Activity),
-    end: Instant,
+    during: Interval,
     by: Option<OverrideId>,
     revision: i64,
 ) -> Result<(), StoreError> {
@@ -275,16 +295,17 @@ pub async fn end_window(
         "WITH changed AS (
              UPDATE appointments SET changed_revision = $6
              WHERE practice_id = $1 AND appointment_id = $2)
-         UPDATE activity_windows SET during = tstzrange(lower(during), $4), override_id = $5
+         UPDATE activity_windows SET during = tstzrange($4, $7), override_id = $5
          WHERE practice_id = $1 AND appointment_id = $2 AND activity = $3 AND role = 'restricts' AND live",
         practice.0,
         appointment.0,
         activity.as_str(),
-        end,
+        during.start(),
         by.map(|id| id.0),
-        revision
+        revision,
+        during.end()
     );
-    expect_rows("end aftercare window", 1, &done.execute(db).await?)
+    expect_rows("change aftercare window", 1, &done.execute(db).await?)
 }
 
 /// The visits that rest on an approved combination and to which the patient has not come yet, however late it is: whoever
@@ -325,23 +346,40 @@ pub async fn combination(
     Ok(found.fetch_optional(db).await?.map(OverrideId))
 }
 
-/// The aftercare windows of a visit that overrides have shortened, and how long after the treatment proper each lasts.
+/// The aftercare windows of a visit that overrides have shortened, with the patient's other visits since it began that
+/// are what they forbid and took place.
 pub async fn shortened(
     db: &mut PgConnection,
     practice: PracticeId,
     appointment: AppointmentId,
-) -> Result<Vec<(Activity, Span)>, StoreError> {
+) -> Result<Vec<Shortened>, StoreError> {
     let rows = sqlx::query!(
-        r#"SELECT w.activity, o.after_amount AS "amount!", o.after_unit AS "unit!"
+        r#"SELECT w.activity, o.after_amount AS "amount!", o.after_unit AS "unit!",
+                  o.revoked_revision IS NOT NULL AS "is_revoked!", h.starts AS "starts!: Vec<Instant>",
+                  h.ends AS "ends!: Vec<Instant>"
            FROM activity_windows w
            JOIN overrides o ON o.practice_id = w.practice_id AND o.override_id = w.override_id
+           JOIN appointments a ON a.practice_id = w.practice_id AND a.appointment_id = w.appointment_id
+           CROSS JOIN LATERAL (
+               SELECT coalesce(array_agg(lower(x.during)), '{}') AS starts,
+                      coalesce(array_agg(upper(x.during)), '{}') AS ends
+               FROM activity_windows x
+               JOIN appointments b ON b.practice_id = x.practice_id AND b.appointment_id = x.appointment_id
+               WHERE x.practice_id = w.practice_id AND x.patient_id = w.patient_id AND x.activity = w.activity
+                 AND x.role = 'exposes' AND x.live AND x.appointment_id <> w.appointment_id
+                 AND b.arrived_at IS NOT NULL AND x.during && tstzrange(lower(a.visit), upper(w.during))) h
            WHERE w.practice_id = $1 AND w.appointment_id = $2 AND w.role = 'restricts'"#,
         practice.0,
         appointment.0
     );
     let read = rows.fetch_all(db).await?.into_iter().map(|row| {
-        let span = if row.unit == HOURS { Span::Hours(row.amount) } else { Span::Days(row.amount) };
-        Ok((read::named(Activity::from_name(&row.activity))?, span))
+        let happened = row.starts.into_iter().zip(row.ends).map(|(start, end)| read::interval(start, end));
+        Ok(Shortened {
+            activity: read::named(Activity::from_name(&row.activity))?,
+            after: if row.unit == HOURS { Span::Hours(row.amount) } else { Span::Days(row.amount) },
+            is_revoked: row.is_revoked,
+            happened: happened.collect::<Result<_, _>>()?,
+        })
     });
     read.collect()
 }

@@ -114,7 +114,8 @@ pub async fn update(db: &mut PgConnection, practice: PracticeId, patient: &Patie
     let (record, place) = (&patient.record, patient.place());
     let done = sqlx::query!(
         "UPDATE patients SET given_name = $3, family_name = $4, birth_date = $5, phone = $6, email = $7, notes = $8,
-                             family_name_folded = $9, given_name_folded = $10, changed_revision = $11
+                             family_name_folded = $9, given_name_folded = $10, changed_revision = $11,
+                             birth_date_revision = CASE WHEN birth_date = $5 THEN birth_date_revision ELSE $11 END
          WHERE practice_id = $1 AND patient_id = $2",
         practice.0,
         patient.id.0,

@@ -66,8 +66,9 @@ pub async fn get(db: &mut PgConnection, practice: PracticeId, id: ReactionId) ->
         Row,
         r#"SELECT r.reaction_id, r.patient_id, r.appointment_id, r.series_id, r.kind, r.reaction_grade, r.onset,
                   r.description, r.reported_at, r.cleared_at, r.cleared_by, r.earliest_date, r.clear_notes,
-                  a.arrived_at IS NOT NULL AS "attended!"
+                  a.arrived_at IS NOT NULL AS "attended!", c.actor_token_id, c.actor_role
            FROM reactions r
+           JOIN changes c ON c.practice_id = r.practice_id AND c.revision = r.reported_revision
            JOIN appointments a ON a.practice_id = r.practice_id AND a.appointment_id = r.appointment_id
            WHERE r.practice_id = $1 AND r.reaction_id = $2"#,
         practice.0,
@@ -88,8 +89,9 @@ pub async fn list(
         Row,
         r#"SELECT r.reaction_id, r.patient_id, r.appointment_id, r.series_id, r.kind, r.reaction_grade, r.onset,
                   r.description, r.reported_at, r.cleared_at, r.cleared_by, r.earliest_date, r.clear_notes,
-                  a.arrived_at IS NOT NULL AS "attended!"
+                  a.arrived_at IS NOT NULL AS "attended!", c.actor_token_id, c.actor_role
            FROM reactions r
+           JOIN changes c ON c.practice_id = r.practice_id AND c.revision = r.reported_revision
            JOIN appointments a ON a.practice_id = r.practice_id AND a.appointment_id = r.appointment_id
            WHERE r.practice_id = $1 AND r.patient_id = $2 AND r.reaction_id > $3
            ORDER BY r.reaction_id LIMIT $4"#,
@@ -137,6 +139,8 @@ struct Row {
     earliest_date: Option<NaiveDate>,
     clear_notes: Option<String>,
     attended: bool,
+    actor_token_id: Option<Uuid>,
+    actor_role: String,
 }
 
 impl Row {
@@ -159,6 +163,7 @@ impl Row {
             onset: Personal::new(self.onset),
             description: Personal::new(read::prose(&self.description)?),
             reported_at: self.reported_at,
+            reported_by: read::author(self.actor_token_id, &self.actor_role)?,
             cleared,
         })
     }

@@ -1,6 +1,10 @@
 //! Reading stored values back into domain types. What the constraints of the schema rule out is reported as corrupt.
 
+use uuid::Uuid;
+
+use crate::domain::access::{Author, Role};
 use crate::domain::hours::{Stretch, weekday_from_iso};
+use crate::domain::ids::TokenId;
 use crate::domain::interval::{Instant, Interval};
 use crate::domain::text::{Label, Prose};
 use crate::domain::zone::Zone;
@@ -25,6 +29,11 @@ pub fn zone(name: &str) -> Result<Zone, StoreError> {
 
 pub fn stretch(weekday: i16, from: i32, to: i32) -> Result<Stretch, StoreError> {
     weekday_from_iso(weekday).and_then(|day| Stretch::new(day, from, to)).ok_or(StoreError::Corrupt("hours"))
+}
+
+/// Who made a change.
+pub fn author(token: Option<Uuid>, role: &str) -> Result<Author, StoreError> {
+    Ok(Author { token: token.map(TokenId), role: named(Role::from_name(role))? })
 }
 
 /// A value of an enum by its name: `named(BodyArea::from_name(text))`.

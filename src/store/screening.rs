@@ -58,9 +58,10 @@ macro_rules! select {
         sqlx::query_as!(
             Row,
             r#"SELECT s.screening_id, s.patient_id, s.protocol_id, s.protocol_version, s.skin_type, s.stretch_marks,
-                      s.medication, s.notes, s.recorded_at, a.conditions AS "conditions!", a.present AS "present!",
+                      s.medication, s.notes, s.recorded_at, c.actor_token_id, c.actor_role, a.conditions AS "conditions!", a.present AS "present!",
                       a.dates AS "dates!: Vec<Option<NaiveDate>>"
                FROM screenings s
+               JOIN changes c ON c.practice_id = s.practice_id AND c.revision = s.recorded_revision
                CROSS JOIN LATERAL (
                    SELECT coalesce(array_agg(condition), '{}') AS conditions,
                           coalesce(array_agg(present), '{}') AS present, coalesce(array_agg(on_date), '{}') AS dates
@@ -94,7 +95,7 @@ pub async fn latest(
         return Ok(Vec::new());
     }
     let patients: Vec<Uuid> = asked.iter().map(|of| of.patient.0).collect();
-    let protocols: Vec<Uuid> = asked.iter().map(|of| of.protocol.0).collect();
+    let protocols: Vec<Option<Uuid>> = asked.iter().map(|of| of.protocol.map(|id| id.0)).collect();
     let rows = select!(
         "s.screening_id IN (
              SELECT (SELECT x.screening_id FROM screenings x
@@ -103,11 +104,12 @@ pub async fn latest(
              FROM unnest($2::uuid[], $3::uuid[]) AS w (patient, protocol))",
         practice.0,
         &patients,
-        &protocols
+        &protocols as &[Option<Uuid>]
     );
     let found: Vec<Screening> = rows.fetch_all(db).await?.into_iter().map(Row::read).collect::<Result<_, _>>()?;
-    let of =
-        |of: &For| found.iter().find(|known| (known.patient, known.protocol) == (of.patient, of.protocol)).cloned();
+    let of = |of: &For| {
+        found.iter().find(|known| (known.patient, Some(known.protocol)) == (of.patient, of.protocol)).cloned()
+    };
     Ok(asked.iter().map(of).collect())
 }
 
@@ -144,6 +146,8 @@ struct Row {
     medication: String,
     notes: String,
     recorded_at: Instant,
+    actor_token_id: Option<Uuid>,
+    actor_role: String,
     conditions: Vec<String>,
     present: Vec<bool>,
     dates: Vec<Option<NaiveDate>>,
@@ -168,6 +172,7 @@ impl Row {
             protocol_version: self.protocol_version,
             answers: Personal::new(answers),
             recorded_at: self.recorded_at,
+            recorded_by: read::author(self.actor_token_id, &self.actor_role)?,
         })
     }
 }

@@ -93,6 +93,7 @@ impl Clinic {
                     kind: pb::ResourceKind::Practitioner.into(),
                     qualification: "clearance".into(),
                 }],
+                evidence: None,
             }],
             ..Default::default()
         };

@@ -212,6 +212,7 @@ impl World {
                     kind: pb::ResourceKind::Practitioner.into(),
                     qualification: "clearance".into(),
                 }],
+                evidence: None,
             }],
             ..Default::default()
         };
@@ -450,6 +451,7 @@ pub fn needling() -> pb::TreatmentContent {
         patient_present,
         exposing,
         needs,
+        evidence: evidence(),
     };
     let days = |days| Some(pb::Span { amount: Some(pb::span::Amount::Days(days)) });
     pb::TreatmentContent {
@@ -495,6 +497,7 @@ pub fn sauna() -> pb::TreatmentContent {
             patient_present: true,
             exposing: true,
             needs: vec![pb::Need { kind: pb::ResourceKind::Room.into(), qualification: "treatment_room".into() }],
+            evidence: None,
         }],
         exposures: vec![pb::Activity::Heat.into()],
         ..Default::default()

@@ -74,6 +74,7 @@ fn duet() -> pb::TreatmentContent {
         patient_present: false,
         exposing: false,
         needs: vec![need("laser")],
+        evidence: None,
     });
     duet.restrictions = vec![pb::Restriction {
         before: Some(pb::Span { amount: Some(pb::span::Amount::Days(1)) }),

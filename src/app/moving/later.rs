@@ -99,7 +99,8 @@ impl App {
                 placed.add_to(&mut patient, turnover);
             }
             patient.fitness.let_put_off();
-            let mut refusal = patient.fitness.missing(later.last().and_then(|last| last.session).map(|of| of.number));
+            let mut refusal =
+                patient.fitness.missing(later.last().and_then(|last| last.session).map(|of| of.number), look.now);
             refusal.push(Violation::new(Rule::NoPlan, no_plan));
             let area = series.area;
             let sessions = later.clone();

@@ -80,13 +80,13 @@ fn protocols_said(said: &mut Said, courses: &[(Course, ProtocolContent)]) {
     }
 }
 
-/// The phases of what needles and of the consultation; they carry no source.
-fn visits_said(said: &mut Said, table: &Lines, services: &BTreeMap<Service, TreatmentContent>) {
-    let clinical = |(service, content): &(&Service, &TreatmentContent)| {
-        content.spacing_days.is_some() || **service == Service::Consultation
-    };
-    for (service, content) in services.iter().filter(clinical) {
+/// The phases of what needles and of the consultation, and no others.
+fn visits_said(said: &mut Said, services: &BTreeMap<Service, TreatmentContent>) {
+    for (service, content) in services {
+        let clinical = content.spacing_days.is_some() || *service == Service::Consultation;
         for phase in &content.phases {
+            assert_eq!(phase.evidence.is_some(), clinical, "{service:?}: {}", phase.name.as_str());
+            let Some(evidence) = &phase.evidence else { continue };
             let there = match (phase.patient_present, phase.exposing) {
                 (true, true) => "present, proper",
                 (true, false) => "present",
@@ -97,8 +97,7 @@ fn visits_said(said: &mut Said, table: &Lines, services: &BTreeMap<Service, Trea
             // Where it is done without a device.
             let own = *service == Service::AquaGold && (phase.exposing || !phase.patient_present);
             let row = format!("{}{}", if own { "AquaGold: " } else { "" }, phase.name.as_str());
-            let grade = table.get(&("2".to_owned(), row.clone())).map_or("-", |line| line[2].as_str());
-            said.say(2, &row, &phase.minutes.to_string(), &class, grade, "");
+            said.cite(2, &row, &phase.minutes.to_string(), &class, evidence);
         }
     }
 }
@@ -215,12 +214,12 @@ fn the_catalogue_says_what_the_clinical_sources_say_and_nothing_else() {
     let (services, courses) = all();
     let mut said = Said::default();
     protocols_said(&mut said, &courses);
-    visits_said(&mut said, &expected, &services);
+    visits_said(&mut said, &services);
     windows_said(&mut said, &services);
     screening_said(&mut said, &courses);
     reactions_said(&mut said, &courses);
     let count = |section: &str| said.lines.keys().filter(|(of, _)| of == section).count();
-    assert_eq!(["1", "2", "3", "4", "5"].map(count), [9, 8, 28, 27, 12]);
+    assert_eq!(["1", "2", "3", "4", "5"].map(count), [9, 8, 27, 27, 12]);
     for (key, line) in &expected {
         assert_eq!(said.lines.get(key), Some(line), "{key:?}");
     }
@@ -228,13 +227,13 @@ fn the_catalogue_says_what_the_clinical_sources_say_and_nothing_else() {
         assert!(expected.contains_key(key), "{key:?} is not among the sources");
     }
     let mut compared = 0;
-    for (key, words) in named.iter().filter(|(key, _)| key.0 != "2") {
+    for (key, words) in &named {
         for word in words {
             assert!(said.sources[key].contains(word), "{key:?} names {word}: {}", said.sources[key]);
             compared += 1;
         }
     }
-    assert_eq!(compared, 393, "all that the table names, but for visits: phases carry no source");
+    assert_eq!(compared, 403, "all that the table names");
 }
 
 #[test]
@@ -263,16 +262,14 @@ fn the_gap_outside_a_series_is_the_minimum_gap_of_one_and_comes_from_the_same_so
         assert_eq!(treatment.spacing_days, Some(content.gap.minimum), "{course:?}");
         assert_eq!(treatment.spacing_evidence, Some(content.evidence), "{course:?}");
     }
-    for service in [Service::Maintenance, Service::AquaGold] {
-        assert_eq!(services[&service].spacing_evidence.as_ref().unwrap().grade, Grade::Own, "{service:?}");
-    }
+    assert_eq!(services[&Service::AquaGold].spacing_evidence.as_ref().unwrap().grade, Grade::Own);
 }
 
 #[test]
 fn needling_follows_the_numbing_at_once() {
     let (services, _) = all();
     let needling: Vec<_> = services.values().filter(|content| content.spacing_days.is_some()).collect();
-    assert_eq!(needling.len(), 7);
+    assert_eq!(needling.len(), 6);
     for content in needling {
         let proper = content.phases.iter().position(|phase| phase.exposing).unwrap();
         assert_eq!(content.phases[proper - 1].name.as_str(), "numbing", "{}", content.name.as_str());

@@ -1,7 +1,7 @@
 //! The default catalogue as tables. None of it is medical advice: every number is a setting of the practice. The tables
 //! hold the numbers, [`super::texts`] the words.
 
-use super::{Course, Service};
+use super::{Cited, Course, Service, texts};
 use crate::domain::catalog::Activity::{
     self, Alcohol, BotulinumToxin, ChemicalPeel, Depilation, Exercise, Filler, Heat, LaserAndLight, MakeUp,
     RetinoidsAndAcids, SunExposure, Swimming, Vaccination,
@@ -34,17 +34,53 @@ const CENTRIFUGE: NeedRow = (Device, "centrifuge");
 const LASER: NeedRow = (Device, "laser");
 const SUNBED: NeedRow = (Device, "sunbed");
 
-/// A phase, by what it is to the patient: its name, minutes and needs.
+/// A phase.
 #[derive(Debug, Clone, Copy)]
-pub enum PhaseRow {
-    /// The patient is there.
-    With(&'static str, i32, &'static [NeedRow]),
-    /// The patient is there, and this is the treatment proper.
-    Proper(&'static str, i32, &'static [NeedRow]),
-    /// The patient is gone.
-    After(&'static str, i32, &'static [NeedRow]),
+pub struct PhaseRow {
+    /// What the staff call it.
+    pub name: &'static str,
+    /// Its length.
+    pub minutes: i32,
+    /// What it is to the patient.
+    pub patient: Patient,
+    /// What it occupies.
+    pub needs: &'static [NeedRow],
+    /// Where that comes from, for what is clinical.
+    pub cited: Option<Cited>,
 }
-use PhaseRow::{After, Proper, With};
+
+/// What a phase is to the patient.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Patient {
+    /// The patient is there.
+    There,
+    /// The patient is there, and this is the treatment proper.
+    Treated,
+    /// The patient is gone.
+    Gone,
+}
+
+impl PhaseRow {
+    const fn new(name: &'static str, minutes: i32, patient: Patient, needs: &'static [NeedRow]) -> Self {
+        Self { name, minutes, patient, needs, cited: None }
+    }
+
+    const fn cited(self, cited: Cited) -> Self {
+        Self { cited: Some(cited), ..self }
+    }
+}
+
+const fn with(name: &'static str, minutes: i32, needs: &'static [NeedRow]) -> PhaseRow {
+    PhaseRow::new(name, minutes, Patient::There, needs)
+}
+
+const fn proper(name: &'static str, minutes: i32, needs: &'static [NeedRow]) -> PhaseRow {
+    PhaseRow::new(name, minutes, Patient::Treated, needs)
+}
+
+const fn after(name: &'static str, minutes: i32, needs: &'static [NeedRow]) -> PhaseRow {
+    PhaseRow::new(name, minutes, Patient::Gone, needs)
+}
 
 /// What a treatment forbids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,37 +123,36 @@ pub struct TreatmentRow {
     pub phases: &'static [PhaseRow],
 }
 
-// Numbing: clinic pages, 15 to 60 minutes, not part of the appointment at one of them (helloprfct.com); numbness lasts
-// 20 to 30 minutes (xthetics.ca). Needling: 10 to 60 minutes by area (content site medicinecontact.com). Aftercare talk:
-// 5 to 10 minutes (content site necolebitchie.com). Turnover: 10 to 15 minutes, because bleach has to stay wet for 10
-// (rule 4713-15-03 of Ohio). Consultation: 15 to 30 minutes (content sites). Draw and spin: clinic page myeliteskin.com.
-const NUMBING: PhaseRow = With("numbing", 30, &[TREATMENT_ROOM, PREPARES]);
-const TALK: PhaseRow = With("aftercare talk", 5, &[TREATMENT_ROOM, PREPARES]);
-const NEEDLING: PhaseRow = Proper("needling", 30, &[TREATMENT_ROOM, NEEDLES, PEN]);
-const NEEDLING_RF: PhaseRow = Proper("needling", 30, &[TREATMENT_ROOM, NEEDLES_RF, RF_DEVICE]);
-const DRAW_AND_SPIN: PhaseRow = With("draw and spin", 15, &[TREATMENT_ROOM, DRAWS_BLOOD, CENTRIFUGE]);
-const TURNOVER: PhaseRow = After("turnover", 15, &[TREATMENT_ROOM, PEN]);
-const TURNOVER_RF: PhaseRow = After("turnover", 15, &[TREATMENT_ROOM, RF_DEVICE]);
-const TURNOVER_AQUAGOLD: PhaseRow = After("turnover", 15, &[TREATMENT_ROOM]);
-const CLEANING: PhaseRow = After("turnover", 10, &[TREATMENT_ROOM]);
+const NUMBING: PhaseRow = with("numbing", 30, &[TREATMENT_ROOM, PREPARES]).cited(texts::NUMBING);
+const TALK: PhaseRow = with("aftercare talk", 5, &[TREATMENT_ROOM, PREPARES]).cited(texts::TALK);
+const NEEDLING: PhaseRow = proper("needling", 30, &[TREATMENT_ROOM, NEEDLES, PEN]).cited(texts::NEEDLING);
+const NEEDLING_RF: PhaseRow = proper("needling", 30, &[TREATMENT_ROOM, NEEDLES_RF, RF_DEVICE]).cited(texts::NEEDLING);
+const MICRO_INJECTION: PhaseRow =
+    proper("micro-injection", 30, &[TREATMENT_ROOM, INJECTS]).cited(texts::MICRO_INJECTION);
+const DRAW_AND_SPIN: PhaseRow =
+    with("draw and spin", 15, &[TREATMENT_ROOM, DRAWS_BLOOD, CENTRIFUGE]).cited(texts::DRAW_AND_SPIN);
+const CONSULTATION: PhaseRow = with("consultation", 30, &[CONSULTING_ROOM, CLEARS]).cited(texts::CONSULTATION);
+const TURNOVER: PhaseRow = after("turnover", 15, &[TREATMENT_ROOM, PEN]).cited(texts::TURNOVER);
+const TURNOVER_RF: PhaseRow = after("turnover", 15, &[TREATMENT_ROOM, RF_DEVICE]).cited(texts::TURNOVER);
+const TURNOVER_AQUAGOLD: PhaseRow = after("turnover", 15, &[TREATMENT_ROOM]).cited(texts::TURNOVER_AQUAGOLD);
+const CLEANING: PhaseRow = after("turnover", 10, &[TREATMENT_ROOM]);
 
 /// A needling visit with the pen.
 const PEN_VISIT: &[PhaseRow] = &[NUMBING, NEEDLING, TALK, TURNOVER];
 /// The blood is drawn before the numbing, because numbness fades within half an hour: needling must follow at once.
 const PRP_VISIT: &[PhaseRow] = &[DRAW_AND_SPIN, NUMBING, NEEDLING, TALK, TURNOVER];
 const RF_VISIT: &[PhaseRow] = &[NUMBING, NEEDLING_RF, TALK, TURNOVER_RF];
-const AQUAGOLD_VISIT: &[PhaseRow] =
-    &[NUMBING, Proper("micro-injection", 30, &[TREATMENT_ROOM, INJECTS]), TALK, TURNOVER_AQUAGOLD];
-const CONSULTATION_VISIT: &[PhaseRow] = &[With("consultation", 30, &[CONSULTING_ROOM, CLEARS])];
-const LASER_VISIT: &[PhaseRow] = &[Proper("laser", 30, &[TREATMENT_ROOM, LASERS, LASER]), CLEANING];
-const PEEL_VISIT: &[PhaseRow] = &[Proper("peel", 40, &[TREATMENT_ROOM, PEELS]), CLEANING];
-const INJECTION_VISIT: &[PhaseRow] = &[Proper("injection", 20, &[TREATMENT_ROOM, INJECTS]), CLEANING];
-const WAXING_VISIT: &[PhaseRow] = &[Proper("waxing", 40, &[TREATMENT_ROOM, WAXES]), CLEANING];
-const MAKE_UP_VISIT: &[PhaseRow] = &[Proper("make-up", 45, &[CONSULTING_ROOM, MAKES_UP])];
-const SAUNA_VISIT: &[PhaseRow] = &[Proper("sauna", 60, &[SAUNA]), After("turnover", 15, &[SAUNA])];
-const POOL_VISIT: &[PhaseRow] = &[Proper("hydrotherapy", 45, &[POOL]), After("turnover", 15, &[POOL])];
-const SUNBED_VISIT: &[PhaseRow] = &[Proper("sunbed", 15, &[SUNBED]), After("turnover", 10, &[SUNBED])];
-const CLASS_VISIT: &[PhaseRow] = &[Proper("training", 45, &[STUDIO, TRAINS])];
+const AQUAGOLD_VISIT: &[PhaseRow] = &[NUMBING, MICRO_INJECTION, TALK, TURNOVER_AQUAGOLD];
+const CONSULTATION_VISIT: &[PhaseRow] = &[CONSULTATION];
+const LASER_VISIT: &[PhaseRow] = &[proper("laser", 30, &[TREATMENT_ROOM, LASERS, LASER]), CLEANING];
+const PEEL_VISIT: &[PhaseRow] = &[proper("peel", 40, &[TREATMENT_ROOM, PEELS]), CLEANING];
+const INJECTION_VISIT: &[PhaseRow] = &[proper("injection", 20, &[TREATMENT_ROOM, INJECTS]), CLEANING];
+const WAXING_VISIT: &[PhaseRow] = &[proper("waxing", 40, &[TREATMENT_ROOM, WAXES]), CLEANING];
+const MAKE_UP_VISIT: &[PhaseRow] = &[proper("make-up", 45, &[CONSULTING_ROOM, MAKES_UP])];
+const SAUNA_VISIT: &[PhaseRow] = &[proper("sauna", 60, &[SAUNA]), after("turnover", 15, &[SAUNA])];
+const POOL_VISIT: &[PhaseRow] = &[proper("hydrotherapy", 45, &[POOL]), after("turnover", 15, &[POOL])];
+const SUNBED_VISIT: &[PhaseRow] = &[proper("sunbed", 15, &[SUNBED]), after("turnover", 10, &[SUNBED])];
+const CLASS_VISIT: &[PhaseRow] = &[proper("training", 45, &[STUDIO, TRAINS])];
 
 const fn row(
     service: Service,
@@ -130,8 +165,7 @@ const fn row(
     TreatmentRow { service, name, spacing_days, exposures, forbids, phases }
 }
 
-/// The treatments, what may be added to others before those. A maintenance session comes 28 days after the last at the earliest; when it does come is up to the
-/// patient (sources run from monthly to 18 months).
+/// The treatments, what may be added to others before those.
 #[rustfmt::skip]
 pub const TREATMENTS: &[TreatmentRow] = &[
     // First, because it may be added to the others.
@@ -141,7 +175,6 @@ pub const TREATMENTS: &[TreatmentRow] = &[
     row(Service::Rejuvenation, "Microneedling, rejuvenation", 28, &[], AsNeedling, PEN_VISIT),
     row(Service::Prp, "Microneedling with platelet-rich plasma", 28, &[], AsNeedling, PRP_VISIT),
     row(Service::RadioFrequency, "Radio-frequency microneedling", 28, &[], AsNeedling, RF_VISIT),
-    row(Service::Maintenance, "Microneedling, maintenance session", 28, &[], AsNeedling, PEN_VISIT),
     row(Service::Consultation, "Consultation", 0, &[], Nothing, CONSULTATION_VISIT),
     row(Service::Laser, "Laser and light", 0, &[LaserAndLight], Nothing, LASER_VISIT),
     row(Service::Peel, "Chemical peel", 0, &[ChemicalPeel], Nothing, PEEL_VISIT),

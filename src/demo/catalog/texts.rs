@@ -107,6 +107,63 @@ pub const COMBINATION: Cited = (
      for the patient.",
 );
 
+/// Numbing.
+pub const NUMBING: Cited = (
+    "Nine clinic pages; not part of the appointment at one of them (helloprfct.com). Numbness lasts 20 to 30 minutes \
+     after the cream is taken off (xthetics.ca).",
+    Grade::B,
+    "Pages ask for 15 to 60 minutes, in which the practitioner is free. Needling follows at once, because numbness \
+     fades.",
+);
+
+/// Needling.
+pub const NEEDLING: Cited = (
+    "Content site medicinecontact.com, the only table found.",
+    Grade::C,
+    "By area: face 10 to 60 minutes, abdomen 20 to 30, each thigh 25 to 35, buttocks 20 to 30, upper arm 15 to 20. Set \
+     it by what the practice treats.",
+);
+
+/// Talking the patient through the aftercare.
+pub const TALK: Cited = (
+    "Content site necolebitchie.com.",
+    Grade::C,
+    "5 to 10 minutes, in which the practitioner is free: an assistant gives the talk.",
+);
+
+/// Cleaning up after microneedling.
+pub const TURNOVER: Cited = (
+    "Ohio rule 4713-15-03; a vendor's example has 15 minutes before and after.",
+    Grade::A,
+    "10 to 15 minutes to clean and to disinfect: bleach has to stay wet for 10 or more.",
+);
+
+/// The consultation.
+pub const CONSULTATION: Cited = (
+    "Content sites.",
+    Grade::C,
+    "15 to 30 minutes with a practitioner who may clear; it takes no numbing and no device.",
+);
+
+/// Drawing and spinning blood.
+pub const DRAW_AND_SPIN: Cited = (
+    "Clinic page myeliteskin.com.",
+    Grade::B,
+    "Before the numbing, because numbness fades within half an hour: needling must follow at once.",
+);
+
+/// The micro-injection of `AquaGold`.
+pub const MICRO_INJECTION: Cited = (
+    AQUAGOLD_SOURCE,
+    Grade::Own,
+    "It needles the skin, so it takes as long as microneedling of the face. It is stamped by hand, without a device that \
+     several patients share.",
+);
+
+/// Cleaning up after `AquaGold`.
+pub const TURNOVER_AQUAGOLD: Cited =
+    (AQUAGOLD_SOURCE, Grade::Own, "The room is cleaned as after microneedling; no device is.");
+
 /// The rules of clearance.
 pub const CLEARANCE: Cited = (
     "Consultation first: the commissioning document (crucial). 365 days: US good-faith exams, redone about yearly. \

@@ -12,7 +12,7 @@ use crate::domain::visit::MAX_DAYS_LATE;
 /// Longest after a step that it may be taken back, in hours.
 const MAX_UNDO_HOURS: i64 = 24;
 /// Longest after the check-in, which found the patient fit, that the treatment may begin, in hours.
-const MAX_START_HOURS: i64 = 24;
+pub const MAX_START_HOURS: i64 = 24;
 
 /// What may be done with an appointment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -205,7 +205,7 @@ impl Appointment {
             return Ok(());
         }
         let text = format!("the visit is on {day}; a patient is checked in on the day at the earliest");
-        let earliest = Some(Earliest { start: self.zone.midnight(day), day });
+        let earliest = Some(Earliest { start: self.zone.midnight(day), zone: self.zone });
         Err(vec![Violation { earliest, ..Violation::new(Rule::TooEarlyToCheckIn, text) }])
     }
 
@@ -258,7 +258,7 @@ impl Appointment {
         self.must_allow(Step::Miss)?;
         let start = self.visit.start();
         if now < start {
-            let earliest = Some(Earliest { start, day: self.zone.day(start) });
+            let earliest = Some(Earliest { start, zone: self.zone });
             let text = "the visit has not begun; until then the patient may come, or it is cancelled";
             return Err(vec![Violation { earliest, ..Violation::new(Rule::TooEarlyForNoShow, text) }]);
         }

@@ -157,7 +157,7 @@ impl<'a> Desk<'a> {
         let mut start = on_grid(self.request.start);
         while start <= last && self.span.contains(self.timing.whole(start)) {
             let Some(against) = checks.iter().find(|check| !(check.obstacles)(start).is_empty()) else {
-                return Some(Earliest { start, day: zone.day(start) });
+                return Some(Earliest { start, zone });
             };
             let next = start + TimeDelta::minutes(GRID_MINUTES.into());
             start = match against.rules_out {

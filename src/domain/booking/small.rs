@@ -246,6 +246,7 @@ prop_compose! {
             patient_present: place < present,
             exposing: exposed.contains(&place),
             needs: needs.into_iter().map(need).collect(),
+            evidence: None,
         });
         let restrictions = [Activity::Heat, Activity::Swimming].into_iter().zip(restrictions);
         let duties = duties.into_iter().filter(|(from, until)| from.is_none_or(|from| from.hours() < until.hours()));

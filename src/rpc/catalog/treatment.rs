@@ -4,8 +4,8 @@ use super::{each, evidence, replaces, version};
 use crate::app::commands::{PageOf, Publish, PublishTreatment, VersionOf};
 use crate::app::{Command, Error, Scoped};
 use crate::domain::catalog::{
-    AcrossAreas, Activity, Combination, Duty, GRID_MINUTES, MAX_COMBINATIONS, MAX_NEEDS, MAX_PHASE_MINUTES, MAX_PHASES,
-    MAX_SPACING_DAYS, MAX_SPAN, Need, Phase, Qualification, Restriction, Span, Treatment, TreatmentContent,
+    AcrossAreas, Activity, Combination, Duty, Evidence, GRID_MINUTES, MAX_COMBINATIONS, MAX_NEEDS, MAX_PHASE_MINUTES,
+    MAX_PHASES, MAX_SPACING_DAYS, MAX_SPAN, Need, Phase, Qualification, Restriction, Span, Treatment, TreatmentContent,
 };
 use crate::domain::ids::TreatmentId;
 use crate::rpc::page::Query;
@@ -45,10 +45,7 @@ fn content(fields: &mut Fields, content: Option<&pb::TreatmentContent>) -> Optio
         0 => Some(None),
         days => fields.within("content.spacing_days", days, 1, MAX_SPACING_DAYS).map(Some),
     };
-    let spacing_evidence = match spacing_evidence {
-        None => Some(None),
-        Some(source) => evidence(fields, "content.spacing_evidence", Some(source)).map(Some),
-    };
+    let spacing_evidence = said(fields, "content.spacing_evidence", spacing_evidence.as_ref());
     let across_areas = match across_areas {
         None => Some(None),
         Some(pb::AcrossAreas { days, evidence: source }) => {
@@ -80,8 +77,17 @@ fn content(fields: &mut Fields, content: Option<&pb::TreatmentContent>) -> Optio
     })
 }
 
+/// Evidence that may be left out.
+#[expect(clippy::option_option, reason = "the outer says whether it is well formed, the inner whether it is there")]
+fn said(fields: &mut Fields, field: &str, source: Option<&pb::Evidence>) -> Option<Option<Evidence>> {
+    match source {
+        None => Some(None),
+        Some(_) => evidence(fields, field, source).map(Some),
+    }
+}
+
 fn phase(fields: &mut Fields, field: &str, phase: &pb::Phase) -> Option<Phase> {
-    let pb::Phase { name, minutes, patient_present, exposing, needs } = phase;
+    let pb::Phase { name, minutes, patient_present, exposing, needs, evidence: source } = phase;
     let name = fields.label(&format!("{field}.name"), name);
     let on_grid = (GRID_MINUTES..=MAX_PHASE_MINUTES).contains(minutes) && minutes % GRID_MINUTES == 0;
     let remedy = format!("must be {GRID_MINUTES} to {MAX_PHASE_MINUTES}, a multiple of {GRID_MINUTES}");
@@ -91,12 +97,14 @@ fn phase(fields: &mut Fields, field: &str, phase: &pb::Phase) -> Option<Phase> {
         let repeats = needs.iter().enumerate().any(|(i, need)| needs[..i].contains(need));
         fields.some(&place, (!repeats).then_some(needs), "must name each need at most once")
     });
+    let evidence = said(fields, &format!("{field}.evidence"), source.as_ref());
     Some(Phase {
         name: name?,
         minutes: minutes?,
         patient_present: *patient_present,
         exposing: *exposing,
         needs: needs?,
+        evidence: evidence?,
     })
 }
 
@@ -222,7 +230,7 @@ fn rendered_content(content: &TreatmentContent) -> pb::TreatmentContent {
 }
 
 fn rendered_phase(phase: &Phase) -> pb::Phase {
-    let Phase { name, minutes, patient_present, exposing, needs } = phase;
+    let Phase { name, minutes, patient_present, exposing, needs, evidence } = phase;
     let needs = needs.iter().map(|Need { kind, qualification }| pb::Need {
         kind: render::resource_kind(*kind).into(),
         qualification: qualification.as_str().to_owned(),
@@ -233,6 +241,7 @@ fn rendered_phase(phase: &Phase) -> pb::Phase {
         patient_present: *patient_present,
         exposing: *exposing,
         needs: needs.collect(),
+        evidence: evidence.as_ref().map(render::evidence),
     }
 }
 

@@ -180,6 +180,30 @@ pub async fn list(
     by_ids(db, practice, &ids).await
 }
 
+/// Most needlings ahead of a patient that are looked at.
+const MAX_AHEAD: i64 = 200;
+
+/// The booked visits of a patient that needle and have not begun, by start.
+pub async fn needlings_ahead(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    patient: PatientId,
+    now: Instant,
+) -> Result<Vec<Appointment>, StoreError> {
+    let ids = sqlx::query_scalar!(
+        "SELECT appointment_id FROM appointments
+         WHERE practice_id = $1 AND patient_id = $2 AND body_area IS NOT NULL AND state IN ('booked', 'confirmed')
+           AND lower(visit) > $3
+         ORDER BY lower(visit), appointment_id LIMIT $4",
+        practice.0,
+        patient.0,
+        now,
+        MAX_AHEAD
+    );
+    let ids = ids.fetch_all(&mut *db).await?;
+    by_ids(db, practice, &ids).await
+}
+
 /// Appointments by id, in order of start and id.
 async fn by_ids(db: &mut PgConnection, practice: PracticeId, ids: &[Uuid]) -> Result<Vec<Appointment>, StoreError> {
     let rows = sqlx::query!(

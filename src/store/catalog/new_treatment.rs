@@ -63,10 +63,14 @@ async fn insert_phases(
     let minutes: Vec<i32> = phases.iter().map(|phase| phase.minutes).collect();
     let present: Vec<bool> = phases.iter().map(|phase| phase.patient_present).collect();
     let exposing: Vec<bool> = phases.iter().map(|phase| phase.exposing).collect();
+    let texts = |of: fn(&Evidence) -> &str| -> Vec<Option<&str>> {
+        phases.iter().map(|phase| phase.evidence.as_ref().map(of)).collect()
+    };
     let done = sqlx::query!(
         "INSERT INTO treatment_phases (practice_id, treatment_id, version, position, name, minutes, patient_present,
-                                       exposing)
-         SELECT $1, $2, $3, * FROM UNNEST($4::smallint[], $5::text[], $6::integer[], $7::boolean[], $8::boolean[])",
+                                       exposing, source, grade, rationale)
+         SELECT $1, $2, $3, * FROM UNNEST($4::smallint[], $5::text[], $6::integer[], $7::boolean[], $8::boolean[],
+                                          $9::text[], $10::text[], $11::text[])",
         practice.0,
         treatment.0,
         version,
@@ -74,7 +78,10 @@ async fn insert_phases(
         &names as &[&str],
         &minutes,
         &present,
-        &exposing
+        &exposing,
+        &texts(|evidence| evidence.source.as_str()) as &[Option<&str>],
+        &texts(|evidence| evidence.grade.as_str()) as &[Option<&str>],
+        &texts(|evidence| evidence.rationale.as_str()) as &[Option<&str>]
     );
     expect_rows("insert phases", phases.len(), &done.execute(db).await?)
 }

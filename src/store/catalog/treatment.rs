@@ -31,6 +31,9 @@ macro_rules! select {
                       p.phase_names AS "phase_names!: Vec<String>", p.phase_minutes AS "phase_minutes!: Vec<i32>",
                       p.phases_present AS "phases_present!: Vec<bool>",
                       p.phases_exposing AS "phases_exposing!: Vec<bool>",
+                      p.sources AS "phase_sources!: Vec<Option<String>>",
+                      p.grades AS "phase_grades!: Vec<Option<String>>",
+                      p.rationales AS "phase_rationales!: Vec<Option<String>>",
                       n.need_phases AS "need_phases!: Vec<i16>", n.need_kinds AS "need_kinds!: Vec<String>",
                       n.need_qualifications AS "need_qualifications!: Vec<String>",
                       e.exposures AS "exposures!: Vec<String>",
@@ -52,7 +55,9 @@ macro_rules! select {
                    SELECT coalesce(array_agg(name), '{}') AS phase_names,
                           coalesce(array_agg(minutes), '{}') AS phase_minutes,
                           coalesce(array_agg(patient_present), '{}') AS phases_present,
-                          coalesce(array_agg(exposing), '{}') AS phases_exposing
+                          coalesce(array_agg(exposing), '{}') AS phases_exposing,
+                          coalesce(array_agg(source), '{}') AS sources, coalesce(array_agg(grade), '{}') AS grades,
+                          coalesce(array_agg(rationale), '{}') AS rationales
                    FROM (SELECT * FROM treatment_phases AS c
                          WHERE c.practice_id = t.practice_id AND c.treatment_id = t.treatment_id
                            AND c.version = t.version
@@ -219,6 +224,9 @@ struct Row {
     phase_minutes: Vec<i32>,
     phases_present: Vec<bool>,
     phases_exposing: Vec<bool>,
+    phase_sources: Vec<Option<String>>,
+    phase_grades: Vec<Option<String>>,
+    phase_rationales: Vec<Option<String>>,
     need_phases: Vec<i16>,
     need_kinds: Vec<String>,
     need_qualifications: Vec<String>,
@@ -295,15 +303,19 @@ impl Row {
     fn phases(&self) -> Result<Vec<Phase>, StoreError> {
         let stretches = self.phase_names.iter().zip(&self.phase_minutes);
         let flags = self.phases_present.iter().zip(&self.phases_exposing);
-        let phases = (0..).zip(stretches.zip(flags)).map(|(position, ((name, minutes), (present, exposing)))| {
-            Ok(Phase {
-                name: read::label(name)?,
-                minutes: *minutes,
-                patient_present: *present,
-                exposing: *exposing,
-                needs: self.needs(position)?,
-            })
-        });
+        let evidences = self.phase_sources.iter().zip(self.phase_grades.iter().zip(&self.phase_rationales));
+        let phases =
+            (0..).zip(stretches.zip(flags).zip(evidences)).map(|(position, (phase, (source, (grade, why))))| {
+                let ((name, minutes), (present, exposing)) = phase;
+                Ok(Phase {
+                    name: read::label(name)?,
+                    minutes: *minutes,
+                    patient_present: *present,
+                    exposing: *exposing,
+                    needs: self.needs(position)?,
+                    evidence: known(source.as_deref(), grade.as_deref(), why.as_deref())?,
+                })
+            });
         phases.collect()
     }
 

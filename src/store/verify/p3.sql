@@ -2,7 +2,12 @@
 -- zone of its clinic, and the gaps that follow it: on its area from the protocol version of its series, or from an
 -- override that the stored window names and that may say so, or, outside a series, from the treatment version; across
 -- areas from the treatment version. What is added to a visit makes them longer where its own are.
-WITH overridden AS MATERIALIZED (
+WITH came AS MATERIALIZED (
+    SELECT practice_id, patient_id, body_area, arrived_revision, coalesce(performed_start, lower(visit)) AS start
+    FROM appointments
+    WHERE arrived_revision IS NOT NULL AND body_area IS NOT NULL
+),
+overridden AS MATERIALIZED (
     SELECT w.practice_id, w.appointment_id, w.scope, o.gap_days
     FROM spacing_windows AS w
     JOIN overrides AS o ON o.practice_id = w.practice_id AND o.override_id = w.override_id
@@ -12,8 +17,12 @@ WITH overridden AS MATERIALIZED (
         AND p.version = s.protocol_version
     WHERE o.kind = 'gap' AND o.series_id = a.series_id AND o.patient_id = a.patient_id AND w.scope = a.body_area
         AND o.gap_days >= p.gap_floor_days
-        -- One that was revoked counts for what had begun by then: a visit begins when its time comes, or the patient.
-        AND (o.revoked_at IS NULL OR least(lower(a.visit), a.arrived_at) <= o.revoked_at)
+        -- One that was revoked counts for what was history by then: what came before a visit to which the patient came.
+        AND (o.revoked_revision IS NULL OR EXISTS (
+            SELECT FROM came
+            WHERE came.practice_id = a.practice_id AND came.patient_id = a.patient_id AND came.body_area = a.body_area
+                AND came.arrived_revision < o.revoked_revision AND came.start > coalesce(a.performed_start, lower(a.visit))
+        ))
 ),
 baseless AS (
     SELECT w.practice_id, w.appointment_id
@@ -23,7 +32,7 @@ baseless AS (
         AND o.scope = w.scope
     WHERE a.state <> 'cancelled' AND w.override_id IS NOT NULL AND o.appointment_id IS NULL
 ),
--- What begins after a gap was granted that is in force follows it.
+-- What was not history yet when a gap was granted that is in force follows it.
 unfollowing AS (
     SELECT a.practice_id, a.appointment_id
     FROM overrides AS o
@@ -31,8 +40,12 @@ unfollowing AS (
     LEFT JOIN spacing_windows AS w ON w.practice_id = a.practice_id AND w.appointment_id = a.appointment_id
         AND w.scope = a.body_area
     WHERE o.kind = 'gap' AND o.revoked_at IS NULL AND a.state <> 'cancelled'
-        AND least(lower(a.visit), a.arrived_at) > o.granted_at
         AND w.override_id IS DISTINCT FROM o.override_id
+        AND NOT EXISTS (
+            SELECT FROM came
+            WHERE came.practice_id = a.practice_id AND came.patient_id = a.patient_id AND came.body_area = a.body_area
+                AND came.arrived_revision < o.granted_revision AND came.start > coalesce(a.performed_start, lower(a.visit))
+        )
 ),
 needlings AS MATERIALIZED (
     SELECT a.practice_id, a.patient_id, a.appointment_id, a.body_area, coalesce(a.performed_start, lower(a.visit)) AS start,
@@ -131,7 +144,7 @@ SELECT 'a spacing window that names an override rests on it',
     (SELECT count(*) FROM baseless),
     ARRAY(SELECT format('practice %s appointment %s', practice_id, appointment_id) FROM baseless ORDER BY 1 LIMIT $1)
 UNION ALL
-SELECT 'sessions ahead follow the gap override that is in force',
+SELECT 'sessions from the last one on to which the patient came follow the gap override that is in force',
     (SELECT count(*) FROM overrides WHERE kind = 'gap'),
     (SELECT count(*) FROM unfollowing),
     ARRAY(SELECT format('practice %s appointment %s', practice_id, appointment_id) FROM unfollowing ORDER BY 1 LIMIT $1)

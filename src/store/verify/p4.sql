@@ -98,37 +98,31 @@ performed AS MATERIALIZED (
     JOIN courses USING (practice_id, treatment_id, version, added_id, added_version)
     JOIN proper USING (course)
 ),
--- Windows that name an override which may shorten them. One that was revoked counts for what had begun by then: a visit
--- begins when its time comes, or the patient.
+-- Windows that name an override which may shorten them, or could before it was revoked.
 shortened AS MATERIALIZED (
-    SELECT w.practice_id, w.appointment_id, w.activity, o.after_amount, o.after_unit
+    SELECT w.practice_id, w.appointment_id, w.activity, o.after_amount, o.after_unit,
+        o.revoked_revision IS NOT NULL AS revoked
     FROM activity_windows AS w
     JOIN overrides AS o ON o.practice_id = w.practice_id AND o.override_id = w.override_id
     JOIN appointments AS a ON a.practice_id = w.practice_id AND a.appointment_id = w.appointment_id
     WHERE w.role = 'restricts' AND o.kind = 'aftercare' AND o.appointment_id = w.appointment_id
         AND o.activity = w.activity AND o.patient_id = a.patient_id
-        AND (o.revoked_at IS NULL OR least(lower(a.visit), a.arrived_at) <= o.revoked_at)
-),
-baseless AS (
-    SELECT w.practice_id, w.appointment_id, w.activity
-    FROM activity_windows AS w
-    JOIN appointments AS a ON a.practice_id = w.practice_id AND a.appointment_id = w.appointment_id
-    LEFT JOIN shortened AS s ON s.practice_id = w.practice_id AND s.appointment_id = w.appointment_id
-        AND s.activity = w.activity AND w.role = 'restricts'
-    WHERE a.state <> 'cancelled' AND w.override_id IS NOT NULL AND s.appointment_id IS NULL
 ),
 -- What each booked visit tells the patient: as its treatments say, or an override. Each end of it is so far from an end of
--- the treatment proper.
+-- the treatment proper. Under an override that was revoked it may be as the one or as the other has it, see below.
 rules AS MATERIALIZED (
     SELECT performed.practice_id, performed.appointment_id, patient_id, time_zone, activity, role, begins AS since_at,
         -before_amount AS since_amount, before_unit AS since_unit, ends AS until_at,
-        coalesce(s.after_amount, r.after_amount) AS until_amount, coalesce(s.after_unit, r.after_unit) AS until_unit
+        CASE WHEN short THEN s.after_amount ELSE r.after_amount END AS until_amount,
+        CASE WHEN short THEN s.after_unit ELSE r.after_unit END AS until_unit, short
     FROM performed
     JOIN restrictions AS r USING (course)
     LEFT JOIN shortened AS s USING (practice_id, appointment_id, activity)
+    CROSS JOIN (VALUES (false), (true)) AS variants (short)
+    WHERE CASE WHEN s.appointment_id IS NULL THEN NOT short ELSE s.revoked OR short END
     UNION ALL
     SELECT practice_id, appointment_id, patient_id, time_zone, activity, 'asks', ends, from_amount, from_unit, ends,
-        until_amount, until_unit
+        until_amount, until_unit, false
     FROM performed
     JOIN duties USING (course)
 ),
@@ -174,7 +168,8 @@ moved AS MATERIALIZED (
 ),
 -- One side after the other, so that each is looked up by zone, instant and days at once.
 begun AS MATERIALIZED (
-    SELECT practice_id, appointment_id, patient_id, activity, role, rules.time_zone, until_at, until_amount, until_unit,
+    SELECT practice_id, appointment_id, patient_id, activity, role, short, rules.time_zone, until_at, until_amount,
+        until_unit,
         CASE
             WHEN since_amount = 0 THEN since_at
             WHEN since_unit = 'hours' THEN since_at + make_interval(hours => since_amount)
@@ -185,7 +180,7 @@ begun AS MATERIALIZED (
         AND earlier.days = since_amount AND since_unit = 'days'
 ),
 told AS (
-    SELECT practice_id, appointment_id, patient_id, activity, role, since,
+    SELECT practice_id, appointment_id, patient_id, activity, role, short, since,
         CASE
             WHEN until_amount = 0 THEN until_at
             WHEN until_unit = 'hours' THEN until_at + make_interval(hours => until_amount)
@@ -195,11 +190,51 @@ told AS (
     LEFT JOIN moved AS later ON later.time_zone = begun.time_zone AND later.at = until_at
         AND later.days = until_amount AND until_unit = 'days'
 ),
+-- What a patient came to since that a shortened window would have forbidden is history: the window counts again from
+-- its end on.
+clipped AS MATERIALIZED (
+    SELECT practice_id, appointment_id, t.patient_id, activity, role, short, coalesce(s.revoked, false) AS revoked,
+        t.since AS begins, greatest(t.since, CASE WHEN s.appointment_id IS NOT NULL THEN (
+            SELECT max(upper(x.during))
+            FROM activity_windows AS x
+            JOIN appointments AS a ON a.practice_id = x.practice_id AND a.appointment_id = x.appointment_id
+            WHERE x.practice_id = t.practice_id AND x.patient_id = t.patient_id AND x.activity = t.activity
+                AND x.role = 'exposes' AND x.appointment_id <> t.appointment_id AND a.arrived_revision IS NOT NULL
+                AND lower(x.during) < t.until AND upper(x.during) > t.since
+        ) END) AS since, until
+    FROM told AS t
+    LEFT JOIN shortened AS s USING (practice_id, appointment_id, activity)
+),
+-- Without an override that was revoked a window is as the treatment has it, unless all of that is history.
+restored AS MATERIALIZED (
+    SELECT * FROM clipped WHERE revoked AND NOT short AND since < until
+),
+baseless AS (
+    SELECT w.practice_id, w.appointment_id, w.activity
+    FROM activity_windows AS w
+    JOIN appointments AS a ON a.practice_id = w.practice_id AND a.appointment_id = w.appointment_id
+    LEFT JOIN shortened AS s ON s.practice_id = w.practice_id AND s.appointment_id = w.appointment_id
+        AND s.activity = w.activity AND w.role = 'restricts'
+    WHERE a.state <> 'cancelled' AND w.override_id IS NOT NULL AND s.appointment_id IS NULL
+    UNION
+    -- Nothing took place under it, so that there is nothing for which it still counts.
+    SELECT practice_id, appointment_id, activity FROM restored WHERE since = begins
+),
 derived AS MATERIALIZED (
     SELECT practice_id, appointment_id, patient_id, activity, role, tstzrange(since, until) AS during
-    FROM told
+    FROM clipped
     -- Where the clocks are put back, a duty from a day on may be over before that day is.
-    WHERE (since < until) IS NOT FALSE
+    WHERE NOT revoked AND (since < until) IS NOT FALSE
+    UNION ALL
+    SELECT practice_id, appointment_id, patient_id, activity, role, tstzrange(since, until) FROM restored
+    UNION ALL
+    SELECT practice_id, appointment_id, patient_id, activity, role, tstzrange(begins, until)
+    FROM clipped
+    WHERE revoked AND short AND NOT EXISTS (
+        SELECT FROM restored AS r
+        WHERE r.practice_id = clipped.practice_id AND r.appointment_id = clipped.appointment_id
+            AND r.activity = clipped.activity
+    )
     UNION ALL
     SELECT practice_id, appointment_id, patient_id, activity, 'exposes', tstzrange(begins, ends)
     FROM performed

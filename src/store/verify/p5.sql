@@ -2,8 +2,8 @@
 -- when its patient was checked in, and when the treatment was said to begin. What was known at a moment is what changes
 -- before it had recorded: the latest decision of a practitioner, the latest screening, overrides, and reactions that
 -- nobody had cleared. A session is held to the protocol of its series. A visit outside any series is held to one of the
--- protocols, as they were then, that ask for a clearance before its treatment; where none does, to nothing. For what is
--- added to a visit its approval stands (P4).
+-- protocols, as they were then, that ask for a clearance before its treatment; where none does, to reactions alone. For
+-- what is added to a visit its approval stands (P4).
 WITH visits AS (
     SELECT a.practice_id, a.appointment_id, a.patient_id, a.body_area, a.session_number, a.clearance_id, a.replaces,
         a.treatment_id, a.booked_revision, a.arrived_revision, lower(a.visit) AS start, clinics.time_zone,
@@ -24,6 +24,10 @@ looked_at AS (
     SELECT *, 'started', started_revision, started_at, (started_at AT TIME ZONE time_zone)::date
     FROM visits
     WHERE started_revision IS NOT NULL
+),
+-- Those at which somebody is needled, whether any protocol asks for anything or none.
+needled AS MATERIALIZED (
+    SELECT * FROM looked_at WHERE series_id IS NOT NULL OR body_area IS NOT NULL
 ),
 -- Each moment with each protocol that it is held to: one of a series, perhaps several outside any.
 moments AS MATERIALIZED (
@@ -145,7 +149,7 @@ firing AS MATERIALIZED (
     SELECT asked.*
     FROM asked
     JOIN patients ON patients.practice_id = asked.practice_id AND patients.patient_id = asked.patient_id
-    WHERE asks = 'age' AND patients.changed_revision < asked.revision
+    WHERE asks = 'age' AND coalesce(patients.birth_date_revision < asked.revision, true)
         AND asked.day >= patients.birth_date + make_interval(years => least)
         AND asked.day < patients.birth_date + make_interval(years => most + 1)
     UNION ALL
@@ -196,19 +200,19 @@ unfit AS (
 ),
 -- A hold does not keep a visit from being put off. A change that clears a reaction books the rest anew.
 held AS (
-    SELECT DISTINCT moments.practice_id, moments.appointment_id, moments.moment
-    FROM moments
-    JOIN reactions AS r ON r.practice_id = moments.practice_id AND r.patient_id = moments.patient_id
-    LEFT JOIN appointments AS old ON old.practice_id = moments.practice_id AND old.appointment_id = moments.replaces
-    WHERE r.reaction_grade <> 'normal' AND r.reported_revision < moments.revision
-        AND (r.cleared_revision IS NULL OR r.cleared_revision > moments.revision)
-        AND NOT (moments.moment = 'booked' AND coalesce(moments.start >= lower(old.visit), false))
+    SELECT DISTINCT needled.practice_id, needled.appointment_id, needled.moment
+    FROM needled
+    JOIN reactions AS r ON r.practice_id = needled.practice_id AND r.patient_id = needled.patient_id
+    LEFT JOIN appointments AS old ON old.practice_id = needled.practice_id AND old.appointment_id = needled.replaces
+    WHERE r.reaction_grade <> 'normal' AND r.reported_revision < needled.revision
+        AND (r.cleared_revision IS NULL OR r.cleared_revision > needled.revision)
+        AND NOT (needled.moment = 'booked' AND coalesce(needled.start >= lower(old.visit), false))
 ),
 too_soon AS (
-    SELECT DISTINCT moments.practice_id, moments.appointment_id, moments.moment
-    FROM moments
-    JOIN reactions AS r ON r.practice_id = moments.practice_id AND r.patient_id = moments.patient_id
-    WHERE r.cleared_revision <= moments.revision AND moments.day < r.earliest_date
+    SELECT DISTINCT needled.practice_id, needled.appointment_id, needled.moment
+    FROM needled
+    JOIN reactions AS r ON r.practice_id = needled.practice_id AND r.patient_id = needled.patient_id
+    WHERE r.cleared_revision <= needled.revision AND needled.day < r.earliest_date
 )
 SELECT 'sessions are booked and begun under a clearance that covers them' AS "what!",
     (SELECT count(*) FROM ruled) AS "rows_checked!",
@@ -235,7 +239,7 @@ SELECT 'no session is booked or begun against a condition that nobody lifted',
     )
 UNION ALL
 SELECT 'no session is booked, brought nearer or begun while a reaction holds its series',
-    (SELECT count(*) FROM moments),
+    (SELECT count(*) FROM needled),
     (SELECT count(*) FROM held),
     ARRAY(
         SELECT format('practice %s appointment %s when %s', practice_id, appointment_id, moment)
@@ -243,7 +247,7 @@ SELECT 'no session is booked, brought nearer or begun while a reaction holds its
     )
 UNION ALL
 SELECT 'no session lies before the day that was set when a reaction was cleared',
-    (SELECT count(*) FROM moments),
+    (SELECT count(*) FROM needled),
     (SELECT count(*) FROM too_soon),
     ARRAY(
         SELECT format('practice %s appointment %s when %s', practice_id, appointment_id, moment)

@@ -287,6 +287,7 @@ misstepped AS (
         OR (a.confirmed_at, a.started_at) IS DISTINCT FROM (f.recorded_at, b.recorded_at)
         OR a.confirmed_at >= lower(a.visit)
         OR NOT a.started_at BETWEEN a.arrived_at AND a.arrived_at + interval '24 hours'
+        OR a.performed_start > a.arrived_at + interval '24 hours'
 ),
 -- A patient was checked in or did not come, and a visit was completed, by a change that says so of that visit; what was
 -- performed was completed. Nobody is missed before the visit begins, and nothing is recorded of a visit that never was.

@@ -59,6 +59,7 @@ impl Dice {
             patient_present,
             exposing,
             needs,
+            evidence: None,
         };
         let practitioner = need(2);
         let mut phases =

@@ -147,6 +147,13 @@ async fn whoever_is_cleared_for_too_little_or_no_more_is_offered_a_consultation(
     let few = clinic.propose().await;
     assert_eq!(missing(&few), [pb::Reason::ClearanceExceeded]);
     assert!(!few.consultation_slots.is_empty() && !few.plans.is_empty());
+    // Enough of them, but not for long enough.
+    sign(4, "2026-03-20").await.unwrap();
+    let short = clinic.propose().await;
+    assert_eq!((missing(&short), short.plans.len()), (vec![], 0));
+    let obstacles: Vec<_> = short.no_plan.unwrap().obstacles.iter().map(|obstacle| obstacle.reason()).collect();
+    assert_eq!(obstacles.last(), Some(&pb::Reason::ClearanceExceeded), "{obstacles:?}");
+    assert!(!short.consultation_slots.is_empty());
     sign(4, "2026-01-31").await.unwrap();
     let Some(()) = world.server.set_clock("2026-02-02T08:00:00Z") else { return };
     let late = clinic.propose().await;

@@ -6,6 +6,7 @@ mod access;
 mod across_areas;
 mod aftercare;
 mod assessments;
+mod at_risk;
 mod bad_input;
 mod calendar_files;
 mod catalog;

@@ -132,6 +132,21 @@ async fn maintenance_keeps_its_days_from_the_last_session_and_from_other_mainten
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn maintenance_that_takes_place_late_keeps_its_days_to_the_next() {
+    let course = Course::new().await;
+    let world = &course.world;
+    let Some(series) = course.completed().await else { return };
+    let first = maintain(world, &series, "2026-06-28T10:00:00").await.unwrap();
+    let second = maintain(world, &series, "2026-09-26T10:00:00").await.unwrap();
+    let Some(()) = world.server.set_clock("2026-07-10T08:00:00Z") else { return };
+    let told = said(world, &world.check_in(&first.appointment_id).await.unwrap_err());
+    assert_eq!(told, [format!("SESSION_TOO_SOON against {} 78/90 days", second.appointment_id)]);
+    world.cancel(&second).await.unwrap();
+    world.check_in(&first.appointment_id).await.unwrap();
+    world.server.assert_clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_days_that_are_offered_for_maintenance_are_those_that_are_booked() {
     let course = Course::new().await;
     let world = &course.world;

@@ -8,7 +8,7 @@ use tonic::{Code, Status};
 
 use crate::desk::{get_appointment, get_series, revision, session};
 use crate::harness::wire::{Clients, fields, missing, reason};
-use crate::harness::world::{at, request_id, timestamp, token};
+use crate::harness::world::{request_id, timestamp, token};
 use crate::harness::{World, refusal};
 
 /// Sessions 35 days apart.

@@ -8,12 +8,12 @@ use super::page::{Page, fetch};
 use super::series::{SeriesNow, seen};
 use super::signature::signer;
 use super::write::Begun;
-use super::{App, Command, Error, Scoped};
+use super::{App, Command, Error, Scoped, fitness as fitness_app};
 use crate::domain::access::Caller;
 use crate::domain::appointment::Appointment;
 use crate::domain::catalog::{Protocol, SessionCounts};
 use crate::domain::clearance::{Clearance, ClearanceRules, Decision, MAX_CLEARANCE_DAYS, Revocation};
-use crate::domain::fitness::FitnessFacts;
+use crate::domain::fitness::{Fitness, FitnessFacts};
 use crate::domain::history::ChangeKind;
 use crate::domain::ids::{ClearanceId, PracticeId, ProtocolId, ResourceId};
 use crate::domain::interval::Instant;
@@ -35,6 +35,10 @@ pub struct Signed {
     pub rules: Vec<ScreeningRule>,
     /// What is known of the patient, this decision included.
     pub facts: FitnessFacts,
+    /// What still has to be settled, by the version that was asked.
+    pub missing: Vec<Violation>,
+    /// What is booked for the patient and for which they are not fit now, by start.
+    pub at_risk: Vec<Appointment>,
 }
 
 /// A clearance that was revoked, and what is at risk without it.
@@ -42,10 +46,10 @@ pub struct Signed {
 pub struct Revoked {
     /// The clearance.
     pub clearance: Clearance,
-    /// The active series that it is about, as far as they have sessions ahead.
+    /// The series that it is about, as far as sessions of them are at risk.
     pub series: Vec<SeriesNow>,
-    /// The visits ahead that were booked under it, by start.
-    pub visits: Vec<Appointment>,
+    /// What is booked for the patient and for which they are not fit now, by start.
+    pub at_risk: Vec<Appointment>,
 }
 
 impl App {
@@ -64,7 +68,7 @@ impl App {
                 let version = Some(decided.protocol_version);
                 let protocol = catalog::protocol(&mut db, practice, decided.protocol, version).await?;
                 let protocol = protocol.ok_or_else(|| Error::not_found("request_id"))?;
-                return signed(&mut db, practice, decided, protocol).await;
+                return signed(&mut db, practice, decided, protocol, self.clock.now()).await;
             }
         };
         let (now, revision) = (write.now, write.revision);
@@ -97,7 +101,7 @@ impl App {
         };
         write.record(ChangeKind::ClearanceRecorded, decided.id, Some(decided.patient), Vec::new()).await?;
         clearance::insert(write.db(), practice, &decided, revision).await?;
-        let signed = signed(write.db(), practice, decided, protocol).await?;
+        let signed = signed(write.db(), practice, decided, protocol, now).await?;
         write.finish().await?;
         Ok(signed)
     }
@@ -188,10 +192,13 @@ async fn signed(
     practice: PracticeId,
     clearance: Clearance,
     protocol: Protocol,
+    now: Instant,
 ) -> Result<Signed, Error> {
     let (patient, area) = (clearance.patient, Some(clearance.area));
     let of = fitness::For { patient, protocol: Some(protocol.id), area, series: None };
     let facts = fitness::facts(db, practice, of, true).await?.ok_or_else(|| Error::not_found("patient_id"))?;
+    let missing = Fitness::judge(Some(&protocol.content), &facts).missing(None, now);
+    let at_risk = fitness_app::at_risk(db, practice, patient, now).await?;
     let mut rules = protocol.content.screening;
     // A series that runs under another version is still judged by what that asks.
     for series in series::active(db, practice, patient).await? {
@@ -205,7 +212,7 @@ async fn signed(
             }
         }
     }
-    Ok(Signed { clearance, rules, facts })
+    Ok(Signed { clearance, rules, facts, missing, at_risk })
 }
 
 /// A clearance that counts no more, and what is at risk without it.
@@ -215,17 +222,18 @@ async fn without(
     clearance: Clearance,
     now: Instant,
 ) -> Result<Revoked, Error> {
-    let listed = series::Listed { patient: Some(clearance.patient), after: None };
-    let mut found = series::list(db, practice, listed, MAX_SERIES).await?;
-    found.retain(|series| {
-        let same = (series.protocol, series.area) == (clearance.protocol, clearance.area);
-        same && series.must_be_active().is_ok()
-            && series.sessions.iter().any(|session| session.must_lie_ahead(now).is_ok())
-    });
+    let at_risk = fitness_app::at_risk(db, practice, clearance.patient, now).await?;
+    let mut found = Vec::new();
+    if !at_risk.is_empty() {
+        let listed = series::Listed { patient: Some(clearance.patient), after: None };
+        found = series::list(db, practice, listed, MAX_SERIES).await?;
+        found.retain(|series| {
+            let same = (series.protocol, series.area) == (clearance.protocol, clearance.area);
+            same && at_risk.iter().any(|visit| visit.session.is_some_and(|session| session.series == series.id))
+        });
+    }
     let series = seen(db, practice, found, now).await?;
-    let mut visits = appointment::needlings_ahead(db, practice, clearance.patient, now).await?;
-    visits.retain(|visit| visit.clearance == Some(clearance.id));
-    Ok(Revoked { clearance, series, visits })
+    Ok(Revoked { clearance, series, at_risk })
 }
 
 fn must_be_consultation(

@@ -10,7 +10,7 @@ use crate::domain::ids::{PatientId, PracticeId, SeriesId, TreatmentId};
 use crate::domain::interval::Instant;
 use crate::domain::refusal::Refusal;
 use crate::store::fitness::{For, facts_of};
-use crate::store::{PgConnection, catalog};
+use crate::store::{PgConnection, appointment, catalog};
 
 /// For what a patient has to be fit.
 #[derive(Debug, Clone, Copy)]
@@ -98,6 +98,36 @@ pub(super) async fn at_check_in(
     Ok(Fitness::at_check_in_by_one_of(&ways.collect::<Vec<_>>(), number, now, visit.zone))
 }
 
+/// What needles a patient, is booked and to come, and for which they are not fit as things stand, by start.
+pub(super) async fn at_risk(
+    db: &mut PgConnection,
+    practice: PracticeId,
+    patient: PatientId,
+    now: Instant,
+) -> Result<Vec<Appointment>, Error> {
+    let mut visits = appointment::needlings_ahead(db, practice, patient, now).await?;
+    // Visits of one series ask for the same.
+    let mut asked: Vec<(Option<SeriesId>, Asked)> = Vec::new();
+    let mut places = Vec::with_capacity(visits.len());
+    for visit in &visits {
+        let series = visit.series();
+        let known = asked.iter().position(|(known, _)| series.is_some() && *known == series);
+        places.push(known.unwrap_or(asked.len()));
+        if known.is_none() {
+            asked.push((series, Asked::of(db, practice, visit).await?));
+        }
+    }
+    let questions = visits.iter().zip(&places);
+    let questions: Vec<_> = questions.map(|(visit, place)| (patient, visit.area, asked[*place].1.fit_for())).collect();
+    let mut fitness = fitnesses(db, practice, &questions).await?.into_iter();
+    visits.retain(|visit| {
+        let number = visit.session.map(|session| session.number);
+        let at = visit.visit.start().max(now);
+        fitness.next().is_none_or(|fitness| fitness.way(number, at, visit.zone.day(at), None).is_none())
+    });
+    Ok(visits)
+}
+
 /// The treatment of a visit outside any series, if it needles: it does exactly if it names an area.
 fn needled_alone(area: Option<BodyArea>, what: FitFor<'_>) -> Option<TreatmentId> {
     match what {
@@ -111,15 +141,15 @@ fn needled_alone(area: Option<BodyArea>, what: FitFor<'_>) -> Option<TreatmentId
 fn ways<'a>(
     (patient, area): (PatientId, Option<BodyArea>),
     what: FitFor<'a>,
-    alone: &'a [Protocol],
+    alone: &'a [(TreatmentId, Protocol)],
 ) -> Vec<(For, Option<&'a ProtocolContent>)> {
     let of = |protocol, series| For { patient, protocol, area, series };
     let by = |protocol: &'a Protocol, series| (of(Some(protocol.id), series), Some(&protocol.content));
     match what {
         FitFor::Sessions(protocol, series) => vec![by(protocol, series)],
         FitFor::Treatment(treatment) if area.is_some() => {
-            let theirs = alone.iter().filter(|protocol| protocol.content.treatment == treatment.id);
-            let theirs: Vec<_> = theirs.map(|protocol| by(protocol, None)).collect();
+            let theirs = alone.iter().filter(|(of, _)| *of == treatment.id);
+            let theirs: Vec<_> = theirs.map(|(_, protocol)| by(protocol, None)).collect();
             if theirs.is_empty() { vec![(of(None, None), None)] } else { theirs }
         }
         FitFor::Treatment(_) => Vec::new(),
@@ -136,7 +166,7 @@ async fn asked_alone(
     db: &mut PgConnection,
     practice: PracticeId,
     treatments: Vec<TreatmentId>,
-) -> Result<Vec<Protocol>, Error> {
+) -> Result<Vec<(TreatmentId, Protocol)>, Error> {
     if treatments.is_empty() {
         return Ok(Vec::new());
     }

@@ -29,12 +29,13 @@ pub struct NextSession {
     pub slots: Vec<Slot>,
     /// What has to be settled before it can be booked.
     pub missing: Vec<Violation>,
+    /// What stands in its way at some times to come.
+    pub limits: Vec<Violation>,
 }
 
 impl App {
     /// What the series of a session needs that was cancelled or missed; nothing where that was taken back since. It is
-    /// found out after that was done, without
-    /// holding the practice; what cannot be found out is left out.
+    /// found out after that was done, without holding the practice; what cannot be found out is left out.
     pub(super) async fn next_session(
         &self,
         practice: PracticeId,
@@ -49,13 +50,13 @@ impl App {
         let open = self.series_without(practice, session, ended).await.ok()?.next_open(ended.zone, now)?;
         // Where nothing was changed, the session is not open.
         let found = if validate_only { None } else { self.next_slots(practice, session, ended, open).await };
-        let (slots, missing) = match found {
-            Some(Found { page: FoundSlots::Slots(page), missing }) => {
-                (page.items.into_iter().map(|(slot, _)| slot).collect(), missing)
+        let (slots, missing, limits) = match found {
+            Some(Found { page: FoundSlots::Slots(page), missing, limits }) => {
+                (page.items.into_iter().map(|(slot, _)| slot).collect(), missing, limits)
             }
-            Some(Found { page: FoundSlots::Days(_), .. }) | None => (Vec::new(), Vec::new()),
+            Some(Found { page: FoundSlots::Days(_), .. }) | None => (Vec::new(), Vec::new(), Vec::new()),
         };
-        Some(NextSession { open, today: ended.zone.day(now), slots, missing })
+        Some(NextSession { open, today: ended.zone.day(now), slots, missing, limits })
     }
 
     async fn series_without(

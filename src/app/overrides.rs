@@ -4,16 +4,17 @@ use super::commands::{GrantOverride, ListOverrides, RevokeOverride};
 use super::page::{Page, fetch};
 use super::signature::signer;
 use super::write::{Begun, Write};
-use super::{App, Command, Error, Scoped, appointment, combination, series as series_app};
+use super::{App, Command, Error, Scoped, appointment, combination, fitness, series as series_app};
 use crate::domain::access::Caller;
 use crate::domain::appointment::Appointment;
 use crate::domain::booking::Timing;
 use crate::domain::catalog::{Activity, Qualification, Restriction, Span};
+use crate::domain::clearance::Revocation;
 use crate::domain::history::ChangeKind;
 use crate::domain::ids::{AppointmentId, OverrideId, PatientId, PracticeId, ProtocolId, ResourceId, TreatmentId};
 use crate::domain::interval::{Instant, Interval};
 use crate::domain::overrides::{
-    Override, Purpose, Revocation, followers, gap_fits, gap_is_allowed, since, window_fits, window_is_shorter,
+    Override, Purpose, followers, gap_fits, gap_is_allowed, since, window_fits, window_is_shorter,
 };
 use crate::domain::refusal::{Other, Refusal, Rule, Violation};
 use crate::domain::series::Series;
@@ -62,6 +63,17 @@ impl Effect {
     }
 }
 
+/// An override that was taken back.
+#[derive(Debug, Clone)]
+pub struct TakenBack {
+    /// The override.
+    pub decision: Override,
+    /// The minimum gap of the series now, if it was about that.
+    pub gap_days: Option<i32>,
+    /// What is booked for the patient and for which they are not fit now, by start, if it was about a condition.
+    pub at_risk: Vec<Appointment>,
+}
+
 impl App {
     /// Decides otherwise than the rules.
     pub async fn grant_override(&self, caller: &Caller, command: &Command<GrantOverride>) -> Result<Override, Error> {
@@ -100,13 +112,12 @@ impl App {
         Ok(granted)
     }
 
-    /// Takes an override back. What is revoked already stays as it is. The second answer is the minimum gap that counts
-    /// now, if the override was about one.
+    /// Takes an override back. What is revoked already stays as it is.
     pub async fn revoke_override(
         &self,
         caller: &Caller,
         command: &Command<RevokeOverride>,
-    ) -> Result<(Override, Option<i32>), Error> {
+    ) -> Result<TakenBack, Error> {
         self.retry(|| self.try_revoke_override(caller, command)).await
     }
 
@@ -114,12 +125,13 @@ impl App {
         &self,
         caller: &Caller,
         command: &Command<RevokeOverride>,
-    ) -> Result<(Override, Option<i32>), Error> {
+    ) -> Result<TakenBack, Error> {
         let practice = Self::tenant(caller, command.practice)?;
         let mut write = match self.begin(caller, practice, command).await? {
             Begun::Fresh(write) => write,
             Begun::Repeat(earlier) => {
-                return with_gap(&mut *self.read().await?, practice, OverrideId(earlier.subject)).await;
+                let mut db = self.read_current(practice).await?;
+                return taken_back(&mut db, practice, OverrideId(earlier.subject), self.clock.now()).await;
             }
         };
         let (now, revision) = (write.now, write.revision);
@@ -129,14 +141,14 @@ impl App {
         let by = signed(write.db(), practice, caller, &who).await?;
         if before.revoked.is_some() {
             // Nothing changes, so nothing is recorded.
-            return with_gap(write.db(), practice, *id).await;
+            return taken_back(write.db(), practice, *id, now).await;
         }
         let effect = revoking(write.db(), practice, &before, now).await?;
         let revocation = Revocation { at: now, by, reason: reason.clone() };
         write.record(ChangeKind::OverrideRevoked, *id, Some(before.patient), effect.touched()).await?;
         overrides::revoke(write.db(), practice, *id, &revocation, revision).await?;
         effect.write(&mut write).await?;
-        let revoked = with_gap(write.db(), practice, *id).await?;
+        let revoked = taken_back(write.db(), practice, *id, now).await?;
         write.finish().await?;
         Ok(revoked)
     }
@@ -162,18 +174,24 @@ impl App {
     }
 }
 
-/// An override, and the minimum gap of the series now if it is about that.
-async fn with_gap(
+/// An override that counts no more, and what follows from that.
+async fn taken_back(
     db: &mut PgConnection,
     practice: PracticeId,
     id: OverrideId,
-) -> Result<(Override, Option<i32>), Error> {
-    let known = found(db, practice, id).await?;
-    let gap = match known.purpose {
-        Purpose::Gap { series, .. } => Some(series_app::found(db, practice, series).await?.gap.days().minimum),
-        Purpose::Condition { .. } | Purpose::Combination { .. } | Purpose::Aftercare { .. } => None,
-    };
-    Ok((known, gap))
+    now: Instant,
+) -> Result<TakenBack, Error> {
+    let decision = found(db, practice, id).await?;
+    let (mut gap_days, mut at_risk) = (None, Vec::new());
+    match decision.purpose {
+        Purpose::Gap { series, .. } => {
+            gap_days = Some(series_app::found(db, practice, series).await?.gap.days().minimum);
+        }
+        Purpose::Condition { .. } => at_risk = fitness::at_risk(db, practice, decision.patient, now).await?,
+        // Refused while anything rests on them.
+        Purpose::Combination { .. } | Purpose::Aftercare { .. } => {}
+    }
+    Ok(TakenBack { decision, gap_days, at_risk })
 }
 
 async fn found(db: &mut PgConnection, practice: PracticeId, id: OverrideId) -> Result<Override, Error> {
@@ -308,13 +326,11 @@ async fn granting(
         }
         Purpose::Combination { treatment, add_on } => {
             // Visits rest on the one that is there.
-            match overrides::combination(db, practice, patient, *treatment, *add_on).await? {
-                None => Ok((None, Effect::None)),
-                Some(_) => {
-                    let text = "the combination is approved for the patient already";
-                    Err(Error::Refused(vec![Violation::new(Rule::OverrideNotAllowed, text)]))
-                }
+            if overrides::combination(db, practice, patient, *treatment, *add_on).await?.is_some() {
+                let text = "the combination is approved for the patient already";
+                return Err(Error::Refused(vec![Violation::new(Rule::OverrideNotAllowed, text)]));
             }
+            Ok((None, Effect::None))
         }
         Purpose::Aftercare { appointment: id, activity, after } => {
             let visit = appointment::found(db, practice, *id).await?;

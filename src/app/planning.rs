@@ -74,7 +74,8 @@ impl App {
         let facts = fitness::facts(&mut *self.read().await?, practice, of, true).await?;
         let mut consultations = Vec::new();
         let lacks_clearance = [Rule::ClearanceMissing, Rule::ClearanceExceeded];
-        if proposal.missing.iter().any(|missing| lacks_clearance.contains(&missing.rule)) {
+        let in_the_way = proposal.plans.as_ref().err().map(|none| none.obstacles.as_slice()).unwrap_or_default();
+        if proposal.missing.iter().chain(in_the_way).any(|violation| lacks_clearance.contains(&violation.rule)) {
             consultations = self.consultations(practice, &proposal, rules).await?;
         }
         (proposal.facts, proposal.consultations) = (facts, consultations);
@@ -156,11 +157,17 @@ impl App {
         let zone = zone.unwrap_or_else(|| unreachable!("one clinic was asked for"));
         let missing =
             look.patient.as_ref().map(|patient| patient.fitness.missing(Some(count), now)).unwrap_or_default();
+        let limits = look.patient.as_ref().map(|patient| patient.fitness.limits(now)).unwrap_or_default();
         let gap = series.as_ref().map_or(protocol.content.gap, |series| series.gap.days());
         let (fewest, series_id) = (counts.minimum, series.map(|series| series.id));
         let ProposeSeries { clinic, wishes, plans: wanted, .. } = ask;
         let plans =
             self.planners.think(practice, move || plan(&look, area, gap, sessions, &wishes, (wanted, fewest))).await?;
+        // What keeps sessions from some days is said where they find none.
+        let plans = plans.map_err(|mut none| {
+            none.obstacles.extend(limits);
+            none
+        });
         Ok(Proposal {
             patient: patient.0,
             area,

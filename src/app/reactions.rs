@@ -11,7 +11,7 @@ use super::page::{Page, fetch};
 use super::series::SeriesNow;
 use super::series_booking::MAX_PLANNINGS;
 use super::write::Begun;
-use super::{App, Command, Error, Scoped, appointment as appointment_app, series as series_app};
+use super::{App, Command, Error, Scoped, appointment as appointment_app, fitness, series as series_app};
 use crate::domain::access::{Author, Caller};
 use crate::domain::appointment::{Appointment, AppointmentState};
 use crate::domain::history::ChangeKind;
@@ -32,7 +32,7 @@ pub struct Reported {
     pub reaction: Reaction,
     /// The series that it holds.
     pub held: Vec<Series>,
-    /// What needles the patient, is booked and has not begun, by start: sessions, and what else it keeps from being done.
+    /// What needles the patient, is booked and to come, and is kept from being done, by start.
     pub at_risk: Vec<Appointment>,
 }
 
@@ -227,7 +227,7 @@ async fn reported(
     let (mut held, mut at_risk) = (Vec::new(), Vec::new());
     if reaction.holds() {
         held = series::active(db, practice, reaction.patient).await?;
-        at_risk = appointment::needlings_ahead(db, practice, reaction.patient, now).await?;
+        at_risk = fitness::at_risk(db, practice, reaction.patient, now).await?;
     }
     Ok(Reported { reaction, held, at_risk })
 }

@@ -4,12 +4,14 @@ use super::commands::{ListScreenings, Questionnaire, RecordScreening};
 use super::page::{Page, fetch};
 use super::series::found as found_series;
 use super::write::Begun;
-use super::{App, Command, Error, FieldViolation, Scoped};
+use super::{App, Command, Error, FieldViolation, Scoped, fitness as fitness_app};
 use crate::domain::access::Caller;
+use crate::domain::appointment::Appointment;
 use crate::domain::catalog::{BodyArea, Protocol};
 use crate::domain::fitness::FitnessFacts;
 use crate::domain::history::ChangeKind;
 use crate::domain::ids::{PracticeId, ScreeningId, SeriesId};
+use crate::domain::interval::Instant;
 use crate::domain::screening::{Asks, Screening};
 use crate::store::{PgConnection, catalog, fitness, patient, screening};
 
@@ -22,6 +24,8 @@ pub struct Screened {
     pub protocol: Protocol,
     /// What is known of the patient, this screening included.
     pub facts: FitnessFacts,
+    /// What is booked for the patient and for which they are not fit now, by start.
+    pub at_risk: Vec<Appointment>,
 }
 
 impl App {
@@ -55,7 +59,7 @@ impl App {
                     Questionnaire::Protocol(_) => None,
                     Questionnaire::Series(id) => Some((id, found_series(&mut db, practice, id).await?.area)),
                 };
-                return screened(&mut db, practice, recorded, protocol, series).await;
+                return screened(&mut db, practice, recorded, protocol, series, self.clock.now()).await;
             }
         };
         if !patient::exists(write.db(), practice, ask.patient).await? {
@@ -94,7 +98,8 @@ impl App {
         write.record(ChangeKind::ScreeningRecorded, recorded.id, Some(ask.patient), Vec::new()).await?;
         let revision = write.revision;
         screening::insert(write.db(), practice, &recorded, revision).await?;
-        let screened = screened(write.db(), practice, recorded, protocol, series).await?;
+        let now = write.now;
+        let screened = screened(write.db(), practice, recorded, protocol, series, now).await?;
         write.finish().await?;
         Ok(screened)
     }
@@ -145,6 +150,7 @@ async fn screened(
     recorded: Screening,
     protocol: Protocol,
     series: Option<(SeriesId, BodyArea)>,
+    now: Instant,
 ) -> Result<Screened, Error> {
     let of = fitness::For {
         patient: recorded.patient,
@@ -153,6 +159,9 @@ async fn screened(
         series: series.map(|(id, _)| id),
     };
     let facts = fitness::facts(db, practice, of, true).await?.ok_or_else(|| Error::not_found("patient_id"))?;
-    let facts = FitnessFacts { screening: Some(recorded.clone()), ..facts };
-    Ok(Screened { screening: recorded, protocol, facts })
+    // As it is kept, unless it is not the latest any more.
+    let as_kept = facts.screening.clone().filter(|latest| latest.id == recorded.id);
+    let facts = FitnessFacts { screening: as_kept.or_else(|| Some(recorded.clone())), ..facts };
+    let at_risk = fitness_app::at_risk(db, practice, recorded.patient, now).await?;
+    Ok(Screened { screening: recorded, protocol, facts, at_risk })
 }

@@ -8,7 +8,7 @@ use crate::domain::alert::{Alert, VisitFacts, alerts};
 use crate::domain::appointment::Appointment;
 use crate::domain::catalog::Protocol;
 use crate::domain::fitness::FitnessFacts;
-use crate::domain::ids::{PatientId, PracticeId};
+use crate::domain::ids::{PatientId, PracticeId, TreatmentId};
 use crate::domain::patient::Patient;
 use crate::domain::series::Series;
 use crate::store::fitness::{For, facts_of};
@@ -51,7 +51,7 @@ struct Known {
     /// Of the series that visits needle for, each in the version that its series runs on under.
     of_series: Vec<Protocol>,
     /// In the highest version, of treatments that needle outside any series.
-    of_treatments: Vec<Protocol>,
+    of_treatments: Vec<(TreatmentId, Protocol)>,
     /// What is known of whom, by the protocols that ask.
     fitness: HashMap<For, FitnessFacts>,
 }
@@ -101,8 +101,8 @@ impl Known {
                 vec![(protocol, of(protocol, Some(id)))]
             }
             (Some(_), None) => {
-                let using = self.of_treatments.iter().filter(|known| known.content.treatment == visit.treatment);
-                let using: Vec<_> = using.map(|protocol| (Some(protocol), of(Some(protocol), None))).collect();
+                let using = self.of_treatments.iter().filter(|(treatment, _)| *treatment == visit.treatment);
+                let using: Vec<_> = using.map(|(_, protocol)| (Some(protocol), of(Some(protocol), None))).collect();
                 if using.is_empty() { vec![(None, of(None, None))] } else { using }
             }
         }

@@ -32,6 +32,8 @@ pub struct Found {
     pub page: FoundSlots,
     /// What stands in the way of the visit at any time.
     pub missing: Vec<Violation>,
+    /// What stands in its way at some times to come.
+    pub limits: Vec<Violation>,
 }
 
 /// One page of an answer.
@@ -115,10 +117,11 @@ impl App {
         let number = target.session.as_ref().map(|(_, number)| *number);
         let missing =
             look.patient.as_ref().map(|patient| patient.fitness.missing(number, look.now)).unwrap_or_default();
+        let limits = look.patient.as_ref().map(|patient| patient.fitness.limits(look.now)).unwrap_or_default();
         let is_small = size(&look, treatment, &ask) <= SMALL_SEARCH;
         let search = move || Search::new(&look, &ask, &target, combined.as_ref(), moving.as_ref()).page();
         let page = if is_small { search() } else { self.searches.think(practice, search).await? };
-        Ok(Found { page, missing })
+        Ok(Found { page, missing, limits })
     }
 
     async fn target(&self, practice: PracticeId, ask: &FindSlots) -> Result<(Target, Option<Appointment>), Error> {

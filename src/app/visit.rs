@@ -5,6 +5,7 @@ use chrono::{NaiveDate, TimeDelta};
 use super::appointment::found;
 use super::commands::{CompleteAppointment, Known};
 use super::facts::patient_question;
+use super::follow_up::{Following, following};
 use super::missed::VisitNow;
 use super::moving::{Cause, Restart, Shift, overtaken, pairs, rebook};
 use super::series::{SeriesNow, found as found_series};
@@ -25,7 +26,7 @@ use crate::domain::series::Series;
 use crate::domain::visit::{MAX_DAYS_LATE, collisions, windows};
 use crate::store::appointment::Performed;
 use crate::store::history::Earlier;
-use crate::store::{PgConnection, appointment, booking, overrides, series, visit_record};
+use crate::store::{PgConnection, appointment, booking, overrides, reaction, series, visit_record};
 
 /// A visit that was completed, with its series and the sessions that moved: each as it was and as it is.
 #[derive(Debug, Clone)]
@@ -145,6 +146,7 @@ impl App {
         let (now, revision) = (write.now, write.revision);
         let before = as_known(write.db(), practice, command.body.visit).await?;
         let after = fulfilled(before, &command.body, now, revision)?;
+        must_not_be_held(write.db(), practice, &after).await?;
         let series = with_fulfilled(write.db(), practice, &after, now).await?;
         let following = shift.map(|shift| shift.following.as_slice()).unwrap_or_default();
         let ahead = series.as_ref().map(|series| series.ahead(now)).unwrap_or_default();
@@ -260,6 +262,14 @@ async fn out_of_place(
     if visit.zone.day(now) <= visit.zone.day(visit.visit.start()) {
         return Ok(refusal);
     }
+    if let Some(follows) = visit.follows.filter(|follows| follows.assessment.is_none()) {
+        let Following { follow_up, .. } = following(db, practice, follows, Some(visit.id)).await?;
+        refusal.extend(follow_up.too_near(visit.zone.day(now)).into_iter().map(|(other, gap, text)| Violation {
+            other: Some(other),
+            gap: Some(gap),
+            ..Violation::new(Rule::SessionTooSoon, text)
+        }));
+    }
     let (arrival, started_at, performed_now) = (Arrival::unconfirmed(now), None, before_grid(now));
     let state = AppointmentState::Fulfilled { arrival, started_at, at: now, performed: performed_now };
     let today = Appointment { state, ..visit.clone() };
@@ -268,7 +278,11 @@ async fn out_of_place(
     }
     let along: Vec<AppointmentId> = series.iter().flat_map(|series| series.ahead(now)).map(|later| later.id).collect();
     let (performed, patient, spaced) = performed(db, practice, &today, &along).await?;
-    refusal.extend(collisions(&patient, &performed.windows, &spaced).err().unwrap_or_default());
+    // What is too near to maintenance is said once.
+    let known = |other| refusal.iter().any(|known| known.rule == Rule::SessionTooSoon && known.other == other);
+    let mut others = collisions(&patient, &performed.windows, &spaced).err().unwrap_or_default();
+    others.retain(|violation| violation.rule != Rule::SessionTooSoon || !known(violation.other));
+    refusal.extend(others);
     Ok(refusal)
 }
 
@@ -297,6 +311,21 @@ fn fulfilled(
         return Err(Error::field("start_time", remedy));
     }
     Ok(after)
+}
+
+/// A refusal if a reaction that nobody has cleared was reported before a treatment began. Where `StartVisit` said that it
+/// did, that was looked at then.
+async fn must_not_be_held(db: &mut PgConnection, practice: PracticeId, after: &Appointment) -> Result<(), Error> {
+    if after.area.is_none() || after.state.started_at().is_some() {
+        return Ok(());
+    }
+    let standing = reaction::standing(db, practice, after.patient).await?;
+    if standing.holding.iter().any(|(_, reported)| *reported <= after.begins()) {
+        let text = "a reaction that has not been cleared was reported before the treatment began; if it began before that, \
+                    say so with start_time, and if it did not begin, take the check-in back with UndoVisit";
+        return Err(Error::Refused(vec![Violation::new(Rule::SeriesOnHold, text)]));
+    }
+    Ok(())
 }
 
 /// The series of a session, with that session as it really was.

@@ -76,7 +76,7 @@ const TURNS_IN_BERLIN: [Service; 13] = [
     Service::Consultation,
     Service::Exercise,
     Service::MakeUp,
-    Service::AquaGold,
+    Service::Filler,
 ];
 /// The same in New York, which has less to offer.
 const TURNS_IN_NEW_YORK: [Service; 8] = [
@@ -124,14 +124,14 @@ pub async fn book(
         booked.series += usize::from(search.found);
     }
     for number in 0..VISITS {
-        let Visit { who, site, service, area, wish } = visit(number)?;
+        let Visit { who, site, service, wish } = visit(number)?;
         let mut search = Search::default();
         for start in starts(site, site.zone()?, now, wish)? {
             if !search.may_do(&[start]) {
                 continue;
             }
             let (patient, treatment) = (patient(who)?, catalogue.treatment(service)?);
-            let which = WhichVisit::Treatment { patient, treatment, area };
+            let which = WhichVisit::Treatment { patient, treatment, area: None };
             let body = BookAppointment {
                 which,
                 add_on: None,
@@ -188,7 +188,6 @@ struct Visit {
     who: usize,
     site: Site,
     service: Service,
-    area: Option<BodyArea>,
     wish: Wish,
 }
 
@@ -205,9 +204,8 @@ fn visit(number: usize) -> Result<Visit, Error> {
         (Berlin, who, in_turn(&TURNS_IN_BERLIN, turn + turn / TURNS_IN_BERLIN.len()))
     };
     let service = service.ok_or_else(|| broken("there is nothing to book"))?;
-    let area = (service == Service::AquaGold).then_some(BodyArea::Face);
     let day = u64::try_from(1 + number * STRIDE % SPREAD_DAYS).map_err(|_| broken("a day is too far away"))?;
-    Ok(Visit { who, site, service, area, wish: Wish { day, start: number % STARTS.len() } })
+    Ok(Visit { who, site, service, wish: Wish { day, start: number % STARTS.len() } })
 }
 
 /// Starts at a clinic, from a wish on: later on the same day, then on the days that follow.
@@ -265,12 +263,12 @@ mod tests {
     }
 
     #[test]
-    fn a_visit_names_an_area_if_it_needles() {
+    fn no_visit_needles_of_those_who_were_never_consulted() {
         let treatments = treatments().unwrap();
         for number in 0..VISITS {
             let visit = visit(number).unwrap();
             let content = &treatments.iter().find(|(service, _)| *service == visit.service).unwrap().1;
-            assert_eq!(content.spacing_days.is_some(), visit.area.is_some(), "{:?}", visit.service);
+            assert_eq!(content.spacing_days, None, "{:?}", visit.service);
         }
     }
 

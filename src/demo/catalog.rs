@@ -310,6 +310,7 @@ fn protocol(row: &ProtocolRow, ids: &BTreeMap<Service, TreatmentId>) -> Result<P
             evidence: cited(texts::MAINTENANCE)?,
         }),
         overdue_advice: prose(texts::OVERDUE)?,
+        overdue_evidence: Some(cited(texts::OVERDUE_WHY)?),
     })
 }
 

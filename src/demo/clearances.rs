@@ -121,7 +121,7 @@ fn nothing_present(who: usize, course: Course) -> Result<Answers, Error> {
     });
     let types = [2, 3, 4];
     Ok(Answers {
-        given: asked.map(|rule| Answer { condition: rule.condition, present: false, date: None }).collect(),
+        given: asked.map(|rule| Answer { condition: rule.condition, present: false, date: None, news: 0 }).collect(),
         skin_type: types.get(who % types.len()).copied(),
         stretch_marks: (course == Course::StretchMarks).then_some(Severity::Moderate),
         medication: prose("")?,

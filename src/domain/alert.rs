@@ -5,7 +5,7 @@ use chrono::NaiveDate;
 
 use super::appointment::{Appointment, AppointmentState};
 use super::catalog::ProtocolContent;
-use super::fitness::{Fitness, FitnessFacts, findings};
+use super::fitness::{Fitness, FitnessFacts, Lift, findings};
 use super::ids::{OverrideId, ReactionId, SeriesId, TreatmentId};
 use super::interval::Instant;
 use super::refusal::Rule;
@@ -62,8 +62,8 @@ pub enum Alert {
         class: ConditionClass,
         /// What it means, for the staff.
         meaning: Personal<Prose<500>>,
-        /// Whether a practitioner has lifted it.
-        lifted: bool,
+        /// By what a practitioner has lifted it.
+        lifted: Option<Lift>,
     },
 }
 
@@ -160,7 +160,7 @@ fn known_of_the_patient(alerts: &mut Vec<Alert>, visit: &Appointment, facts: &Vi
                 condition: Personal::new(finding.rule.condition.clone()),
                 class: finding.rule.class,
                 meaning: Personal::new(finding.rule.meaning.clone()),
-                lifted: finding.lifted.is_some(),
+                lifted: finding.lifted,
             });
         }
     }

@@ -464,6 +464,8 @@ pub struct ProtocolContent {
     pub maintenance: Option<Maintenance>,
     /// What to do about a series whose gap has grown past the maximum.
     pub overdue_advice: Prose<2000>,
+    /// Where that comes from.
+    pub overdue_evidence: Option<Evidence>,
 }
 
 impl ProtocolContent {

@@ -23,8 +23,10 @@ pub struct FitnessFacts {
     pub screening: Option<Screening>,
     /// The latest decision for the protocol and area, in force or not.
     pub clearance: Option<Clearance>,
+    /// The revision of that decision; 0 if there is none.
+    pub decided_revision: i64,
     /// Conditions that overrides in force lift, granted after every reaction that brought them.
-    pub lifted: Personal<Vec<(Code, OverrideId)>>,
+    pub lifted: Personal<Vec<LiftedBy>>,
     /// Conditions that reactions brought.
     pub acquired: Personal<Vec<Acquired>>,
     /// Whether a reaction that nobody has cleared holds the patient's series.
@@ -33,6 +35,17 @@ pub struct FitnessFacts {
     pub earliest: Option<NaiveDate>,
     /// How many sessions an assessment extended the series to since that decision.
     pub extended_to: Option<i32>,
+}
+
+/// An override in force of a condition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LiftedBy {
+    /// The condition.
+    pub condition: Code,
+    /// The override.
+    pub id: OverrideId,
+    /// The revision that granted it.
+    pub granted_revision: i64,
 }
 
 /// A condition that a reaction brought.
@@ -194,12 +207,18 @@ fn lifted(rule: &ScreeningRule, facts: &FitnessFacts) -> Option<Lift> {
     if !rule.may_be_cleared {
         return None;
     }
-    let by_override = facts.lifted.expose().iter().find(|(code, _)| *code == rule.condition);
-    if let Some((_, id)) = by_override {
-        return Some(Lift::Override(*id));
+    let stated = facts.screening.iter().flat_map(|screening| &screening.answers.expose().given);
+    let news = stated.filter(|answer| answer.present && answer.condition == rule.condition).map(|answer| answer.news);
+    let news = news.max().unwrap_or_default();
+    let mut overrides = facts.lifted.expose().iter();
+    if let Some(by) = overrides.find(|by| by.condition == rule.condition && by.granted_revision > news) {
+        return Some(Lift::Override(by.id));
     }
     let mut acquired = facts.acquired.expose().iter();
     if acquired.any(|acquired| acquired.is_unanswered && acquired.condition == rule.condition) {
+        return None;
+    }
+    if facts.decided_revision <= news {
         return None;
     }
     let clearance = facts.clearance.as_ref().filter(|clearance| clearance.revoked.is_none())?;
@@ -353,6 +372,17 @@ impl Fitness {
         self
     }
 
+    /// What stands in the way at some times to come, and not at all of them: until a day, or from a day on.
+    pub fn limits(&self, now: Instant) -> Vec<Violation> {
+        let today = today_at_the_earliest(now);
+        let limits = self.concerns.iter().filter(|concern| match concern.when {
+            When::Always => false,
+            When::Before(instant) => now < instant,
+            When::Days(from, until) => today < until && !concern.when.lasts_from(today) && from < until,
+        });
+        limits.map(|concern| Violation::new(concern.rule, concern.text.clone())).collect()
+    }
+
     /// Takes a hold away: sessions may be put off meanwhile. That none is brought nearer is decided session by session.
     pub fn let_put_off(&mut self) {
         self.concerns.retain(|concern| concern.rule != Rule::SeriesOnHold);
@@ -456,6 +486,7 @@ mod tests {
             birth_date: Personal::new(NaiveDate::from_ymd_opt(2000, 4, 1).unwrap()),
             screening: None,
             clearance: None,
+            decided_revision: 0,
             lifted: Personal::new(Vec::new()),
             acquired: Personal::new(Vec::new()),
             on_hold: false,

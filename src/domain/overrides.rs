@@ -3,6 +3,7 @@
 use chrono::{NaiveDate, TimeDelta};
 
 use super::catalog::{Activity, GapDays, Span};
+use super::clearance::Revocation;
 use super::ids::{AppointmentId, OverrideId, PatientId, ProtocolId, ResourceId, SeriesId, TreatmentId};
 use super::interval::{Instant, Interval};
 use super::refusal::{Gap, Other, Refusal, Rule, Violation};
@@ -63,17 +64,6 @@ pub struct Override {
     pub granted_by: ResourceId,
     /// Since when it counts no more; none while it does.
     pub revoked: Option<Revocation>,
-}
-
-/// The end of an override.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Revocation {
-    /// Since when.
-    pub at: Instant,
-    /// Who revoked it.
-    pub by: ResourceId,
-    /// Why.
-    pub reason: Personal<Prose<2000>>,
 }
 
 /// A booked visit that needles an area, with its spacing window.

@@ -149,6 +149,9 @@ pub struct Answer {
     pub present: bool,
     /// The day of it, where that is asked.
     pub date: Option<NaiveDate>,
+    /// The last revision by which the patient had said no, or named an earlier day: what was decided before that was about
+    /// something else. 0 if they never did, or if it is not kept yet.
+    pub news: i64,
 }
 
 /// What a patient answered.

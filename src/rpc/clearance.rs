@@ -5,7 +5,8 @@ use super::page::Query;
 use super::parse::{Fields, Head, scoped};
 use super::pb::record_clearance_request::Decision as PbDecision;
 use super::screening::{DEFAULT_PAGE, MAX_PAGE, rendered_findings};
-use super::{pb, render};
+use super::status::rendered_violation;
+use super::{appointment, pb, render};
 use crate::app::commands::{ClearedPatient, ListClearances, RecordClearance, Revoke};
 use crate::app::{Command, Error, Scoped, Signed};
 use crate::domain::catalog::MAX_SESSIONS;
@@ -94,10 +95,12 @@ pub fn parse_list(message: pb::ListClearancesRequest) -> Result<(Query, Scoped<L
 }
 
 pub fn rendered_signed(signed: &Signed) -> pb::RecordClearanceResponse {
-    let Signed { clearance, rules, facts } = signed;
+    let Signed { clearance, rules, facts, missing, at_risk } = signed;
     pb::RecordClearanceResponse {
         findings: rendered_findings(rules, facts, clearance.decided_at),
         clearance: Some(rendered(clearance)),
+        missing: missing.iter().map(rendered_violation).collect(),
+        at_risk: at_risk.iter().map(appointment::rendered).collect(),
     }
 }
 

@@ -7,7 +7,7 @@ use crate::app::NextSession;
 use crate::domain::next_session::OpenSession;
 
 pub(super) fn rendered(next: &NextSession) -> pb::NextSession {
-    let NextSession { open, today, slots, missing } = next;
+    let NextSession { open, today, slots, missing, limits } = next;
     let OpenSession { number, previous, earliest, latest } = open;
     let since = previous.map_or(0, |previous| (*today - previous).num_days());
     pb::NextSession {
@@ -19,5 +19,6 @@ pub(super) fn rendered(next: &NextSession) -> pb::NextSession {
         latest_date: latest.map(|day| day.to_string()).unwrap_or_default(),
         slots: slots.iter().map(rendered_slot).collect(),
         missing: missing.iter().map(rendered_violation).collect(),
+        limits: limits.iter().map(rendered_violation).collect(),
     }
 }

@@ -63,8 +63,10 @@ impl PatientService for Services {
     ) -> Result<Response<pb::RecordScreeningResponse>, Status> {
         let (caller, message) = open(request)?;
         let screened = self.app.record_screening(&caller, &screening::parse_record(message)?).await?;
-        let screening = Some(screening::rendered_screened(&screened));
-        Ok(Response::new(pb::RecordScreeningResponse { screening }))
+        Ok(Response::new(pb::RecordScreeningResponse {
+            screening: Some(screening::rendered_screened(&screened)),
+            at_risk: screened.at_risk.iter().map(appointment::rendered).collect(),
+        }))
     }
 
     async fn list_screenings(
@@ -96,7 +98,7 @@ impl PatientService for Services {
         Ok(Response::new(pb::RevokeClearanceResponse {
             clearance: Some(clearance::rendered(&revoked.clearance)),
             series_at_risk: revoked.series.iter().map(series::rendered).collect(),
-            at_risk: revoked.visits.iter().map(appointment::rendered).collect(),
+            at_risk: revoked.at_risk.iter().map(appointment::rendered).collect(),
         }))
     }
 
@@ -125,10 +127,11 @@ impl PatientService for Services {
         request: Request<pb::RevokeOverrideRequest>,
     ) -> Result<Response<pb::RevokeOverrideResponse>, Status> {
         let (caller, message) = open(request)?;
-        let (revoked, gap_days) = self.app.revoke_override(&caller, &overrides::parse_revoke(message)?).await?;
+        let revoked = self.app.revoke_override(&caller, &overrides::parse_revoke(message)?).await?;
         Ok(Response::new(pb::RevokeOverrideResponse {
-            r#override: Some(overrides::rendered(&revoked)),
-            gap_days: gap_days.unwrap_or_default(),
+            r#override: Some(overrides::rendered(&revoked.decision)),
+            gap_days: revoked.gap_days.unwrap_or_default(),
+            at_risk: revoked.at_risk.iter().map(appointment::rendered).collect(),
         }))
     }
 

@@ -73,7 +73,7 @@ fn parse_answers(fields: &mut Fields, answers: &[pb::ScreeningAnswer]) -> Option
         if date.is_some_and(|date| date.is_some()) && !present {
             fields.note(path("date"), "must be left out where present is false");
         }
-        Some(Answer { condition: condition?, present: *present, date: date? })
+        Some(Answer { condition: condition?, present: *present, date: date?, news: 0 })
     });
     let parsed: Vec<Option<Answer>> = parsed.collect();
     let parsed: Vec<Answer> = parsed.into_iter().collect::<Option<_>>()?;
@@ -96,7 +96,7 @@ pub fn parse_list(message: pb::ListScreeningsRequest) -> Result<(Query, Scoped<L
 }
 
 pub fn rendered_screened(screened: &Screened) -> pb::Screening {
-    let Screened { screening, protocol, facts } = screened;
+    let Screened { screening, protocol, facts, at_risk: _ } = screened;
     let findings = rendered_findings(&protocol.content.screening, facts, screening.recorded_at);
     pb::Screening { findings, ..rendered(screening) }
 }
@@ -137,17 +137,22 @@ pub fn rendered_findings(rules: &[ScreeningRule], facts: &FitnessFacts, now: Ins
     current_findings(rules, facts, now).iter().map(|finding| rendered_finding(finding, now)).collect()
 }
 
+/// The override or the clearance that lifted a condition.
+pub fn lifted_by(lift: Option<Lift>) -> (String, String) {
+    match lift {
+        None => (String::new(), String::new()),
+        Some(Lift::Override(id)) => (id.to_string(), String::new()),
+        Some(Lift::Clearance(id)) => (String::new(), id.to_string()),
+    }
+}
+
 fn rendered_finding(finding: &Finding<'_>, now: Instant) -> pb::ScreeningFinding {
     let Finding { rule, when, lifted } = finding;
     let (from, until) = match when {
         When::Always | When::Before(_) => (None, None),
         When::Days(from, until) => (Some(from).filter(|from| **from > today_at_the_earliest(now)), Some(until)),
     };
-    let (override_id, clearance_id) = match lifted {
-        None => (String::new(), String::new()),
-        Some(Lift::Override(id)) => (id.to_string(), String::new()),
-        Some(Lift::Clearance(id)) => (String::new(), id.to_string()),
-    };
+    let (override_id, clearance_id) = lifted_by(*lifted);
     pb::ScreeningFinding {
         condition: rule.condition.as_str().to_owned(),
         condition_class: rendered_class(rule.class).into(),

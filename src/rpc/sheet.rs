@@ -1,6 +1,7 @@
 //! The day sheet: visits with what staff should know of them.
 
 use super::catalog::clinical::rendered_class;
+use super::screening::lifted_by;
 use super::{appointment, pb, render, status};
 use crate::app::SheetEntry;
 use crate::domain::alert::Alert;
@@ -57,13 +58,16 @@ fn rendered_alert(alert: &Alert, entry: &SheetEntry) -> pb::VisitAlert {
         },
         Alert::Condition { condition, class, meaning, lifted } => {
             let condition = condition.expose().as_str();
-            let reason = if *lifted { pb::Reason::Unspecified } else { status::reason(class.rule()) };
+            let reason = if lifted.is_some() { pb::Reason::Unspecified } else { status::reason(class.rule()) };
+            let (override_id, clearance_id) = lifted_by(*lifted);
             pb::VisitAlert {
                 condition: condition.to_owned(),
                 condition_class: rendered_class(*class).into(),
-                lifted: *lifted,
+                lifted: lifted.is_some(),
+                override_id,
+                clearance_id,
                 reason: reason.into(),
-                ..told(Kind::ConditionNoted, described(condition, *class, *lifted, meaning.expose().as_str()))
+                ..told(Kind::ConditionNoted, described(condition, *class, lifted.is_some(), meaning.expose().as_str()))
             }
         }
     }

@@ -15,6 +15,7 @@ use crate::domain::assessment::MAX_ASSESSMENTS;
 use crate::domain::catalog::{GRID_MINUTES, MAX_SESSIONS};
 use crate::domain::finding::{MAX_TIMES, Slot, SlotDay, Times, TimesOfDay};
 use crate::domain::ids::{AppointmentId, ResourceId};
+use crate::domain::refusal::Violation;
 
 /// Most calendar days that one search covers.
 const MAX_DAYS: i64 = 400;
@@ -170,15 +171,16 @@ pub fn parse_starts(fields: &mut Fields, path: &str, grid: i32, notice: i32) -> 
 
 /// The answer.
 pub fn rendered(query: &Query, found: Found) -> pb::FindSlotsResponse {
-    let missing = found.missing.iter().map(rendered_violation).collect();
+    let told = |violations: &[Violation]| violations.iter().map(rendered_violation).collect();
+    let (missing, limits) = (told(&found.missing), told(&found.limits));
     match found.page {
         FoundSlots::Slots(page) => {
             let (slots, next_page_token) = query.render(page, rendered_slot);
-            pb::FindSlotsResponse { slots, days: Vec::new(), next_page_token, missing }
+            pb::FindSlotsResponse { slots, days: Vec::new(), next_page_token, missing, limits }
         }
         FoundSlots::Days(page) => {
             let (days, next_page_token) = query.render(page, rendered_day);
-            pb::FindSlotsResponse { slots: Vec::new(), days, next_page_token, missing }
+            pb::FindSlotsResponse { slots: Vec::new(), days, next_page_token, missing, limits }
         }
     }
 }

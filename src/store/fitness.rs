@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{StoreError, clearance, read, screening};
 use crate::domain::catalog::BodyArea;
-use crate::domain::fitness::{Acquired, FitnessFacts};
+use crate::domain::fitness::{Acquired, FitnessFacts, LiftedBy};
 use crate::domain::ids::{OverrideId, PatientId, PracticeId, ProtocolId, SeriesId};
 use crate::domain::text::{Code, Personal};
 
@@ -53,7 +53,7 @@ pub async fn facts_of(
     let areas: Vec<Option<&str>> = asked.iter().map(|(of, _)| of.area.map(BodyArea::as_str)).collect();
     let rows = sqlx::query!(
         r#"SELECT w.place AS "place!", p.birth_date, l.conditions AS "lifted!",
-                  l.overrides AS "overrides!", c.conditions AS "acquired!",
+                  l.overrides AS "overrides!", l.granted AS "granted!", d.revision AS "decided_revision!", c.conditions AS "acquired!",
                   c.since AS "since!: Vec<NaiveDate>", c.unanswered AS "unanswered!: Vec<bool>",
                   EXISTS (SELECT FROM reactions r
                           WHERE r.practice_id = p.practice_id AND r.patient_id = p.patient_id
@@ -73,7 +73,8 @@ pub async fn facts_of(
                  AND x.body_area = w.area) d
            CROSS JOIN LATERAL (
                SELECT coalesce(array_agg(o.condition), '{}') AS conditions,
-                      coalesce(array_agg(o.override_id), '{}') AS overrides
+                      coalesce(array_agg(o.override_id), '{}') AS overrides,
+                      coalesce(array_agg(o.granted_revision), '{}') AS granted
                FROM overrides o
                WHERE o.practice_id = p.practice_id AND o.patient_id = p.patient_id AND o.kind = 'condition'
                  AND o.protocol_id = w.protocol AND o.revoked_revision IS NULL
@@ -112,8 +113,10 @@ pub async fn facts_of(
             continue;
         };
         let code = |text: &String| read::named(Code::new(text));
-        let lifted =
-            row.lifted.iter().zip(row.overrides).map(|(text, id): (_, Uuid)| Ok((code(text)?, OverrideId(id))));
+        let granted = row.overrides.into_iter().zip(row.granted);
+        let lifted = row.lifted.iter().zip(granted).map(|(text, (id, granted_revision)): (_, (Uuid, _))| {
+            Ok(LiftedBy { condition: code(text)?, id: OverrideId(id), granted_revision })
+        });
         let acquired = row
             .acquired
             .iter()
@@ -124,6 +127,7 @@ pub async fn facts_of(
             birth_date: Personal::new(row.birth_date),
             screening,
             clearance,
+            decided_revision: row.decided_revision,
             lifted: Personal::new(lifted.collect::<Result<_, StoreError>>()?),
             acquired: Personal::new(acquired.collect::<Result<_, StoreError>>()?),
             on_hold: row.on_hold,

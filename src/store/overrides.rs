@@ -6,11 +6,12 @@ use uuid::Uuid;
 use super::error::expect_rows;
 use super::{StoreError, read};
 use crate::domain::catalog::{Activity, BodyArea, Qualification, Span};
+use crate::domain::clearance::Revocation;
 use crate::domain::ids::{
     AppointmentId, OverrideId, PatientId, PracticeId, ProtocolId, ResourceId, SeriesId, TreatmentId,
 };
 use crate::domain::interval::{Instant, Interval};
-use crate::domain::overrides::{Exposure, Needling, Override, Purpose, Revocation};
+use crate::domain::overrides::{Exposure, Needling, Override, Purpose};
 use crate::domain::text::{Code, Personal, Prose};
 use crate::domain::visit::Shortened;
 

@@ -59,13 +59,26 @@ macro_rules! select {
             Row,
             r#"SELECT s.screening_id, s.patient_id, s.protocol_id, s.protocol_version, s.skin_type, s.stretch_marks,
                       s.medication, s.notes, s.recorded_at, c.actor_token_id, c.actor_role, a.conditions AS "conditions!", a.present AS "present!",
-                      a.dates AS "dates!: Vec<Option<NaiveDate>>"
+                      a.dates AS "dates!: Vec<Option<NaiveDate>>", a.news AS "news!"
                FROM screenings s
                JOIN changes c ON c.practice_id = s.practice_id AND c.revision = s.recorded_revision
                CROSS JOIN LATERAL (
                    SELECT coalesce(array_agg(condition), '{}') AS conditions,
-                          coalesce(array_agg(present), '{}') AS present, coalesce(array_agg(on_date), '{}') AS dates
-                   FROM (SELECT * FROM screening_answers x
+                          coalesce(array_agg(present), '{}') AS present, coalesce(array_agg(on_date), '{}') AS dates,
+                          coalesce(array_agg(news), '{}') AS news
+                   FROM (SELECT x.*, CASE WHEN x.present THEN coalesce((
+                             SELECT max(CASE WHEN e.present THEN e.next_revision ELSE e.recorded_revision END)
+                             FROM (SELECT b.recorded_revision, y.present, y.on_date,
+                                          lead(b.recorded_revision) OVER (ORDER BY b.recorded_revision) AS next_revision
+                                   FROM screenings b
+                                   JOIN screening_answers y ON y.practice_id = b.practice_id
+                                       AND y.screening_id = b.screening_id AND y.condition = x.condition
+                                   WHERE b.practice_id = s.practice_id AND b.patient_id = s.patient_id
+                                     AND b.protocol_id = s.protocol_id
+                                     AND b.recorded_revision <= s.recorded_revision) e
+                             WHERE e.recorded_revision < s.recorded_revision
+                               AND (NOT e.present OR e.on_date < x.on_date)), 0) ELSE 0 END AS news
+                         FROM screening_answers x
                          WHERE x.practice_id = s.practice_id AND x.screening_id = s.screening_id
                          ORDER BY condition) AS ordered) a
                WHERE s.practice_id = $1 AND "# + $which + r#"
@@ -151,12 +164,14 @@ struct Row {
     conditions: Vec<String>,
     present: Vec<bool>,
     dates: Vec<Option<NaiveDate>>,
+    news: Vec<i64>,
 }
 
 impl Row {
     fn read(self) -> Result<Screening, StoreError> {
-        let given = self.conditions.iter().zip(self.present).zip(self.dates).map(|((condition, present), date)| {
-            Ok(Answer { condition: read::named(Code::new(condition))?, present, date })
+        let stated = self.conditions.iter().zip(self.present);
+        let given = stated.zip(self.dates.into_iter().zip(self.news)).map(|((condition, present), (date, news))| {
+            Ok(Answer { condition: read::named(Code::new(condition))?, present, date, news })
         });
         let answers = Answers {
             given: given.collect::<Result<_, StoreError>>()?,

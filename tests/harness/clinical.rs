@@ -140,21 +140,26 @@ impl Clinic {
         present: &[(&str, &str)],
         skin_type: i32,
     ) -> Result<pb::Screening, Status> {
+        let request = pb::RecordScreeningRequest { skin_type, ..self.screening_request(patient, present) };
+        Ok(self.world.manager.patients().record_screening(request).await?.into_inner().screening.unwrap())
+    }
+
+    /// A request that records it.
+    pub fn screening_request(&self, patient: &str, present: &[(&str, &str)]) -> pb::RecordScreeningRequest {
         let asked = screening_rules().into_iter().filter(|rule| !rule.question.is_empty());
         let answers = asked.map(|rule| {
             let there = present.iter().find(|(condition, _)| *condition == rule.condition);
             let date = there.map(|(_, date)| (*date).to_owned()).unwrap_or_default();
             pb::ScreeningAnswer { condition: rule.condition, present: there.is_some(), date }
         });
-        let request = pb::RecordScreeningRequest {
+        pb::RecordScreeningRequest {
             request_id: request_id(),
             patient_id: patient.into(),
             questionnaire: Some(Questionnaire::ProtocolId(self.world.protocol.clone())),
             answers: answers.collect(),
-            skin_type,
+            skin_type: 2,
             ..Default::default()
-        };
-        Ok(self.world.manager.patients().record_screening(request).await?.into_inner().screening.unwrap())
+        }
     }
 
     /// A consultation of a patient with the practitioner who clears; the patient is there.

@@ -187,7 +187,9 @@ impl TestServer {
 
     /// What verifying the database finds.
     pub async fn verify(&self) -> Report {
-        verify(&mut self.pool.acquire().await.unwrap()).await.unwrap()
+        // Of one moment, whatever goes on meanwhile.
+        let mut db = self.pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await.unwrap();
+        verify(&mut db).await.unwrap()
     }
 
     /// Holds the database to every promise.

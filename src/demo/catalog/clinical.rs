@@ -246,6 +246,7 @@ fn every_protocol_carries_all_of_its_rules() {
         assert_eq!(content.reactions.len(), 12, "{course:?}");
         assert_eq!(content.assessments.len(), 3, "{course:?}");
         assert!(!content.overdue_advice.as_str().is_empty(), "{course:?}");
+        assert_eq!(content.overdue_evidence.unwrap().grade, Grade::Own, "{course:?}");
         // Each condition and each reaction once, as for anybody who publishes.
         let conditions: BTreeSet<&str> = content.screening.iter().map(|rule| rule.condition.as_str()).collect();
         let kinds: BTreeSet<&str> = content.reactions.iter().map(|rule| rule.kind.as_str()).collect();

@@ -182,7 +182,14 @@ pub const MAINTENANCE: Cited = (
      depends on how long the result lasts.",
 );
 
-/// What to do about a series whose gap has grown past the maximum: a judgement of this project.
+/// Where that comes from.
+pub const OVERDUE_WHY: Cited = (
+    "A judgement of this project: no source says what to do when a gap has grown too long.",
+    Grade::Own,
+    "A longest gap that refused the next session would only keep the patient from being treated at all.",
+);
+
+/// What to do about a series whose gap has grown past the maximum.
 pub const OVERDUE: &str = "Offer the next free time. The sessions after it keep their usual gaps: nothing is gained by \
     making up for lost time. Ask the screening questions again, and check that the clearance will still be valid. If \
     months have passed, let a practitioner look at the result before the next session.";

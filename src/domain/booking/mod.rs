@@ -20,7 +20,7 @@ use super::catalog::{BodyArea, GRID_MINUTES, GapDays, Treatment};
 use super::combination::Combined;
 use super::ids::{ClinicId, OverrideId, ResourceId};
 use super::interval::Instant;
-use super::refusal::{Other, Refusal, Violation};
+use super::refusal::{Gap, Other, Refusal, Violation};
 use super::series::BookedSession;
 
 /// How far after the requested start a refusal looks for the earliest one that would do, in days.
@@ -88,6 +88,21 @@ pub enum FollowUp {
         /// The last session of the series, and its other maintenance sessions.
         others: Vec<(NaiveDate, Other)>,
     },
+}
+
+impl FollowUp {
+    /// What a maintenance session on a day would be too near to, with the same in a sentence.
+    pub fn too_near(&self, day: NaiveDate) -> Vec<(Other, Gap, String)> {
+        let Self::Maintenance { minimum_days, others } = self else { return Vec::new() };
+        let near = others.iter().map(|(other, who)| ((day - *other).num_days().abs(), *who));
+        let near = near.filter(|(days, _)| days < minimum_days).map(|(days, other)| {
+            let text = format!(
+                "{days} days lie between the maintenance session and another session; at least {minimum_days} must"
+            );
+            (other, Gap { days, required: *minimum_days, latest: None }, text)
+        });
+        near.collect()
+    }
 }
 
 /// The place of a session in its series, with the nearest booked sessions on both sides.

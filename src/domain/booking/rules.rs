@@ -321,15 +321,12 @@ impl<'a> Desk<'a> {
 
     /// The sessions that a maintenance session is too near to.
     fn maintenance_too_soon(&self, start: Instant) -> Vec<Obstacle> {
-        let Some(FollowUp::Maintenance { minimum_days, others }) = &self.request.follow_up else { return Vec::new() };
         let day = self.clinic.zone.day(start);
-        let near = others.iter().map(|(other, who)| ((day - *other).num_days().abs(), *who));
-        let near = near.filter(|(days, _)| days < minimum_days).map(|(days, other)| Obstacle {
+        let near = self.request.follow_up.iter().flat_map(|follow_up| follow_up.too_near(day));
+        let near = near.map(|(other, gap, text)| Obstacle {
             other: Some(other),
-            gap: Some(Gap { days, required: *minimum_days, latest: None }),
-            description: Cow::Owned(format!(
-                "{days} days lie between the maintenance session and another session; at least {minimum_days} must"
-            )),
+            gap: Some(gap),
+            description: Cow::Owned(text),
         });
         near.collect()
     }

@@ -115,3 +115,12 @@ fn evidence(fields: &mut Fields, field: &str, evidence: Option<&pb::Evidence>) -
     let rationale = fields.prose(&format!("{field}.rationale"), rationale);
     Some(Evidence { source: source?, grade: grade?, rationale: rationale? })
 }
+
+/// Evidence that may be left out.
+#[expect(clippy::option_option, reason = "the outer says whether it is well formed, the inner whether it is there")]
+fn said(fields: &mut Fields, field: &str, source: Option<&pb::Evidence>) -> Option<Option<Evidence>> {
+    match source {
+        None => Some(None),
+        Some(_) => evidence(fields, field, source).map(Some),
+    }
+}

@@ -1,6 +1,6 @@
 //! Protocols, from messages and to messages.
 
-use super::{clinical, each, evidence, replaces, version};
+use super::{clinical, each, evidence, replaces, said, version};
 use crate::app::commands::{PageOf, Publish, PublishProtocol, VersionOf};
 use crate::app::{Command, Error, Scoped};
 use crate::domain::assessment::{Assessment, AssessmentDue, MAX_ASSESSMENTS};
@@ -41,6 +41,7 @@ fn content(fields: &mut Fields, content: Option<&pb::ProtocolContent>) -> Option
         reaction_rules,
         maintenance,
         overdue_advice,
+        overdue_evidence,
     } = fields.some("content", content, "is required")?;
     let name = fields.label("content.name", name);
     let treatment = fields.id("content.treatment_id", treatment_id);
@@ -72,6 +73,11 @@ fn content(fields: &mut Fields, content: Option<&pb::ProtocolContent>) -> Option
     fields.some(rules, (needs_clearance || reaction_rules.is_empty()).then_some(()), remedy);
     distinct(fields, rules, reaction_rules.iter().map(|rule| &rule.kind), "must name each kind once");
     let maintenance = maintenance.as_ref().map(|days| clinical::maintenance(fields, "content.maintenance", days));
+    let place = "content.overdue_evidence";
+    let remedy = "must be left out without content.overdue_advice";
+    let advises = !overdue_advice.trim().is_empty();
+    fields.some(place, (advises || overdue_evidence.is_none()).then_some(()), remedy);
+    let overdue_evidence = said(fields, place, overdue_evidence.as_ref());
     let overdue_advice = fields.prose("content.overdue_advice", overdue_advice);
     Some(ProtocolContent {
         name: name?,
@@ -85,6 +91,7 @@ fn content(fields: &mut Fields, content: Option<&pb::ProtocolContent>) -> Option
         reactions: reactions?,
         maintenance: present(maintenance)?,
         overdue_advice: overdue_advice?,
+        overdue_evidence: overdue_evidence?,
     })
 }
 
@@ -172,6 +179,7 @@ fn rendered_content(content: &ProtocolContent) -> pb::ProtocolContent {
         reactions,
         maintenance,
         overdue_advice,
+        overdue_evidence,
     } = content;
     pb::ProtocolContent {
         name: name.as_str().to_owned(),
@@ -190,6 +198,7 @@ fn rendered_content(content: &ProtocolContent) -> pb::ProtocolContent {
         reaction_rules: reactions.iter().map(clinical::rendered_reaction_rule).collect(),
         maintenance: maintenance.as_ref().map(clinical::rendered_maintenance),
         overdue_advice: overdue_advice.as_str().to_owned(),
+        overdue_evidence: overdue_evidence.as_ref().map(render::evidence),
     }
 }
 

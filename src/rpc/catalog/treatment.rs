@@ -1,11 +1,11 @@
 //! Treatments, from messages and to messages.
 
-use super::{each, evidence, replaces, version};
+use super::{each, evidence, replaces, said, version};
 use crate::app::commands::{PageOf, Publish, PublishTreatment, VersionOf};
 use crate::app::{Command, Error, Scoped};
 use crate::domain::catalog::{
-    AcrossAreas, Activity, Combination, Duty, Evidence, GRID_MINUTES, MAX_COMBINATIONS, MAX_NEEDS, MAX_PHASE_MINUTES,
-    MAX_PHASES, MAX_SPACING_DAYS, MAX_SPAN, Need, Phase, Qualification, Restriction, Span, Treatment, TreatmentContent,
+    AcrossAreas, Activity, Combination, Duty, GRID_MINUTES, MAX_COMBINATIONS, MAX_NEEDS, MAX_PHASE_MINUTES, MAX_PHASES,
+    MAX_SPACING_DAYS, MAX_SPAN, Need, Phase, Qualification, Restriction, Span, Treatment, TreatmentContent,
 };
 use crate::domain::ids::TreatmentId;
 use crate::rpc::page::Query;
@@ -75,15 +75,6 @@ fn content(fields: &mut Fields, content: Option<&pb::TreatmentContent>) -> Optio
         duties: duties?,
         combinations: combinations?,
     })
-}
-
-/// Evidence that may be left out.
-#[expect(clippy::option_option, reason = "the outer says whether it is well formed, the inner whether it is there")]
-fn said(fields: &mut Fields, field: &str, source: Option<&pb::Evidence>) -> Option<Option<Evidence>> {
-    match source {
-        None => Some(None),
-        Some(_) => evidence(fields, field, source).map(Some),
-    }
 }
 
 fn phase(fields: &mut Fields, field: &str, phase: &pb::Phase) -> Option<Phase> {

@@ -43,6 +43,7 @@ pub fn rendered(shown: &SeriesNow) -> pb::Series {
         days_over: i32::try_from(days_over).unwrap_or(i32::MAX),
         advice: content.overdue_advice.as_str().to_owned(),
         evidence: Some(render::evidence(&content.evidence)),
+        advice_evidence: content.overdue_evidence.as_ref().map(render::evidence),
     });
     let maintenance_due = content.maintenance.as_ref().and_then(|maintenance| series.maintenance_due(maintenance.days));
     let maintenance_due = maintenance_due.map(|MaintenanceDue { from, target }| pb::MaintenanceDue {

@@ -183,7 +183,8 @@ pub async fn list(
 /// Most needlings ahead of a patient that are looked at.
 const MAX_AHEAD: i64 = 200;
 
-/// The booked visits of a patient that needle and have not begun, by start.
+/// The booked visits of a patient that needle and are to come, by start: those to which they have come and in which nobody
+/// has begun to treat them, too.
 pub async fn needlings_ahead(
     db: &mut PgConnection,
     practice: PracticeId,
@@ -192,8 +193,8 @@ pub async fn needlings_ahead(
 ) -> Result<Vec<Appointment>, StoreError> {
     let ids = sqlx::query_scalar!(
         "SELECT appointment_id FROM appointments
-         WHERE practice_id = $1 AND patient_id = $2 AND body_area IS NOT NULL AND state IN ('booked', 'confirmed')
-           AND lower(visit) > $3
+         WHERE practice_id = $1 AND patient_id = $2 AND body_area IS NOT NULL
+           AND (state IN ('booked', 'confirmed') AND lower(visit) > $3 OR state = 'arrived')
          ORDER BY lower(visit), appointment_id LIMIT $4",
         practice.0,
         patient.0,

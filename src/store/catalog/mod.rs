@@ -45,3 +45,9 @@ fn evidence(source: &str, grade: &str, rationale: &str) -> Result<Evidence, Stor
         rationale: read::prose(rationale)?,
     })
 }
+
+/// Where a number comes from, if it is said.
+fn known(source: Option<&str>, grade: Option<&str>, rationale: Option<&str>) -> Result<Option<Evidence>, StoreError> {
+    let said = source.zip(grade).zip(rationale);
+    said.map(|((source, grade), rationale)| evidence(source, grade, rationale)).transpose()
+}

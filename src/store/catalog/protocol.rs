@@ -1,11 +1,11 @@
 //! Protocols, each whole in one statement.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{clinical, evidence};
+use super::{clinical, evidence, known};
 use crate::domain::assessment::{Assessment, AssessmentDue};
 use crate::domain::catalog::{
     Evidence, GapDays, Maintenance, MaintenanceDays, Protocol, ProtocolContent, Qualification, SessionCounts,
@@ -34,6 +34,7 @@ macro_rules! select {
                       p.clearance_days, p.cooling_off_hours, p.patch_test_hours, p.screening_days, p.clearance_source,
                       p.clearance_grade, p.clearance_rationale, p.maintenance_minimum_days, p.maintenance_target_days,
                       p.maintenance_source, p.maintenance_grade, p.maintenance_rationale, p.overdue_advice,
+                      p.overdue_source, p.overdue_grade, p.overdue_rationale,
                       a.assessments AS "assessments!: Vec<String>", a.due_kinds AS "due_kinds!: Vec<String>",
                       a.at_sessions AS "at_sessions!: Vec<Option<i32>>",
                       a.due_minimums AS "due_minimums!: Vec<Option<i32>>",
@@ -140,25 +141,42 @@ pub async fn protocols(
     whole(db, practice, rows).await
 }
 
-/// The protocols, in their highest versions, that use one of some treatments and ask for a clearance.
+/// Of some treatments, each with the protocols in their highest versions that use it and ask for a clearance; where there
+/// is none, with those to whose treatment it may be added.
 pub async fn protocols_of(
     db: &mut PgConnection,
     practice: PracticeId,
     treatments: &[TreatmentId],
-) -> Result<Vec<Protocol>, StoreError> {
+) -> Result<Vec<(TreatmentId, Protocol)>, StoreError> {
     if treatments.is_empty() {
         return Ok(Vec::new());
     }
     let treatments: Vec<Uuid> = treatments.iter().map(|id| id.0).collect();
-    let rows = select!(
-        "(SELECT * FROM (SELECT DISTINCT ON (protocol_id) * FROM protocols WHERE practice_id = $1
-                         ORDER BY protocol_id, version DESC) highest
-          WHERE treatment_id = ANY($2) AND consultation_treatment_id IS NOT NULL)",
+    let asking = sqlx::query!(
+        r#"SELECT w.treatment AS "treatment!", h.protocol_id, h.version, h.treatment_id = w.treatment AS "is_own!"
+           FROM (SELECT DISTINCT ON (protocol_id) * FROM protocols WHERE practice_id = $1
+                 ORDER BY protocol_id, version DESC) h
+           JOIN (SELECT DISTINCT treatment FROM unnest($2::uuid[]) AS t (treatment)) w
+             ON h.treatment_id = w.treatment
+             OR EXISTS (SELECT FROM treatment_combinations c
+                        WHERE c.practice_id = h.practice_id AND c.treatment_id = h.treatment_id
+                          AND c.version = h.treatment_version AND c.add_on_treatment_id = w.treatment)
+           WHERE h.consultation_treatment_id IS NOT NULL
+           ORDER BY h.protocol_id"#,
         practice.0,
         &treatments
     );
-    let rows = rows.fetch_all(&mut *db).await?;
-    whole(db, practice, rows).await
+    let mut asking = asking.fetch_all(&mut *db).await?;
+    let own: HashSet<Uuid> = asking.iter().filter(|row| row.is_own).map(|row| row.treatment).collect();
+    asking.retain(|row| row.is_own || !own.contains(&row.treatment));
+    let mut versions: Vec<(ProtocolId, i32)> =
+        asking.iter().map(|row| (ProtocolId(row.protocol_id), row.version)).collect();
+    versions.dedup();
+    let known = protocols(db, practice, &versions).await?;
+    let of = |row: ProtocolId| known.iter().find(|protocol| protocol.id == row).cloned();
+    let pairs =
+        asking.into_iter().filter_map(|row| Some((TreatmentId(row.treatment), of(ProtocolId(row.protocol_id))?)));
+    Ok(pairs.collect())
 }
 
 /// Protocols with their clinical rules.
@@ -200,6 +218,7 @@ pub async fn insert_protocol(
         reactions,
         maintenance,
         overdue_advice,
+        overdue_evidence,
     } = &protocol.content;
     let clearance = clearance.as_ref();
     let done = sqlx::query!(
@@ -210,9 +229,10 @@ pub async fn insert_protocol(
                                 clearing_qualification, clearance_days, cooling_off_hours, patch_test_hours,
                                 screening_days, clearance_source, clearance_grade, clearance_rationale,
                                 maintenance_minimum_days, maintenance_target_days, maintenance_source,
-                                maintenance_grade, maintenance_rationale, overdue_advice)
+                                maintenance_grade, maintenance_rationale, overdue_advice, overdue_source,
+                                overdue_grade, overdue_rationale)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22,
-                 $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34)",
+                 $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37)",
         practice.0,
         protocol.id.0,
         protocol.version,
@@ -246,7 +266,10 @@ pub async fn insert_protocol(
         maintenance.as_ref().map(|maintenance| maintenance.evidence.source.as_str()),
         maintenance.as_ref().map(|maintenance| maintenance.evidence.grade.as_str()),
         maintenance.as_ref().map(|maintenance| maintenance.evidence.rationale.as_str()),
-        overdue_advice.as_str()
+        overdue_advice.as_str(),
+        overdue_evidence.as_ref().map(|evidence| evidence.source.as_str()),
+        overdue_evidence.as_ref().map(|evidence| evidence.grade.as_str()),
+        overdue_evidence.as_ref().map(|evidence| evidence.rationale.as_str())
     );
     expect_rows("insert protocol", 1, &done.execute(&mut *db).await?)?;
     let version = (practice, protocol.id, protocol.version);
@@ -366,6 +389,9 @@ struct Row {
     maintenance_grade: Option<String>,
     maintenance_rationale: Option<String>,
     overdue_advice: String,
+    overdue_source: Option<String>,
+    overdue_grade: Option<String>,
+    overdue_rationale: Option<String>,
     assessments: Vec<String>,
     due_kinds: Vec<String>,
     at_sessions: Vec<Option<i32>>,
@@ -401,6 +427,11 @@ impl Row {
                 reactions: Vec::new(),
                 maintenance: self.maintenance()?,
                 overdue_advice: read::prose(&self.overdue_advice)?,
+                overdue_evidence: known(
+                    self.overdue_source.as_deref(),
+                    self.overdue_grade.as_deref(),
+                    self.overdue_rationale.as_deref(),
+                )?,
             },
         })
     }

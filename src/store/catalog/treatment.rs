@@ -3,10 +3,10 @@
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::evidence;
+use super::{evidence, known};
 use crate::domain::catalog::{
-    AcrossAreas, Activity, Combination, Duty, Evidence, Need, Phase, Qualification, ResourceKind, Restriction, Span,
-    Treatment, TreatmentContent,
+    AcrossAreas, Activity, Combination, Duty, Need, Phase, Qualification, ResourceKind, Restriction, Span, Treatment,
+    TreatmentContent,
 };
 use crate::domain::ids::{PracticeId, TreatmentId};
 use crate::domain::interval::Instant;
@@ -198,12 +198,6 @@ fn span(amount: i32, unit: &str) -> Result<Option<Span>, StoreError> {
         (days, DAYS) => Ok(Some(Span::Days(days))),
         (_, _) => Err(StoreError::Corrupt("unit of a span")),
     }
-}
-
-/// Where a number comes from, if it is said.
-fn known(source: Option<&str>, grade: Option<&str>, rationale: Option<&str>) -> Result<Option<Evidence>, StoreError> {
-    let said = source.zip(grade).zip(rationale);
-    said.map(|((source, grade), rationale)| evidence(source, grade, rationale)).transpose()
 }
 
 struct Row {

@@ -2,8 +2,9 @@
 -- when its patient was checked in, and when the treatment was said to begin. What was known at a moment is what changes
 -- before it had recorded: the latest decision of a practitioner, the latest screening, overrides, and reactions that
 -- nobody had cleared. A session is held to the protocol of its series. A visit outside any series is held to one of the
--- protocols, as they were then, that ask for a clearance before its treatment; where none does, to reactions alone. For
--- what is added to a visit its approval stands (P4).
+-- protocols, as they were then, that ask for a clearance before its treatment; where none does, to one of those before
+-- whose treatment it may be added; where there is none either, to reactions alone. For what is added to a visit its
+-- approval stands (P4).
 WITH visits AS (
     SELECT a.practice_id, a.appointment_id, a.patient_id, a.body_area, a.session_number, a.clearance_id, a.replaces,
         a.treatment_id, a.booked_revision, a.arrived_revision, lower(a.visit) AS start, clinics.time_zone,
@@ -38,13 +39,27 @@ moments AS MATERIALIZED (
     SELECT looked_at.*, highest.protocol_id, highest.version
     FROM looked_at
     CROSS JOIN LATERAL (
-        SELECT DISTINCT ON (protocol_id) protocol_id, version, treatment_id, consultation_treatment_id
-        FROM protocols
-        WHERE practice_id = looked_at.practice_id AND published_revision < looked_at.revision
-        ORDER BY protocol_id, version DESC
+        SELECT protocol_id, version, own, bool_or(own) OVER () AS any_own
+        FROM (
+            SELECT protocol_id, version, treatment_id = looked_at.treatment_id AS own,
+                treatment_id = looked_at.treatment_id OR EXISTS (
+                    SELECT FROM treatment_combinations AS c
+                    WHERE c.practice_id = looked_at.practice_id AND c.treatment_id = latest.treatment_id
+                        AND c.version = latest.treatment_version AND c.add_on_treatment_id = looked_at.treatment_id
+                ) AS speaks
+            FROM (
+                SELECT DISTINCT ON (protocol_id) protocol_id, version, treatment_id, treatment_version,
+                    consultation_treatment_id
+                FROM protocols
+                WHERE practice_id = looked_at.practice_id AND published_revision < looked_at.revision
+                ORDER BY protocol_id, version DESC
+            ) AS latest
+            WHERE consultation_treatment_id IS NOT NULL
+        ) AS asking
+        WHERE speaks
     ) AS highest
-    WHERE looked_at.series_id IS NULL AND looked_at.body_area IS NOT NULL AND highest.treatment_id = looked_at.treatment_id
-        AND highest.consultation_treatment_id IS NOT NULL
+    WHERE looked_at.series_id IS NULL AND looked_at.body_area IS NOT NULL
+        AND (highest.own OR NOT highest.any_own)
 ),
 ruled AS MATERIALIZED (
     SELECT moments.*, protocols.screening_days
@@ -167,18 +182,39 @@ brought AS (
     WHERE acquired.reported_revision < asked.revision
     GROUP BY asked.practice_id, asked.appointment_id, asked.moment, asked.protocol_id, asked.condition
 ),
+-- Since when a stated condition is what it is: since the last screening that said no, or named an earlier day. A decision
+-- before that was about something else.
+news AS MATERIALIZED (
+    SELECT asked.practice_id, asked.appointment_id, asked.moment, asked.protocol_id, asked.condition,
+        max(CASE WHEN e.present THEN e.next_revision ELSE e.recorded_revision END) AS revision
+    FROM asked
+    JOIN screenings AS s ON s.practice_id = asked.practice_id AND s.screening_id = asked.screening_id
+    CROSS JOIN LATERAL (
+        SELECT b.recorded_revision, y.present, y.on_date,
+            lead(b.recorded_revision) OVER (ORDER BY b.recorded_revision) AS next_revision
+        FROM screenings AS b
+        JOIN screening_answers AS y ON y.practice_id = b.practice_id AND y.screening_id = b.screening_id
+            AND y.condition = asked.condition
+        WHERE b.practice_id = s.practice_id AND b.patient_id = s.patient_id AND b.protocol_id = s.protocol_id
+            AND b.recorded_revision <= s.recorded_revision
+    ) AS e
+    WHERE asked.present AND e.recorded_revision < s.recorded_revision AND (NOT e.present OR e.on_date < asked.on_date)
+    GROUP BY asked.practice_id, asked.appointment_id, asked.moment, asked.protocol_id, asked.condition
+),
 condition_stands AS MATERIALIZED (
     SELECT firing.practice_id, firing.appointment_id, firing.moment, firing.protocol_id
     FROM firing
     LEFT JOIN decided USING (practice_id, appointment_id, moment, protocol_id)
     LEFT JOIN brought USING (practice_id, appointment_id, moment, protocol_id, condition)
+    LEFT JOIN news USING (practice_id, appointment_id, moment, protocol_id, condition)
     LEFT JOIN overrides AS o ON o.practice_id = firing.practice_id AND o.patient_id = firing.patient_id
         AND o.kind = 'condition' AND o.protocol_id = firing.protocol_id AND o.condition = firing.condition
-        AND o.granted_revision < firing.revision AND o.granted_revision > coalesce(brought.revision, 0)
+        AND o.granted_revision < firing.revision
+        AND o.granted_revision > greatest(brought.revision, news.revision, 0)
         AND (o.revoked_revision IS NULL OR o.revoked_revision > firing.revision)
     WHERE NOT (firing.may_be_cleared AND (o.override_id IS NOT NULL
         OR coalesce(decided.in_force AND firing.condition = ANY (decided.conditions)
-            AND decided.decided_revision > coalesce(brought.revision, 0), false)))
+            AND decided.decided_revision > greatest(brought.revision, news.revision, 0), false)))
 ),
 -- Visits outside any series with which one of the protocols of their treatment is content.
 content AS MATERIALIZED (
@@ -207,6 +243,14 @@ held AS (
     WHERE r.reaction_grade <> 'normal' AND r.reported_revision < needled.revision
         AND (r.cleared_revision IS NULL OR r.cleared_revision > needled.revision)
         AND NOT (needled.moment = 'booked' AND coalesce(needled.start >= lower(old.visit), false))
+    UNION
+    -- Of what nobody said when it began, the completion looked at what had been reported before.
+    SELECT a.practice_id, a.appointment_id, 'performed'
+    FROM appointments AS a
+    JOIN reactions AS r ON r.practice_id = a.practice_id AND r.patient_id = a.patient_id
+    WHERE a.state = 'fulfilled' AND a.body_area IS NOT NULL AND a.started_revision IS NULL
+        AND r.reaction_grade <> 'normal' AND r.reported_at < a.performed_start
+        AND (r.cleared_at IS NULL OR r.cleared_at > a.fulfilled_at)
 ),
 too_soon AS (
     SELECT DISTINCT needled.practice_id, needled.appointment_id, needled.moment

@@ -234,10 +234,10 @@ async fn what_has_happened_under_a_gap_stays_when_it_is_revoked() {
     assert!(refusal(&status)[0].description.contains("no-show"), "{status}");
     world.fit_for(&series.protocol_id, pb::BodyArea::Abdomen).await;
     world.check_in(&second).await.unwrap();
+    let status = revoke(&practitioner, &granted).await.unwrap_err();
+    assert_eq!(broken(&status), [("SESSION_TOO_SOON", second.clone())], "it may still come to nothing");
+    crate::visits::complete(&world, &second, None).await.unwrap();
     revoke(&practitioner, &granted).await.unwrap();
-    // What was decided on is not undone.
-    let status = crate::no_shows::undo(&world, &second).await.unwrap_err();
-    assert_eq!(broken(&status)[0].0, "UNDO_NOT_ALLOWED");
     let after = get_series(&world, &series.series_id).await;
     let under = |number| session(&after, number).override_ids.clone();
     assert_eq!((under(1), under(2), under(3)), (vec![granted.override_id], vec![], vec![]));
@@ -247,7 +247,7 @@ async fn what_has_happened_under_a_gap_stays_when_it_is_revoked() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_session_has_begun_once_the_patient_is_there_however_early() {
+async fn a_session_is_history_once_it_is_completed_however_early() {
     let (world, series, practitioner) = clinical().await;
     world.cancel(session(&series, 3)).await.unwrap();
     let now = get_series(&world, &series.series_id).await;
@@ -259,6 +259,9 @@ async fn a_session_has_begun_once_the_patient_is_there_however_early() {
     let status = grant(&world, &practitioner, gap(&series, 40)).await.unwrap_err();
     assert_eq!(broken(&status), [("SESSION_TOO_SOON", session(&now, 2).appointment_id.clone())]);
     world.check_in(&session(&now, 2).appointment_id).await.unwrap();
+    let status = grant(&world, &practitioner, gap(&series, 40)).await.unwrap_err();
+    assert_eq!(broken(&status), [("SESSION_TOO_SOON", session(&now, 2).appointment_id.clone())]);
+    crate::visits::complete(&world, &session(&now, 2).appointment_id, None).await.unwrap();
     let granted = grant(&world, &practitioner, gap(&series, 40)).await.unwrap();
     let after = get_series(&world, &series.series_id).await;
     let under = |number| session(&after, number).override_ids.clone();
@@ -404,6 +407,9 @@ async fn an_aftercare_window_is_shortened_for_one_visit() {
     assert_eq!(broken(&status), [("ACTIVITY_FORBIDDEN", sauna.appointment_id.clone())]);
     world.check_in(&sauna.appointment_id).await.unwrap();
     let Some(()) = world.server.set_clock("2026-02-04T10:30:00Z") else { return };
+    let status = revoke(&practitioner, &again).await.unwrap_err();
+    assert_eq!(broken(&status), [("ACTIVITY_FORBIDDEN", sauna.appointment_id.clone())]);
+    crate::visits::complete(&world, &sauna.appointment_id, None).await.unwrap();
     let before = check(&world, "2026-02-06T10:00:00").await;
     assert!(before.allowed);
     revoke(&practitioner, &again).await.unwrap();
@@ -416,8 +422,6 @@ async fn an_aftercare_window_is_shortened_for_one_visit() {
     );
     let status = world.book_sauna("2026-02-06T10:00:00").await.unwrap_err();
     assert_eq!(broken(&status)[0].0, "ACTIVITY_FORBIDDEN");
-    let status = crate::no_shows::undo(&world, &sauna.appointment_id).await.unwrap_err();
-    assert_eq!(broken(&status)[0].0, "UNDO_NOT_ALLOWED");
     world.server.assert_clean().await;
     // Another one shortens what is left, and nothing that is over.
     let status = grant(&world, &practitioner, aftercare(first, pb::Activity::Heat, 48)).await.unwrap_err();
@@ -450,6 +454,8 @@ async fn a_visit_that_is_completed_later_keeps_what_took_place_out_of_its_window
     let sauna = world.book_sauna("2026-02-04T10:45:00").await.unwrap();
     let Some(()) = world.server.set_clock("2026-02-04T09:50:00Z") else { return };
     world.check_in(&sauna.appointment_id).await.unwrap();
+    let Some(()) = world.server.set_clock("2026-02-04T10:30:00Z") else { return };
+    crate::visits::complete(&world, &sauna.appointment_id, None).await.unwrap();
     revoke(&practitioner, &granted).await.unwrap();
     world.server.assert_clean().await;
     // It began five minutes late, and all that counts from then with it.

@@ -291,7 +291,7 @@ async fn a_reaction_shortens_no_gap_and_two_of_them_leave_alone_what_may_stay() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_longer_gap_counts_from_the_last_session_to_which_the_patient_came() {
+async fn a_longer_gap_counts_from_the_last_session_that_took_place() {
     let world = World::new().await;
     let protocol = world.clinical_protocol().await;
     let days = ["2026-02-02T10:00:00", "2026-03-04T10:00:00", "2026-04-08T10:00:00"];
@@ -300,6 +300,7 @@ async fn a_longer_gap_counts_from_the_last_session_to_which_the_patient_came() {
     let Some(()) = world.server.set_clock("2026-02-02T08:55:00Z") else { return };
     world.fit_for(&protocol, pb::BodyArea::Abdomen).await;
     world.check_in(&session(&series, 1).appointment_id).await.unwrap();
+    crate::visits::complete(&world, &session(&series, 1).appointment_id, None).await.unwrap();
     let Some(()) = world.server.set_clock("2026-02-04T08:00:00Z") else { return };
     let case = Case { other: series.clone(), world, series, practitioner };
     let Case { world, series, .. } = &case;

@@ -508,8 +508,7 @@ async fn verify_finds_a_spacing_window_that_was_shortened() {
 }
 
 /// What is asked of the gap that a practitioner granted.
-const FOLLOWS_GAP: &str =
-    "sessions from the last one on to which the patient came follow the gap override that is in force";
+const FOLLOWS_GAP: &str = "sessions from the last one on that took place follow the gap override that is in force";
 
 /// An override of the series' gap, which all its windows follow.
 async fn gap_override(db: &mut PgConnection, days: i32) {
@@ -547,12 +546,13 @@ async fn revoke(db: &mut PgConnection) {
     run(db, &set).await;
 }
 
-/// The patient comes to a session.
-async fn come(db: &mut PgConnection, session: Uuid) {
-    let revision = change(db, "appointment.arrived", session, Some(PATIENT), &[session]).await;
+/// A session takes place as it was booked.
+async fn take_place(db: &mut PgConnection, session: Uuid) {
+    let arrived = change(db, "appointment.arrived", session, Some(PATIENT), &[session]).await;
+    let fulfilled = change(db, "appointment.fulfilled", session, Some(PATIENT), &[session]).await;
     let set = format!(
-        "UPDATE appointments SET state = 'arrived', arrived_at = lower(visit), arrived_revision = {revision},
-             changed_revision = {revision}
+        "UPDATE appointments SET state = 'fulfilled', arrived_at = lower(visit), arrived_revision = {arrived},
+             fulfilled_at = upper(visit), performed_start = lower(visit), changed_revision = {fulfilled}
          WHERE appointment_id = '{session}'"
     );
     run(db, &set).await;
@@ -572,8 +572,8 @@ async fn verify_accepts_gaps_that_a_practitioner_decided() {
     let mut db = planted().await;
     gap_override(&mut db, 21).await;
     assert_clean(&mut db).await;
-    // What lies before a session to which the patient has come stays under it when it is revoked.
-    come(&mut db, SESSIONS[1]).await;
+    // What lies before a session that has taken place stays under it when it is revoked.
+    take_place(&mut db, SESSIONS[1]).await;
     revoke(&mut db).await;
     respace(&mut db, SESSIONS[1]).await;
     respace(&mut db, SESSIONS[2]).await;
@@ -586,24 +586,24 @@ async fn verify_finds_a_gap_below_the_floor_or_of_an_override_that_does_not_coun
     let mut db = planted().await;
     gap_override(&mut db, 20).await;
     assert_finds(&mut db, "P3", check).await;
-    // Neither the last session to which the patient had come stays under it, nor one whose time has only come.
-    for came in 0..2 {
+    // Neither the last session that had taken place stays under it, nor one whose time has only come.
+    for done in 0..2 {
         let mut db = planted().await;
         gap_override(&mut db, 21).await;
-        for session in &SESSIONS[..came] {
-            come(&mut db, *session).await;
+        for session in &SESSIONS[..done] {
+            take_place(&mut db, *session).await;
         }
         revoke(&mut db).await;
-        for session in &SESSIONS[came.max(1)..] {
+        for session in &SESSIONS[done.max(1)..] {
             respace(&mut db, *session).await;
         }
         assert_finds(&mut db, "P3", check).await;
     }
-    // Nor one whose successor came only later.
+    // Nor one whose successor took place only later.
     let mut db = planted().await;
     gap_override(&mut db, 21).await;
     revoke(&mut db).await;
-    come(&mut db, SESSIONS[1]).await;
+    take_place(&mut db, SESSIONS[1]).await;
     for session in &SESSIONS[1..] {
         respace(&mut db, *session).await;
     }
@@ -611,10 +611,10 @@ async fn verify_finds_a_gap_below_the_floor_or_of_an_override_that_does_not_coun
 }
 
 #[tokio::test]
-async fn verify_finds_the_last_session_to_which_the_patient_came_under_another_gap_than_was_granted() {
+async fn verify_finds_the_last_session_that_took_place_under_another_gap_than_was_granted() {
     let mut db = planted().await;
-    come(&mut db, SESSIONS[0]).await;
-    come(&mut db, SESSIONS[1]).await;
+    take_place(&mut db, SESSIONS[0]).await;
+    take_place(&mut db, SESSIONS[1]).await;
     gap_override(&mut db, 26).await;
     respace(&mut db, SESSIONS[0]).await;
     assert_clean(&mut db).await;

@@ -50,10 +50,6 @@ impl VisitNow {
     }
 }
 
-/// What takes the visits to which a patient came for history, so that none of them becomes one that is to come.
-const DECISIONS: &[ChangeKind] =
-    &[ChangeKind::OverrideGranted, ChangeKind::OverrideRevoked, ChangeKind::ReactionCleared];
-
 impl App {
     /// Says that nobody came to a visit.
     pub async fn mark_no_show(
@@ -127,15 +123,9 @@ impl App {
                 if appointment::has_record(write.db(), practice, after.id).await? {
                     return Err(not_allowed("a clearance, a reaction or a result was recorded of the visit"));
                 }
-                // Whoever is there early counts as begun, and what was changed meanwhile took it for that.
-                let ahead = !after.has_begun(now);
-                if ahead && history::has_changed_since_arrival(write.db(), practice, after.id, None).await? {
+                // Whoever is there early counts as begun, and what was decided meanwhile took it for that.
+                if !after.has_begun(now) && history::has_changed_since_arrival(write.db(), practice, after.id).await? {
                     return Err(not_allowed("something of the patient has changed since, and the visit lies ahead"));
-                }
-                // What is decided of a patient takes the visits to which they came for history.
-                let decisions = Some(DECISIONS);
-                if history::has_changed_since_arrival(write.db(), practice, after.id, decisions).await? {
-                    return Err(not_allowed("a practitioner has decided about the patient's gaps or windows since"));
                 }
             }
             // Nothing rests on a confirmation or a start; the others are not taken back.

@@ -432,8 +432,8 @@ async fn window_since(
     window: Interval,
 ) -> Result<Option<Interval>, Error> {
     let exposures = overrides::exposures(db, practice, of, visit, window).await?;
-    let (attended, ahead): (Vec<_>, Vec<_>) = exposures.into_iter().partition(|exposure| exposure.attended);
-    let rest = since(window, attended.into_iter().map(|exposure| exposure.during));
+    let (happened, ahead): (Vec<_>, Vec<_>) = exposures.into_iter().partition(|exposure| exposure.took_place);
+    let rest = since(window, happened.into_iter().map(|exposure| exposure.during));
     if let Some(rest) = rest {
         window_fits(rest, &ahead).map_err(Error::Refused)?;
     }

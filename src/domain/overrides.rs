@@ -73,8 +73,8 @@ pub struct Needling {
     pub id: AppointmentId,
     /// The series whose session it is.
     pub series: Option<SeriesId>,
-    /// Whether the patient came.
-    pub attended: bool,
+    /// Whether it took place.
+    pub took_place: bool,
     /// Whether its time has come.
     pub is_over: bool,
     /// Its day.
@@ -109,11 +109,11 @@ pub fn gap_is_longer(counts: i32, days: i32) -> Result<(), Refusal> {
     }])
 }
 
-/// The sessions of a series whose windows follow a gap that is decided now: those from the last visit on the area on to
-/// which the patient came. What lies before is history, and stays as it was. A visit whose time has come and to which
-/// nobody came yet is none: it may turn out that nobody did.
+/// The sessions of a series whose windows follow a gap that is decided now: those from the last visit on that took place on
+/// the area. What lies before is history, and stays as it was. A visit whose time has come is none before it is completed:
+/// it may turn out that nobody came, or that nobody was treated.
 pub fn followers(needlings: &[Needling], series: SeriesId) -> Vec<AppointmentId> {
-    let last = needlings.iter().filter(|needling| needling.attended).map(|needling| needling.day).max();
+    let last = needlings.iter().filter(|needling| needling.took_place).map(|needling| needling.day).max();
     let own = needlings.iter().filter(|needling| needling.series == Some(series));
     own.filter(|needling| last.is_none_or(|last| needling.day >= last)).map(|needling| needling.id).collect()
 }
@@ -128,8 +128,8 @@ pub fn gap_fits(needlings: &[Needling], followers: &[AppointmentId], days: i32) 
             let between = (other.day - needling.day).num_days();
             let mut text =
                 format!("{between} days lie between two sessions on the same area; at least {days} would have to");
-            if other.is_over && !other.attended {
-                text.push_str("; its time has come and nobody was checked in: check the patient in, or mark a no-show");
+            if other.is_over && !other.took_place {
+                text.push_str("; its time has come: complete it, or mark a no-show");
             }
             refusal.push(Violation {
                 other: Some(Other::Appointment(other.id)),
@@ -146,8 +146,8 @@ pub fn gap_fits(needlings: &[Needling], followers: &[AppointmentId], days: i32) 
 pub struct Exposure {
     /// The visit.
     pub id: AppointmentId,
-    /// Whether the patient came.
-    pub attended: bool,
+    /// Whether it took place.
+    pub took_place: bool,
     /// When it is the activity.
     pub during: Interval,
 }
@@ -188,20 +188,20 @@ mod tests {
 
     const SERIES: SeriesId = SeriesId(Uuid::from_u128(1));
 
-    fn needling(place: u128, day: i64, length: i64, attended: bool, own: bool) -> Needling {
+    fn needling(place: u128, day: i64, length: i64, took_place: bool, own: bool) -> Needling {
         let day = NaiveDate::from_ymd_opt(2026, 3, 1).unwrap() + TimeDelta::days(day);
         Needling {
             id: AppointmentId(Uuid::from_u128(place)),
             series: own.then_some(SERIES),
-            attended,
-            is_over: attended,
+            took_place,
+            is_over: took_place,
             day,
             until: day + TimeDelta::days(length),
         }
     }
 
     #[test]
-    fn a_gap_follows_from_the_last_visit_on_the_area_to_which_the_patient_came() {
+    fn a_gap_follows_from_the_last_visit_on_that_took_place_on_the_area() {
         let visits = [
             needling(1, 0, 28, true, true),
             needling(2, 28, 28, true, true),
@@ -210,7 +210,7 @@ mod tests {
         ];
         let ids = |visits: &[Needling]| visits.iter().map(|visit| visit.id).collect::<Vec<_>>();
         assert_eq!(followers(&visits, SERIES), ids(&visits[1..3]));
-        // One whose time has come is no history before the patient does.
+        // One whose time has come is no history before it is completed.
         let mut late = visits;
         late[2].is_over = true;
         assert_eq!(followers(&late, SERIES), ids(&visits[1..3]));

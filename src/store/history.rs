@@ -84,22 +84,18 @@ pub async fn has_changed_since_arrival(
     db: &mut PgConnection,
     practice: PracticeId,
     visit: AppointmentId,
-    kinds: Option<&[ChangeKind]>,
 ) -> Result<bool, StoreError> {
-    let kinds: Option<Vec<&str>> = kinds.map(|kinds| kinds.iter().map(|kind| kind.as_str()).collect());
     let found = sqlx::query_scalar!(
         r#"SELECT EXISTS (SELECT FROM appointments a
                           JOIN changes c ON c.practice_id = a.practice_id AND c.revision > a.arrived_revision
                               AND c.subject_id <> a.appointment_id AND c.kind <> 'message.taken'
-                              AND ($3::text[] IS NULL OR c.kind = ANY ($3))
                               AND (c.patient_id = a.patient_id OR EXISTS (
                                   SELECT FROM appointments o
                                   WHERE o.practice_id = c.practice_id AND o.appointment_id = ANY (c.appointment_ids)
                                     AND o.patient_id = a.patient_id AND o.appointment_id <> a.appointment_id))
                           WHERE a.practice_id = $1 AND a.appointment_id = $2) AS "found!""#,
         practice.0,
-        visit.0,
-        kinds.as_deref() as Option<&[&str]>
+        visit.0
     );
     Ok(found.fetch_one(db).await?)
 }

@@ -178,7 +178,7 @@ pub async fn needlings(
     now: Instant,
 ) -> Result<Vec<Needling>, StoreError> {
     let rows = sqlx::query!(
-        r#"SELECT w.appointment_id, a.series_id, a.arrived_at IS NOT NULL AS "attended!",
+        r#"SELECT w.appointment_id, a.series_id, a.state = 'fulfilled' AS "took_place!",
                   lower(a.visit) <= $4 AS "is_over!", lower(w.days) AS "day!", upper(w.days) AS "until!"
            FROM spacing_windows w
            JOIN appointments a ON a.practice_id = w.practice_id AND a.appointment_id = w.appointment_id
@@ -192,7 +192,7 @@ pub async fn needlings(
     let read = rows.fetch_all(db).await?.into_iter().map(|row| Needling {
         id: AppointmentId(row.appointment_id),
         series: row.series_id.map(SeriesId),
-        attended: row.attended,
+        took_place: row.took_place,
         is_over: row.is_over,
         day: row.day,
         until: row.until,
@@ -259,7 +259,7 @@ pub async fn exposures(
     during: Interval,
 ) -> Result<Vec<Exposure>, StoreError> {
     let rows = sqlx::query!(
-        r#"SELECT w.appointment_id, a.arrived_at IS NOT NULL AS "attended!",
+        r#"SELECT w.appointment_id, a.state = 'fulfilled' AS "took_place!",
                   lower(w.during) AS "start!", upper(w.during) AS "end!"
            FROM activity_windows w
            JOIN appointments a ON a.practice_id = w.practice_id AND a.appointment_id = w.appointment_id
@@ -276,7 +276,7 @@ pub async fn exposures(
     let read = rows.fetch_all(db).await?.into_iter().map(|row| {
         Ok(Exposure {
             id: AppointmentId(row.appointment_id),
-            attended: row.attended,
+            took_place: row.took_place,
             during: read::interval(row.start, row.end)?,
         })
     });
@@ -368,7 +368,7 @@ pub async fn shortened(
                JOIN appointments b ON b.practice_id = x.practice_id AND b.appointment_id = x.appointment_id
                WHERE x.practice_id = w.practice_id AND x.patient_id = w.patient_id AND x.activity = w.activity
                  AND x.role = 'exposes' AND x.live AND x.appointment_id <> w.appointment_id
-                 AND b.arrived_at IS NOT NULL AND x.during && tstzrange(lower(a.visit), upper(w.during))) h
+                 AND b.state = 'fulfilled' AND upper(x.during) > lower(a.visit)) h
            WHERE w.practice_id = $1 AND w.appointment_id = $2 AND w.role = 'restricts'"#,
         practice.0,
         appointment.0

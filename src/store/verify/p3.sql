@@ -2,10 +2,12 @@
 -- zone of its clinic, and the gaps that follow it: on its area from the protocol version of its series, or from an
 -- override that the stored window names and that may say so, or, outside a series, from the treatment version; across
 -- areas from the treatment version. What is added to a visit makes them longer where its own are.
-WITH came AS MATERIALIZED (
-    SELECT practice_id, patient_id, body_area, arrived_revision, coalesce(performed_start, lower(visit)) AS start
-    FROM appointments
-    WHERE arrived_revision IS NOT NULL AND body_area IS NOT NULL
+WITH took_place AS MATERIALIZED (
+    SELECT a.practice_id, a.patient_id, a.body_area, a.performed_start AS start, c.revision
+    FROM appointments AS a
+    JOIN changes AS c ON c.practice_id = a.practice_id AND c.subject_id = a.appointment_id
+        AND c.kind = 'appointment.fulfilled'
+    WHERE a.state = 'fulfilled' AND a.body_area IS NOT NULL
 ),
 overridden AS MATERIALIZED (
     SELECT w.practice_id, w.appointment_id, w.scope, o.gap_days
@@ -17,11 +19,11 @@ overridden AS MATERIALIZED (
         AND p.version = s.protocol_version
     WHERE o.kind = 'gap' AND o.series_id = a.series_id AND o.patient_id = a.patient_id AND w.scope = a.body_area
         AND o.gap_days >= p.gap_floor_days
-        -- One that was revoked counts for what was history by then: what came before a visit to which the patient came.
+        -- One that was revoked counts for what was history by then: what came before a visit that had taken place.
         AND (o.revoked_revision IS NULL OR EXISTS (
-            SELECT FROM came
-            WHERE came.practice_id = a.practice_id AND came.patient_id = a.patient_id AND came.body_area = a.body_area
-                AND came.arrived_revision < o.revoked_revision AND came.start > coalesce(a.performed_start, lower(a.visit))
+            SELECT FROM took_place AS t
+            WHERE t.practice_id = a.practice_id AND t.patient_id = a.patient_id AND t.body_area = a.body_area
+                AND t.revision < o.revoked_revision AND t.start > coalesce(a.performed_start, lower(a.visit))
         ))
 ),
 baseless AS (
@@ -42,9 +44,9 @@ unfollowing AS (
     WHERE o.kind = 'gap' AND o.revoked_at IS NULL AND a.state <> 'cancelled'
         AND w.override_id IS DISTINCT FROM o.override_id
         AND NOT EXISTS (
-            SELECT FROM came
-            WHERE came.practice_id = a.practice_id AND came.patient_id = a.patient_id AND came.body_area = a.body_area
-                AND came.arrived_revision < o.granted_revision AND came.start > coalesce(a.performed_start, lower(a.visit))
+            SELECT FROM took_place AS t
+            WHERE t.practice_id = a.practice_id AND t.patient_id = a.patient_id AND t.body_area = a.body_area
+                AND t.revision < o.granted_revision AND t.start > coalesce(a.performed_start, lower(a.visit))
         )
 ),
 needlings AS MATERIALIZED (
@@ -144,7 +146,7 @@ SELECT 'a spacing window that names an override rests on it',
     (SELECT count(*) FROM baseless),
     ARRAY(SELECT format('practice %s appointment %s', practice_id, appointment_id) FROM baseless ORDER BY 1 LIMIT $1)
 UNION ALL
-SELECT 'sessions from the last one on to which the patient came follow the gap override that is in force',
+SELECT 'sessions from the last one on that took place follow the gap override that is in force',
     (SELECT count(*) FROM overrides WHERE kind = 'gap'),
     (SELECT count(*) FROM unfollowing),
     ARRAY(SELECT format('practice %s appointment %s', practice_id, appointment_id) FROM unfollowing ORDER BY 1 LIMIT $1)

@@ -190,7 +190,7 @@ told AS (
     LEFT JOIN moved AS later ON later.time_zone = begun.time_zone AND later.at = until_at
         AND later.days = until_amount AND until_unit = 'days'
 ),
--- What a patient came to since that a shortened window would have forbidden is history: the window counts again from
+-- What took place since that a shortened window would have forbidden is history: the window counts again from
 -- its end on.
 clipped AS MATERIALIZED (
     SELECT practice_id, appointment_id, t.patient_id, activity, role, short, coalesce(s.revoked, false) AS revoked,
@@ -199,7 +199,7 @@ clipped AS MATERIALIZED (
             FROM activity_windows AS x
             JOIN appointments AS a ON a.practice_id = x.practice_id AND a.appointment_id = x.appointment_id
             WHERE x.practice_id = t.practice_id AND x.patient_id = t.patient_id AND x.activity = t.activity
-                AND x.role = 'exposes' AND x.appointment_id <> t.appointment_id AND a.arrived_revision IS NOT NULL
+                AND x.role = 'exposes' AND x.appointment_id <> t.appointment_id AND a.state = 'fulfilled'
                 AND lower(x.during) < t.until AND upper(x.during) > t.since
         ) END) AS since, until
     FROM told AS t

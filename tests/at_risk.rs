@@ -7,7 +7,7 @@ use stipple::rpc::pb::record_clearance_request::Decision;
 use crate::desk::{FOUR, needling_request, said, session, treatment_request};
 use crate::harness::world::{at, evidence, needling, request_id};
 use crate::harness::{Clinic, refusal};
-use crate::no_shows::undo;
+use crate::no_shows::{mark, undo};
 use crate::visits::complete;
 
 /// A practice in which pus is a reaction that holds.
@@ -161,10 +161,10 @@ async fn a_decision_lifts_what_was_known_and_not_what_comes_back_or_happens_anew
     sqlx::query(damage).execute(world.server.pool()).await.unwrap();
     let report = world.server.verify().await;
     let broken: Vec<_> = report.checks.iter().filter(|check| check.violations != 0).collect();
-    assert!(
-        broken.iter().any(|check| check.promise == "P5" && check.violations == series.sessions.len() as i64),
-        "{report}"
-    );
+    let lifted = "no session is booked or begun against a condition that nobody lifted";
+    let expected = series.sessions.len() as i64;
+    assert!(broken.iter().any(|check| check.what == lifted && check.violations == expected), "{report}");
+    assert!(broken.iter().all(|check| ["P5", "P7"].contains(&check.promise)), "{report}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -198,8 +198,21 @@ async fn whoever_is_there_when_a_reaction_is_reported_is_at_risk_and_not_treated
     assert_eq!(refusal(&status)[0].reason(), pb::Reason::SeriesOnHold);
     let before = world.server.verify().await;
     assert!(before.is_clean(), "{before}");
+    // Nor may it begin once that is cleared, before the day that was set.
+    let clear = pb::ClearReactionRequest {
+        request_id: request_id(),
+        reaction_id: reported.reaction.unwrap().reaction_id,
+        earliest_date: "2026-03-16".into(),
+        ..Default::default()
+    };
+    let cleared = clinic.practitioner.patients().clear_reaction(clear).await.unwrap().into_inner();
+    assert_eq!(cleared.moves, []);
+    let status = complete(world, &second, Some("2026-03-02T10:05:00")).await.unwrap_err();
+    assert_eq!(refusal(&status)[0].reason(), pb::Reason::TooSoonAfterReaction);
     assert_eq!(undo(world, &second).await.unwrap().appointment.unwrap().state(), pb::AppointmentState::Booked);
-    assert_eq!(refusal(&world.check_in(&second).await.unwrap_err())[0].reason(), pb::Reason::SeriesOnHold);
+    assert_eq!(refusal(&world.check_in(&second).await.unwrap_err())[0].reason(), pb::Reason::TooSoonAfterReaction);
+    mark(world, &second).await.unwrap();
+    world.server.assert_clean().await;
     let damage = "UPDATE reactions SET reported_at = '2026-02-02T08:00:00Z'";
     sqlx::query(damage).execute(world.server.pool()).await.unwrap();
     let report = world.server.verify().await;

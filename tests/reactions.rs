@@ -347,9 +347,13 @@ async fn a_reaction_keeps_every_needling_away_whether_a_protocol_asks_for_anythi
     world.book(alone("2026-04-05T10:00:00")).await.unwrap();
     world.server.assert_clean().await;
     // Behind the server's back.
-    let damage = "UPDATE reactions SET reported_revision = 1";
+    let damage = "UPDATE reactions SET earliest_date = '2026-04-06'";
     sqlx::query(damage).execute(world.server.pool()).await.unwrap();
-    assert!(!world.server.verify().await.is_clean());
+    let report = world.server.verify().await;
+    let broken: Vec<_> = report.checks.iter().filter(|check| check.violations != 0).collect();
+    let set = "no session lies before the day that was set when a reaction was cleared";
+    assert!(broken.iter().any(|check| check.what == set), "{report}");
+    assert!(broken.iter().all(|check| check.promise == "P5"), "{report}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -273,12 +273,12 @@ fn broken(report: &Report) -> Vec<&'static str> {
     broken
 }
 
-/// Holds the report to exactly this promise and this check of it.
 async fn assert_clean(db: &mut PgConnection) {
     let report = verify(db).await.unwrap();
     assert!(report.is_clean(), "{report}");
 }
 
+/// Holds the report to exactly this promise and this check of it.
 async fn assert_finds(db: &mut PgConnection, promise: &str, what: &str) {
     let report = verify(db).await.unwrap();
     assert_eq!(broken(&report), [promise], "{report}");
@@ -572,7 +572,8 @@ async fn verify_accepts_gaps_that_a_practitioner_decided() {
     let mut db = planted().await;
     gap_override(&mut db, 21).await;
     assert_clean(&mut db).await;
-    // What lies before a session that has taken place stays under it when it is revoked.
+    // What took place before a session that has taken place stays under it when it is revoked.
+    take_place(&mut db, SESSIONS[0]).await;
     take_place(&mut db, SESSIONS[1]).await;
     revoke(&mut db).await;
     respace(&mut db, SESSIONS[1]).await;

@@ -311,7 +311,7 @@ async fn judged(
     let Some(course) = courses.first() else { return Ok(patient) };
     let fit_for = match &course.protocol {
         Some(protocol) => FitFor::Sessions(protocol, sought.series),
-        None => FitFor::Treatment(&course.treatment),
+        None => FitFor::Treatment(course.treatment.id),
     };
     patient.fitness = fitness(db, practice_id, id, sought.area, fit_for).await?;
     Ok(patient)

@@ -1,10 +1,9 @@
 //! Whether a patient is fit for what is asked (promise P5): decided on what is known under the practice's lock, like
 //! every other rule of a booking.
 
-use super::visit::treatments;
 use super::{Error, series};
 use crate::domain::appointment::Appointment;
-use crate::domain::catalog::{BodyArea, Protocol, ProtocolContent, Treatment};
+use crate::domain::catalog::{BodyArea, Protocol, ProtocolContent};
 use crate::domain::fitness::Fitness;
 use crate::domain::ids::{PatientId, PracticeId, SeriesId, TreatmentId};
 use crate::domain::interval::Instant;
@@ -18,31 +17,30 @@ pub(super) enum FitFor<'a> {
     /// Sessions of a protocol, of a series if there is one already.
     Sessions(&'a Protocol, Option<SeriesId>),
     /// A treatment outside any series.
-    Treatment(&'a Treatment),
+    Treatment(TreatmentId),
 }
 
 /// The same of a visit that there is, with what it refers to.
 pub(super) enum Asked {
     /// A session, or one that maintains a series.
-    Sessions(Protocol, SeriesId),
+    Sessions(Box<Protocol>, SeriesId),
     /// Any other; an assessment needles nobody.
-    Treatment(Treatment),
+    Treatment(TreatmentId),
 }
 
 impl Asked {
     pub(super) async fn of(db: &mut PgConnection, practice: PracticeId, visit: &Appointment) -> Result<Self, Error> {
         if let Some(series) = visit.area.and(visit.series()) {
             let series = series::found(db, practice, series).await?;
-            return Ok(Self::Sessions(series::protocol_of(db, practice, &series).await?, series.id));
+            return Ok(Self::Sessions(Box::new(series::protocol_of(db, practice, &series).await?), series.id));
         }
-        let (treatment, _) = treatments(db, practice, visit).await?;
-        Ok(Self::Treatment(treatment))
+        Ok(Self::Treatment(visit.treatment))
     }
 
     pub(super) const fn fit_for(&self) -> FitFor<'_> {
         match self {
             Self::Sessions(protocol, series) => FitFor::Sessions(protocol, Some(*series)),
-            Self::Treatment(treatment) => FitFor::Treatment(treatment),
+            Self::Treatment(treatment) => FitFor::Treatment(*treatment),
         }
     }
 }
@@ -131,7 +129,7 @@ pub(super) async fn at_risk(
 /// The treatment of a visit outside any series, if it needles: it does exactly if it names an area.
 fn needled_alone(area: Option<BodyArea>, what: FitFor<'_>) -> Option<TreatmentId> {
     match what {
-        FitFor::Treatment(treatment) => area.map(|_| treatment.id),
+        FitFor::Treatment(treatment) => area.map(|_| treatment),
         FitFor::Sessions(..) => None,
     }
 }
@@ -148,7 +146,7 @@ fn ways<'a>(
     match what {
         FitFor::Sessions(protocol, series) => vec![by(protocol, series)],
         FitFor::Treatment(treatment) if area.is_some() => {
-            let theirs = alone.iter().filter(|(of, _)| *of == treatment.id);
+            let theirs = alone.iter().filter(|(of, _)| *of == treatment);
             let theirs: Vec<_> = theirs.map(|(_, protocol)| by(protocol, None)).collect();
             if theirs.is_empty() { vec![(of(None, None), None)] } else { theirs }
         }

@@ -10,6 +10,7 @@ use super::overrides::{of_series, signed, supersede};
 use super::page::{Page, fetch};
 use super::series::SeriesNow;
 use super::series_booking::MAX_PLANNINGS;
+use super::visit::names_any_of;
 use super::write::Begun;
 use super::{App, Command, Error, Scoped, appointment as appointment_app, fitness, series as series_app};
 use crate::domain::access::{Author, Caller};
@@ -159,7 +160,10 @@ impl App {
             needlings.retain(|needling| !old.contains(&needling.id));
             follow = followers(&needlings, series.id);
             if let Err(refusal) = gap_fits(&needlings, &follow, days) {
-                return Ok(Err(refusal));
+                // What lies ahead would have moved by the plan, had nobody changed it since.
+                let ahead: Vec<Appointment> = restarts.iter().flat_map(|restart| restart.series.ahead(now)).collect();
+                let overtaken = names_any_of(&refusal, &ahead);
+                return if overtaken { Ok(Err(refusal)) } else { Err(Error::Refused(refusal)) };
             }
         }
 
@@ -338,7 +342,7 @@ async fn setting(
         gap_is_longer(series.gap.days().minimum, days).map_err(Error::Refused)?;
     }
     let standing = reaction::standing(db, practice, reaction.patient).await?;
-    let from = ask.earliest.max(standing.earliest.unwrap_or(ask.earliest));
+    let from = ask.earliest.max(standing.earliest().unwrap_or(ask.earliest));
     let is_held = standing.holding.iter().any(|(id, _)| *id != reaction.id);
     let active = series::active(db, practice, reaction.patient).await?;
     let (own, others): (Vec<_>, Vec<_>) = active.into_iter().partition(|active| active.id == series.id);

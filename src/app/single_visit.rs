@@ -204,7 +204,7 @@ async fn facts_of(
     let Visit { patient, treatment, area, .. } = visit;
     let fit_for = match &visit.protocol {
         Some(protocol) => FitFor::Sessions(protocol, visit.series()),
-        None => FitFor::Treatment(treatment),
+        None => FitFor::Treatment(treatment.id),
     };
     let (patient, area, treatments, visits) = (*patient, *area, vec![treatment], vec![asked]);
     let question = Question { patient, treatments, area, visits, fit_for, ahead };

@@ -313,19 +313,24 @@ fn fulfilled(
     Ok(after)
 }
 
-/// A refusal if a reaction that nobody has cleared was reported before a treatment began. Where `StartVisit` said that it
-/// did, that was looked at then.
+/// A refusal if a reaction that was reported before a treatment began keeps the patient from it. Where `StartVisit` said
+/// that it did, that was looked at then.
 async fn must_not_be_held(db: &mut PgConnection, practice: PracticeId, after: &Appointment) -> Result<(), Error> {
     if after.area.is_none() || after.state.started_at().is_some() {
         return Ok(());
     }
     let standing = reaction::standing(db, practice, after.patient).await?;
-    if standing.holding.iter().any(|(_, reported)| *reported <= after.begins()) {
-        let text = "a reaction that has not been cleared was reported before the treatment began; if it began before that, \
-                    say so with start_time, and if it did not begin, take the check-in back with UndoVisit";
-        return Err(Error::Refused(vec![Violation::new(Rule::SeriesOnHold, text)]));
-    }
-    Ok(())
+    let (start, day) = (after.begins(), after.zone.day(after.begins()));
+    let rule = if standing.holding.iter().any(|(_, reported)| *reported <= start) {
+        Rule::SeriesOnHold
+    } else if standing.cleared.iter().any(|(reported, earliest)| *reported <= start && day < *earliest) {
+        Rule::TooSoonAfterReaction
+    } else {
+        return Ok(());
+    };
+    let text = "a reaction that was reported before the treatment began keeps the patient from it; if it began before that, \
+                say so with start_time, and if it did not begin, take the check-in back with UndoVisit";
+    Err(Error::Refused(vec![Violation::new(rule, text)]))
 }
 
 /// The series of a session, with that session as it really was.
@@ -365,7 +370,7 @@ fn must_keep_order(series: &Series, after: &Appointment, number: i32, now: Insta
 }
 
 /// Whether a refusal names any of these sessions.
-fn names_any_of(refusal: &[Violation], sessions: &[Appointment]) -> bool {
+pub(super) fn names_any_of(refusal: &[Violation], sessions: &[Appointment]) -> bool {
     let named = |other| matches!(other, Some(Other::Appointment(id)) if sessions.iter().any(|known| known.id == id));
     refusal.iter().any(|violation| named(violation.other))
 }

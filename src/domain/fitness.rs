@@ -375,12 +375,16 @@ impl Fitness {
     /// What stands in the way at some times to come, and not at all of them: until a day, or from a day on.
     pub fn limits(&self, now: Instant) -> Vec<Violation> {
         let today = today_at_the_earliest(now);
-        let limits = self.concerns.iter().filter(|concern| match concern.when {
+        let limits = |concern: &&Concern| match concern.when {
             When::Always => false,
             When::Before(instant) => now < instant,
             When::Days(from, until) => today < until && !concern.when.lasts_from(today) && from < until,
-        });
-        limits.map(|concern| Violation::new(concern.rule, concern.text.clone())).collect()
+        };
+        // Where one is enough that stands in the way at no time, nothing does.
+        if self.ways().any(|way| way.concerns.iter().find(limits).is_none()) {
+            return Vec::new();
+        }
+        self.concerns.iter().filter(limits).map(|concern| Violation::new(concern.rule, concern.text.clone())).collect()
     }
 
     /// Takes a hold away: sessions may be put off meanwhile. That none is brought nearer is decided session by session.

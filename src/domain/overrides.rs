@@ -110,12 +110,12 @@ pub fn gap_is_longer(counts: i32, days: i32) -> Result<(), Refusal> {
 }
 
 /// The sessions of a series whose windows follow a gap that is decided now: those from the last visit on that took place on
-/// the area. What lies before is history, and stays as it was. A visit whose time has come is none before it is completed:
-/// it may turn out that nobody came, or that nobody was treated.
+/// the area. What took place before is history, and stays as it was. A visit whose time has come is none before it is
+/// completed: it may turn out that nobody came, or that nobody was treated.
 pub fn followers(needlings: &[Needling], series: SeriesId) -> Vec<AppointmentId> {
     let last = needlings.iter().filter(|needling| needling.took_place).map(|needling| needling.day).max();
     let own = needlings.iter().filter(|needling| needling.series == Some(series));
-    own.filter(|needling| last.is_none_or(|last| needling.day >= last)).map(|needling| needling.id).collect()
+    own.filter(|needling| !needling.took_place || last <= Some(needling.day)).map(|needling| needling.id).collect()
 }
 
 /// A refusal that names every visit that would lie in the windows of these visits if those had this length.
@@ -128,11 +128,13 @@ pub fn gap_fits(needlings: &[Needling], followers: &[AppointmentId], days: i32) 
             let between = (other.day - needling.day).num_days();
             let mut text =
                 format!("{between} days lie between two sessions on the same area; at least {days} would have to");
-            if other.is_over && !other.took_place {
-                text.push_str("; its time has come: complete it, or mark a no-show");
+            // What has to be settled before anybody can say is named, rather than what is in its way.
+            let open = [needling, other].into_iter().find(|visit| visit.is_over && !visit.took_place);
+            if open.is_some() {
+                text.push_str("; the time of the visit has come: complete it, or mark a no-show");
             }
             refusal.push(Violation {
-                other: Some(Other::Appointment(other.id)),
+                other: Some(Other::Appointment(open.unwrap_or(other).id)),
                 gap: Some(Gap { days: between, required: days.into(), latest: None }),
                 ..Violation::new(Rule::SessionTooSoon, text)
             });
@@ -214,6 +216,10 @@ mod tests {
         let mut late = visits;
         late[2].is_over = true;
         assert_eq!(followers(&late, SERIES), ids(&visits[1..3]));
+        // Nor is one before it that was never completed.
+        let mut open = visits;
+        open[0].took_place = false;
+        assert_eq!(followers(&open, SERIES), ids(&visits[..3]));
         // One of another kind took place since: the session before it is history.
         let mut since = visits.to_vec();
         since.push(needling(5, 44, 12, true, false));
@@ -225,14 +231,14 @@ mod tests {
         fn a_gap_fits_exactly_if_no_two_windows_overlap_under_it(
             starts in prop::collection::btree_set(0..120_i64, 1..6),
             own in prop::collection::vec(any::<bool>(), 6),
-            begun in 0..6_usize,
+            done in prop::collection::vec(any::<bool>(), 6),
             days in 1..60_i32,
         ) {
             // Windows that end where the next visit is: they keep their gaps as they are.
             let starts: Vec<i64> = starts.into_iter().collect();
             let visits: Vec<Needling> = starts.iter().enumerate().map(|(place, day)| {
                 let next = starts.get(place + 1).map_or(30, |next| next - day);
-                needling(place as u128 + 1, *day, next, place < begun, own[place])
+                needling(place as u128 + 1, *day, next, done[place], own[place])
             }).collect();
             let follow = followers(&visits, SERIES);
             let after: Vec<Needling> = visits.iter().map(|visit| {

@@ -116,6 +116,13 @@ impl Reaction {
 pub struct Standing {
     /// The reactions that hold the patient's series, and when each was reported; the earliest first.
     pub holding: Vec<(ReactionId, Instant)>,
+    /// Those that were cleared: when each was reported, and the first day on which the patient may be treated.
+    pub cleared: Vec<(Instant, NaiveDate)>,
+}
+
+impl Standing {
     /// The first day on which the patient may be treated; none if no reaction was cleared.
-    pub earliest: Option<NaiveDate>,
+    pub fn earliest(&self) -> Option<NaiveDate> {
+        self.cleared.iter().map(|(_, earliest)| *earliest).max()
+    }
 }

@@ -116,10 +116,11 @@ pub async fn standing(db: &mut PgConnection, practice: PracticeId, patient: Pati
     for row in rows.fetch_all(db).await? {
         let id = ReactionId(row.reaction_id);
         let grade = read::named(ReactionGrade::from_name(&row.reaction_grade))?;
-        if grade.holds() && row.earliest_date.is_none() {
-            standing.holding.push((id, row.reported_at));
+        match row.earliest_date {
+            Some(earliest) => standing.cleared.push((row.reported_at, earliest)),
+            None if grade.holds() => standing.holding.push((id, row.reported_at)),
+            None => {}
         }
-        standing.earliest = standing.earliest.max(row.earliest_date);
     }
     Ok(standing)
 }

@@ -146,7 +146,7 @@ impl Known {
         let series = appointment.area.and_then(|_| self.series(appointment).ok().flatten());
         let fit_for = match series {
             Some((series, protocol)) => FitFor::Sessions(protocol, Some(series.id)),
-            None => FitFor::Treatment(treatment),
+            None => FitFor::Treatment(treatment.id),
         };
         (appointment.patient, appointment.area, fit_for)
     }

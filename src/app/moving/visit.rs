@@ -139,7 +139,7 @@ async fn alone(
         vec![Asked { path: String::new(), clinic, start: to.start, named: &to.named, practitioner: to.practitioner }];
     let fit_for = match &protocol {
         Some(protocol) => FitFor::Sessions(protocol, old.series()),
-        None => FitFor::Treatment(&treatment),
+        None => FitFor::Treatment(treatment.id),
     };
     let (patient, area, treatments) = (old.patient, old.area, vec![&treatment]);
     let question = Question { patient, treatments, area, visits, fit_for, ahead };

@@ -194,7 +194,7 @@ pub async fn needlings_ahead(
     let ids = sqlx::query_scalar!(
         "SELECT appointment_id FROM appointments
          WHERE practice_id = $1 AND patient_id = $2 AND body_area IS NOT NULL
-           AND (state IN ('booked', 'confirmed') AND lower(visit) > $3 OR state = 'arrived')
+           AND (state IN ('booked', 'confirmed') AND upper(visit) > $3 OR state = 'arrived')
          ORDER BY lower(visit), appointment_id LIMIT $4",
         practice.0,
         patient.0,

@@ -3,11 +3,19 @@
 -- override that the stored window names and that may say so, or, outside a series, from the treatment version; across
 -- areas from the treatment version. What is added to a visit makes them longer where its own are.
 WITH took_place AS MATERIALIZED (
-    SELECT a.practice_id, a.patient_id, a.body_area, a.performed_start AS start, c.revision
+    SELECT a.practice_id, a.patient_id, a.appointment_id, a.body_area, a.performed_start AS start, c.revision
     FROM appointments AS a
     JOIN changes AS c ON c.practice_id = a.practice_id AND c.subject_id = a.appointment_id
         AND c.kind = 'appointment.fulfilled'
     WHERE a.state = 'fulfilled' AND a.body_area IS NOT NULL
+),
+-- Since which revision a visit is history: it took place, and another after it on the area.
+history AS MATERIALIZED (
+    SELECT earlier.practice_id, earlier.appointment_id, min(greatest(earlier.revision, later.revision)) AS since
+    FROM took_place AS earlier
+    JOIN took_place AS later USING (practice_id, patient_id, body_area)
+    WHERE later.start > earlier.start
+    GROUP BY earlier.practice_id, earlier.appointment_id
 ),
 overridden AS MATERIALIZED (
     SELECT w.practice_id, w.appointment_id, w.scope, o.gap_days
@@ -17,14 +25,11 @@ overridden AS MATERIALIZED (
     JOIN series AS s ON s.practice_id = a.practice_id AND s.series_id = a.series_id
     JOIN protocols AS p ON p.practice_id = s.practice_id AND p.protocol_id = s.protocol_id
         AND p.version = s.protocol_version
+    LEFT JOIN history AS h ON h.practice_id = a.practice_id AND h.appointment_id = a.appointment_id
     WHERE o.kind = 'gap' AND o.series_id = a.series_id AND o.patient_id = a.patient_id AND w.scope = a.body_area
         AND o.gap_days >= p.gap_floor_days
-        -- One that was revoked counts for what was history by then: what came before a visit that had taken place.
-        AND (o.revoked_revision IS NULL OR EXISTS (
-            SELECT FROM took_place AS t
-            WHERE t.practice_id = a.practice_id AND t.patient_id = a.patient_id AND t.body_area = a.body_area
-                AND t.revision < o.revoked_revision AND t.start > coalesce(a.performed_start, lower(a.visit))
-        ))
+        -- One that was revoked counts for what was history by then.
+        AND (o.revoked_revision IS NULL OR h.since < o.revoked_revision)
 ),
 baseless AS (
     SELECT w.practice_id, w.appointment_id
@@ -41,13 +46,10 @@ unfollowing AS (
     JOIN appointments AS a ON a.practice_id = o.practice_id AND a.series_id = o.series_id
     LEFT JOIN spacing_windows AS w ON w.practice_id = a.practice_id AND w.appointment_id = a.appointment_id
         AND w.scope = a.body_area
+    LEFT JOIN history AS h ON h.practice_id = a.practice_id AND h.appointment_id = a.appointment_id
     WHERE o.kind = 'gap' AND o.revoked_at IS NULL AND a.state <> 'cancelled'
         AND w.override_id IS DISTINCT FROM o.override_id
-        AND NOT EXISTS (
-            SELECT FROM took_place AS t
-            WHERE t.practice_id = a.practice_id AND t.patient_id = a.patient_id AND t.body_area = a.body_area
-                AND t.revision < o.granted_revision AND t.start > coalesce(a.performed_start, lower(a.visit))
-        )
+        AND coalesce(h.since > o.granted_revision, true)
 ),
 needlings AS MATERIALIZED (
     SELECT a.practice_id, a.patient_id, a.appointment_id, a.body_area, coalesce(a.performed_start, lower(a.visit)) AS start,

@@ -193,7 +193,7 @@ told AS (
 -- What took place since that a shortened window would have forbidden is history: the window counts again from
 -- its end on.
 clipped AS MATERIALIZED (
-    SELECT practice_id, appointment_id, t.patient_id, activity, role, short, coalesce(s.revoked, false) AS revoked,
+    SELECT t.practice_id, t.appointment_id, t.patient_id, t.activity, role, short, coalesce(s.revoked, false) AS revoked,
         t.since AS begins, greatest(t.since, CASE WHEN s.appointment_id IS NOT NULL THEN (
             SELECT max(upper(x.during))
             FROM activity_windows AS x
@@ -203,7 +203,8 @@ clipped AS MATERIALIZED (
                 AND lower(x.during) < t.until AND upper(x.during) > t.since
         ) END) AS since, until
     FROM told AS t
-    LEFT JOIN shortened AS s USING (practice_id, appointment_id, activity)
+    LEFT JOIN shortened AS s ON s.practice_id = t.practice_id AND s.appointment_id = t.appointment_id
+        AND s.activity = t.activity AND t.role = 'restricts'
 ),
 -- Without an override that was revoked a window is as the treatment has it, unless all of that is history.
 restored AS MATERIALIZED (
@@ -216,9 +217,6 @@ baseless AS (
     LEFT JOIN shortened AS s ON s.practice_id = w.practice_id AND s.appointment_id = w.appointment_id
         AND s.activity = w.activity AND w.role = 'restricts'
     WHERE a.state <> 'cancelled' AND w.override_id IS NOT NULL AND s.appointment_id IS NULL
-    UNION
-    -- Nothing took place under it, so that there is nothing for which it still counts.
-    SELECT practice_id, appointment_id, activity FROM restored WHERE since = begins
 ),
 derived AS MATERIALIZED (
     SELECT practice_id, appointment_id, patient_id, activity, role, tstzrange(since, until) AS during

@@ -257,6 +257,14 @@ too_soon AS (
     FROM needled
     JOIN reactions AS r ON r.practice_id = needled.practice_id AND r.patient_id = needled.patient_id
     WHERE r.cleared_revision <= needled.revision AND needled.day < r.earliest_date
+    UNION
+    SELECT a.practice_id, a.appointment_id, 'performed'
+    FROM appointments AS a
+    JOIN clinics ON clinics.practice_id = a.practice_id AND clinics.clinic_id = a.clinic_id
+    JOIN reactions AS r ON r.practice_id = a.practice_id AND r.patient_id = a.patient_id
+    WHERE a.state = 'fulfilled' AND a.body_area IS NOT NULL AND a.started_revision IS NULL
+        AND r.reported_at < a.performed_start AND r.cleared_at < a.fulfilled_at
+        AND (a.performed_start AT TIME ZONE clinics.time_zone)::date < r.earliest_date
 )
 SELECT 'sessions are booked and begun under a clearance that covers them' AS "what!",
     (SELECT count(*) FROM ruled) AS "rows_checked!",

@@ -24,9 +24,14 @@ async fn a_series_is_refused_with_what_is_missing_and_the_proposal_offers_a_cons
     let proposal = clinic.propose().await;
     let missing: Vec<_> = proposal.missing.iter().map(|missing| missing.reason()).collect();
     assert_eq!(missing, [pb::Reason::ClearanceMissing, pb::Reason::ScreeningMissing]);
-    assert!(!proposal.plans.is_empty());
     assert_eq!(proposal.consultation_treatment_id, clinic.consultation);
     assert_eq!(proposal.consultation_slots.len(), 10);
+    // Nobody is treated on the day of the consultation.
+    let consulted = &proposal.consultation_slots[0].local_start[..10];
+    assert!(!proposal.plans.is_empty());
+    for plan in &proposal.plans {
+        assert!(&plan.sessions[0].local_start[..10] > consulted, "{plan:?}");
+    }
     let slot = &proposal.consultation_slots[0];
     assert_eq!(slot.practitioner_ids, std::slice::from_ref(&clinic.clearing));
     let mut request = world.visit_request(&clinic.consultation, "2026-01-05T09:00:00");

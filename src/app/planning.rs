@@ -62,8 +62,10 @@ impl App {
     /// Plans a series.
     pub async fn propose_series(&self, caller: &Caller, scoped: Scoped<ProposeSeries>) -> Result<Proposal, Error> {
         let practice = Self::tenant(caller, scoped.practice)?;
-        let mut proposal = self.propose(practice, scoped.query).await?;
-        let Some(protocol) = &proposal.course.protocol else { return Ok(proposal) };
+        let ask = scoped.query;
+        let mut proposal = self.propose(practice, ask.clone()).await?;
+        let course = Arc::clone(&proposal.course);
+        let Some(protocol) = &course.protocol else { return Ok(proposal) };
         let Some(rules) = &protocol.content.clearance else { return Ok(proposal) };
         let of = For {
             patient: proposal.patient,
@@ -73,10 +75,16 @@ impl App {
         };
         let facts = fitness::facts(&mut *self.read().await?, practice, of, true).await?;
         let mut consultations = Vec::new();
-        let lacks_clearance = [Rule::ClearanceMissing, Rule::ClearanceExceeded];
         let in_the_way = proposal.plans.as_ref().err().map(|none| none.obstacles.as_slice()).unwrap_or_default();
-        if proposal.missing.iter().chain(in_the_way).any(|violation| lacks_clearance.contains(&violation.rule)) {
+        if lacks_clearance(&proposal.missing) || lacks_clearance(in_the_way) {
             consultations = self.consultations(practice, &proposal, rules).await?;
+        }
+        // Nobody is treated before the consultation, nor on the day of it.
+        let consulted = consultations.first().filter(|_| lacks_clearance(&proposal.missing));
+        let first = consulted.and_then(|slot| slot.zone.day(rules.not_before(slot.visit.end(), None)).succ_opt());
+        if let Some(first) = first.filter(|first| ask.wishes.would_begin_before(*first)) {
+            let wishes = SeriesWishes { first_from: Some(first), ..ask.wishes };
+            proposal.plans = self.propose(practice, ProposeSeries { wishes, ..ask }).await?.plans;
         }
         (proposal.facts, proposal.consultations) = (facts, consultations);
         Ok(proposal)
@@ -182,6 +190,12 @@ impl App {
             consultations: Vec::new(),
         })
     }
+}
+
+/// Whether a decision of a practitioner is missing, or covers too little.
+fn lacks_clearance(violations: &[Violation]) -> bool {
+    let rules = [Rule::ClearanceMissing, Rule::ClearanceExceeded];
+    violations.iter().any(|violation| rules.contains(&violation.rule))
 }
 
 /// The sessions of a series that is to have so many: those that are booked, and those that are to be planned.

@@ -45,6 +45,13 @@ pub struct SeriesWishes {
     pub starts: StartRules,
 }
 
+impl SeriesWishes {
+    /// Whether the first session may be before a day, and on that day, too.
+    pub fn would_begin_before(&self, day: NaiveDate) -> bool {
+        self.first_from.is_none_or(|from| from < day) && self.first_until.is_none_or(|until| day <= until)
+    }
+}
+
 /// Days after the first possible one on which the first session of a new series may be, unless the caller says
 /// otherwise.
 pub const DEFAULT_FIRST_DAYS: i64 = 60;

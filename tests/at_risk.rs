@@ -5,6 +5,7 @@ use stipple::rpc::pb::grant_override_request::Purpose;
 use stipple::rpc::pb::record_clearance_request::Decision;
 
 use crate::desk::{FOUR, needling_request, said, session, treatment_request};
+use crate::harness::clinical::pus;
 use crate::harness::world::{at, evidence, needling, request_id};
 use crate::harness::{Clinic, refusal};
 use crate::no_shows::{mark, undo};
@@ -12,16 +13,7 @@ use crate::visits::complete;
 
 /// A practice in which pus is a reaction that holds.
 async fn reacting() -> Clinic {
-    Clinic::with(|content| {
-        content.reaction_rules = vec![pb::ReactionRule {
-            kind: "pus".into(),
-            name: "Pus".into(),
-            reaction_grade: pb::ReactionGrade::Warning.into(),
-            evidence: evidence(),
-            ..Default::default()
-        }];
-    })
-    .await
+    Clinic::with(|content| content.reaction_rules = pus()).await
 }
 
 fn ids(visits: &[pb::Appointment]) -> Vec<&str> {

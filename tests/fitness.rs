@@ -7,8 +7,9 @@ use stipple::rpc::pb;
 use tonic::Status;
 
 use crate::desk::{FOUR, needling_request, publish_next};
+use crate::harness::clinical::pus;
 use crate::harness::kill::Killed;
-use crate::harness::world::{at, evidence, request_id};
+use crate::harness::world::{at, request_id};
 use crate::harness::{Clinic, refusal};
 
 const CLEARED: &str = "sessions are booked and begun under a clearance that covers them";
@@ -342,13 +343,7 @@ async fn race<F: Future<Output = ()> + Send + 'static>(clinic: &Clinic, runners:
 async fn runners() -> (Clinic, Vec<Runner>) {
     let clinic = Clinic::with(|content| {
         content.sessions_minimum = 1;
-        content.reaction_rules = vec![pb::ReactionRule {
-            kind: "pus".into(),
-            name: "Pus".into(),
-            reaction_grade: pb::ReactionGrade::Warning.into(),
-            evidence: evidence(),
-            ..Default::default()
-        }];
+        content.reaction_rules = pus();
     })
     .await;
     let mut runners = Vec::new();

@@ -52,16 +52,22 @@ pub async fn insert(
     expect_rows("insert screening answers", given.len(), &done.execute(db).await?)
 }
 
-/// Selects screenings, latest first: ids do not follow the order of commits; revisions do.
+/// Selects screenings, latest first: ids do not follow the order of commits; revisions do. Who recorded one is looked up by
+/// itself: joined, all changes of a practice may be read for it, because plans are made without knowing how few screenings
+/// there will be.
 macro_rules! select {
     ($which:tt, $($argument:expr),+ $(,)?) => {
         sqlx::query_as!(
             Row,
             r#"SELECT s.screening_id, s.patient_id, s.protocol_id, s.protocol_version, s.skin_type, s.stretch_marks,
-                      s.medication, s.notes, s.recorded_at, c.actor_token_id, c.actor_role, a.conditions AS "conditions!", a.present AS "present!",
+                      s.medication, s.notes, s.recorded_at,
+                      (SELECT c.actor_token_id FROM changes c
+                       WHERE c.practice_id = s.practice_id AND c.revision = s.recorded_revision) AS actor_token_id,
+                      (SELECT c.actor_role FROM changes c
+                       WHERE c.practice_id = s.practice_id AND c.revision = s.recorded_revision) AS "actor_role!",
+                      a.conditions AS "conditions!", a.present AS "present!",
                       a.dates AS "dates!: Vec<Option<NaiveDate>>", a.news AS "news!"
                FROM screenings s
-               JOIN changes c ON c.practice_id = s.practice_id AND c.revision = s.recorded_revision
                CROSS JOIN LATERAL (
                    SELECT coalesce(array_agg(condition), '{}') AS conditions,
                           coalesce(array_agg(present), '{}') AS present, coalesce(array_agg(on_date), '{}') AS dates,

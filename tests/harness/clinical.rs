@@ -58,6 +58,17 @@ pub fn screening_rules() -> Vec<pb::ScreeningRule> {
     ]
 }
 
+/// A reaction that holds: pus.
+pub fn pus() -> Vec<pb::ReactionRule> {
+    vec![pb::ReactionRule {
+        kind: "pus".into(),
+        name: "Pus".into(),
+        reaction_grade: pb::ReactionGrade::Warning.into(),
+        evidence: evidence(),
+        ..Default::default()
+    }]
+}
+
 /// What the protocol asks of a clearance.
 pub fn clearance_rules(consultation: &str) -> pb::ClearanceRules {
     pb::ClearanceRules {

@@ -16,6 +16,9 @@ SELECT t.treatment_id, t.version, t.name, t.spacing_days, t.published_revision, 
                       p.phase_names AS "phase_names!: Vec<String>", p.phase_minutes AS "phase_minutes!: Vec<i32>",
                       p.phases_present AS "phases_present!: Vec<bool>",
                       p.phases_exposing AS "phases_exposing!: Vec<bool>",
+                      p.sources AS "phase_sources!: Vec<Option<String>>",
+                      p.grades AS "phase_grades!: Vec<Option<String>>",
+                      p.rationales AS "phase_rationales!: Vec<Option<String>>",
                       n.need_phases AS "need_phases!: Vec<i16>", n.need_kinds AS "need_kinds!: Vec<String>",
                       n.need_qualifications AS "need_qualifications!: Vec<String>",
                       e.exposures AS "exposures!: Vec<String>",
@@ -39,7 +42,9 @@ SELECT t.treatment_id, t.version, t.name, t.spacing_days, t.published_revision, 
                    SELECT coalesce(array_agg(name), '{}') AS phase_names,
                           coalesce(array_agg(minutes), '{}') AS phase_minutes,
                           coalesce(array_agg(patient_present), '{}') AS phases_present,
-                          coalesce(array_agg(exposing), '{}') AS phases_exposing
+                          coalesce(array_agg(exposing), '{}') AS phases_exposing,
+                          coalesce(array_agg(source), '{}') AS sources, coalesce(array_agg(grade), '{}') AS grades,
+                          coalesce(array_agg(rationale), '{}') AS rationales
                    FROM (SELECT * FROM treatment_phases AS c
                          WHERE c.practice_id = t.practice_id AND c.treatment_id = t.treatment_id
                            AND c.version = t.version

@@ -17,6 +17,7 @@ SELECT p.protocol_id, p.version, p.name, p.treatment_id, p.treatment_version, p.
                       p.clearance_days, p.cooling_off_hours, p.patch_test_hours, p.screening_days, p.clearance_source,
                       p.clearance_grade, p.clearance_rationale, p.maintenance_minimum_days, p.maintenance_target_days,
                       p.maintenance_source, p.maintenance_grade, p.maintenance_rationale, p.overdue_advice,
+                      p.overdue_source, p.overdue_grade, p.overdue_rationale,
                       a.assessments AS "assessments!: Vec<String>", a.due_kinds AS "due_kinds!: Vec<String>",
                       a.at_sessions AS "at_sessions!: Vec<Option<i32>>",
                       a.due_minimums AS "due_minimums!: Vec<Option<i32>>",
@@ -49,6 +50,9 @@ SELECT t.treatment_id, t.version, t.name, t.spacing_days, t.published_revision, 
                       p.phase_names AS "phase_names!: Vec<String>", p.phase_minutes AS "phase_minutes!: Vec<i32>",
                       p.phases_present AS "phases_present!: Vec<bool>",
                       p.phases_exposing AS "phases_exposing!: Vec<bool>",
+                      p.sources AS "phase_sources!: Vec<Option<String>>",
+                      p.grades AS "phase_grades!: Vec<Option<String>>",
+                      p.rationales AS "phase_rationales!: Vec<Option<String>>",
                       n.need_phases AS "need_phases!: Vec<i16>", n.need_kinds AS "need_kinds!: Vec<String>",
                       n.need_qualifications AS "need_qualifications!: Vec<String>",
                       e.exposures AS "exposures!: Vec<String>",
@@ -72,7 +76,9 @@ SELECT t.treatment_id, t.version, t.name, t.spacing_days, t.published_revision, 
                    SELECT coalesce(array_agg(name), '{}') AS phase_names,
                           coalesce(array_agg(minutes), '{}') AS phase_minutes,
                           coalesce(array_agg(patient_present), '{}') AS phases_present,
-                          coalesce(array_agg(exposing), '{}') AS phases_exposing
+                          coalesce(array_agg(exposing), '{}') AS phases_exposing,
+                          coalesce(array_agg(source), '{}') AS sources, coalesce(array_agg(grade), '{}') AS grades,
+                          coalesce(array_agg(rationale), '{}') AS rationales
                    FROM (SELECT * FROM treatment_phases AS c
                          WHERE c.practice_id = t.practice_id AND c.treatment_id = t.treatment_id
                            AND c.version = t.version
@@ -165,7 +171,7 @@ SELECT here.revision, here.booking_horizon_days,
                  AND role IN ('restricts', 'exposes') AND activity = ANY(:v6_8::text[]) AND during && tstzrange(:v6_9::timestamp with time zone, :v6_10::timestamp with time zone)) w
            WHERE p.practice_id = :v6_1::uuid AND p.patient_id = :v6_2::uuid;
 SELECT w.place AS "place!", p.birth_date, l.conditions AS "lifted!",
-                  l.overrides AS "overrides!", c.conditions AS "acquired!",
+                  l.overrides AS "overrides!", l.granted AS "granted!", d.revision AS "decided_revision!", c.conditions AS "acquired!",
                   c.since AS "since!: Vec<NaiveDate>", c.unanswered AS "unanswered!: Vec<bool>",
                   EXISTS (SELECT FROM reactions r
                           WHERE r.practice_id = p.practice_id AND r.patient_id = p.patient_id
@@ -182,10 +188,11 @@ SELECT w.place AS "place!", p.birth_date, l.conditions AS "lifted!",
                SELECT coalesce(max(x.decided_revision), 0) AS revision
                FROM clearances x
                WHERE x.practice_id = p.practice_id AND x.patient_id = p.patient_id AND x.protocol_id = w.protocol
-                 AND (w.area IS NULL OR x.body_area = w.area)) d
+                 AND x.body_area = w.area) d
            CROSS JOIN LATERAL (
                SELECT coalesce(array_agg(o.condition), '{}') AS conditions,
-                      coalesce(array_agg(o.override_id), '{}') AS overrides
+                      coalesce(array_agg(o.override_id), '{}') AS overrides,
+                      coalesce(array_agg(o.granted_revision), '{}') AS granted
                FROM overrides o
                WHERE o.practice_id = p.practice_id AND o.patient_id = p.patient_id AND o.kind = 'condition'
                  AND o.protocol_id = w.protocol AND o.revoked_revision IS NULL

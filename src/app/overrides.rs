@@ -340,7 +340,9 @@ async fn granting(
             }
             let remedy = "must be an activity that the visit forbids";
             let nothing = || Error::field("aftercare.activity", remedy);
-            overrides::window(db, practice, *id, *activity).await?.ok_or_else(nothing)?;
+            if !overrides::forbids(db, practice, *id, *activity).await? {
+                return Err(nothing());
+            }
             let (usual, proposed) =
                 windows(db, practice, &visit, *activity, Some(*after)).await?.ok_or_else(nothing)?;
             window_is_shorter(proposed, usual).map_err(Error::Refused)?;
@@ -474,7 +476,7 @@ async fn revoking(
         Purpose::Aftercare { appointment: id, activity, .. } => {
             let visit = appointment::found(db, practice, *id).await?;
             let unchanged = |visit| Effect::Window { visit: Box::new(visit), activity: *activity, during: None };
-            if overrides::window(db, practice, *id, *activity).await?.is_none() {
+            if !overrides::forbids(db, practice, *id, *activity).await? {
                 // It was cancelled or moved since, and its window with it.
                 return Ok(unchanged(visit));
             }

@@ -18,7 +18,7 @@ use crate::domain::appointment::{Appointment, AppointmentState};
 use crate::domain::history::ChangeKind;
 use crate::domain::ids::{AppointmentId, OverrideId, PracticeId, ReactionId, ResourceId};
 use crate::domain::interval::Instant;
-use crate::domain::overrides::{Override, Purpose, followers, gap_fits, gap_is_longer};
+use crate::domain::overrides::{Override, Purpose, followers, gap_fits, gap_is_no_shorter};
 use crate::domain::reaction::{Cleared, Reaction};
 use crate::domain::refusal::{Refusal, Rule, Violation};
 use crate::domain::series::Series;
@@ -339,7 +339,7 @@ async fn setting(
     }
     if let Some(days) = ask.gap_days {
         series.must_be_active().map_err(Error::Refused)?;
-        gap_is_longer(series.gap.days().minimum, days).map_err(Error::Refused)?;
+        gap_is_no_shorter(series.gap.days().minimum, days).map_err(Error::Refused)?;
     }
     let standing = reaction::standing(db, practice, reaction.patient).await?;
     let from = ask.earliest.max(standing.earliest().unwrap_or(ask.earliest));

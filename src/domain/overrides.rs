@@ -85,26 +85,24 @@ pub struct Needling {
 
 /// Whether the protocol leaves a minimum gap to a practitioner.
 pub fn gap_is_allowed(gap: GapDays, days: i32) -> Result<(), Refusal> {
-    if days >= gap.floor {
-        return Ok(());
-    }
     let text = format!("no gap of the protocol may go below {} days, whoever decides", gap.floor);
-    Err(vec![Violation {
-        gap: Some(Gap { days: days.into(), required: gap.floor.into(), latest: None }),
-        ..Violation::new(Rule::OverrideNotAllowed, text)
-    }])
+    at_least(gap.floor, days, text)
 }
 
-/// Whether a reaction is answered with a gap at least as long as the one that counts.
-pub fn gap_is_longer(counts: i32, days: i32) -> Result<(), Refusal> {
-    if days >= counts {
-        return Ok(());
-    }
+/// Whether a reaction is answered with a gap that is no shorter than the one that counts.
+pub fn gap_is_no_shorter(counts: i32, days: i32) -> Result<(), Refusal> {
     let text = format!(
         "after a reaction no gap becomes shorter than the {counts} days that count; PatientService.GrantOverride lowers it"
     );
+    at_least(counts, days, text)
+}
+
+fn at_least(required: i32, days: i32, text: String) -> Result<(), Refusal> {
+    if days >= required {
+        return Ok(());
+    }
     Err(vec![Violation {
-        gap: Some(Gap { days: days.into(), required: counts.into(), latest: None }),
+        gap: Some(Gap { days: days.into(), required: required.into(), latest: None }),
         ..Violation::new(Rule::OverrideNotAllowed, text)
     }])
 }

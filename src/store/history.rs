@@ -6,9 +6,9 @@ use uuid::Uuid;
 use super::error::expect_rows;
 use super::practice::Standing;
 use super::{StoreError, read};
-use crate::domain::access::Role;
+use crate::domain::access::Author;
 use crate::domain::history::{Change, ChangeKind};
-use crate::domain::ids::{AppointmentId, PatientId, PracticeId, RequestId, TokenId, WaitingId};
+use crate::domain::ids::{AppointmentId, PatientId, PracticeId, RequestId, WaitingId};
 
 /// A request that was carried out before.
 #[derive(Debug, Clone, Copy)]
@@ -116,6 +116,7 @@ pub async fn list(
         limit
     );
     let read = rows.fetch_all(db).await?.into_iter().map(|row| {
+        let Author { token, role } = read::author(row.actor_token_id, &row.actor_role)?;
         Ok(Change {
             revision: row.revision,
             recorded_at: row.recorded_at,
@@ -124,8 +125,8 @@ pub async fn list(
             patient: row.patient_id.map(PatientId),
             appointments: row.appointment_ids.into_iter().map(AppointmentId).collect(),
             waiting: row.waiting_ids.into_iter().map(WaitingId).collect(),
-            token: row.actor_token_id.map(TokenId),
-            role: read::named(Role::from_name(&row.actor_role))?,
+            token,
+            role,
             request: RequestId(row.request_id),
         })
     });

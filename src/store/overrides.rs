@@ -233,21 +233,22 @@ pub async fn respace(
     expect_rows("respace visits", visits.len(), &done.execute(db).await?)
 }
 
-/// When a booked visit forbids an activity.
-pub async fn window(
+/// Whether a booked visit forbids an activity at some time.
+pub async fn forbids(
     db: &mut PgConnection,
     practice: PracticeId,
     appointment: AppointmentId,
     activity: Activity,
-) -> Result<Option<Interval>, StoreError> {
-    let row = sqlx::query!(
-        r#"SELECT lower(during) AS "start!", upper(during) AS "end!" FROM activity_windows
-           WHERE practice_id = $1 AND appointment_id = $2 AND activity = $3 AND role = 'restricts' AND live"#,
+) -> Result<bool, StoreError> {
+    let found = sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM activity_windows
+                          WHERE practice_id = $1 AND appointment_id = $2 AND activity = $3 AND role = 'restricts'
+                            AND live) AS "found!""#,
         practice.0,
         appointment.0,
         activity.as_str()
     );
-    row.fetch_optional(db).await?.map(|row| read::interval(row.start, row.end)).transpose()
+    Ok(found.fetch_one(db).await?)
 }
 
 /// The other booked visits of a patient that are an activity within a stretch of time.

@@ -278,12 +278,9 @@ pub async fn insert_protocol(
     clinical::insert_reaction_rules(db, version, reactions).await
 }
 
-/// Evidence in columns that are there together or not at all.
-fn said(source: Option<&String>, grade: Option<&String>, rationale: Option<&String>) -> Result<Evidence, StoreError> {
-    match (source, grade, rationale) {
-        (Some(source), Some(grade), Some(rationale)) => evidence(source, grade, rationale),
-        _ => Err(StoreError::Corrupt("evidence of a protocol")),
-    }
+/// Evidence in columns that are there where this is asked.
+fn said(source: Option<&str>, grade: Option<&str>, rationale: Option<&str>) -> Result<Evidence, StoreError> {
+    known(source, grade, rationale)?.ok_or(StoreError::Corrupt("evidence of a protocol"))
 }
 
 async fn insert_assessments(
@@ -448,9 +445,9 @@ impl Row {
             patch_test_hours: number(self.patch_test_hours)?,
             screening_days: number(self.screening_days)?,
             evidence: said(
-                self.clearance_source.as_ref(),
-                self.clearance_grade.as_ref(),
-                self.clearance_rationale.as_ref(),
+                self.clearance_source.as_deref(),
+                self.clearance_grade.as_deref(),
+                self.clearance_rationale.as_deref(),
             )?,
         }))
     }
@@ -460,9 +457,9 @@ impl Row {
         let Some((minimum, target)) = days else { return Ok(None) };
         let days = MaintenanceDays::new(minimum, target).ok_or(StoreError::Corrupt("maintenance"))?;
         let evidence = said(
-            self.maintenance_source.as_ref(),
-            self.maintenance_grade.as_ref(),
-            self.maintenance_rationale.as_ref(),
+            self.maintenance_source.as_deref(),
+            self.maintenance_grade.as_deref(),
+            self.maintenance_rationale.as_deref(),
         )?;
         Ok(Some(Maintenance { days, evidence }))
     }
